@@ -1,0 +1,51 @@
+"""Exceptions, one per decision a caller can take, not one per place that raises.
+
+Every message is a sentence for the person: what happened, to what, and what they can do.
+`exit_code` is the process exit code of product.md for an error that ends a command.
+"""
+
+from __future__ import annotations
+
+from tui_scraper.engine.models import Cause
+
+
+class TuiScraperError(Exception):
+    """Ends the command; the message is shown as it is, without a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(TuiScraperError):
+    """Something the person typed or configured cannot work (bad settings, missing folder)."""
+
+    exit_code = 2
+
+
+class WorkspaceLockedError(TuiScraperError):
+    """Another process holds the workspace."""
+
+    exit_code = 6
+
+
+class StoreError(TuiScraperError):
+    """The store could not be read or written, for a reason other than a full disk."""
+
+
+class StoreFullError(StoreError):
+    """The disk under the workspace is full: the run pauses, nothing acknowledged is lost."""
+
+    exit_code = 4
+
+
+class DocumentError(Exception):
+    """One document did not get through a phase.
+
+    Raised by readers and extractors inside worker processes. `message` is one sentence
+    (at most 500 characters, no control characters) that says what is wrong with the file
+    and, where the person can do something, what.
+    """
+
+    def __init__(self, cause: Cause, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.message = message

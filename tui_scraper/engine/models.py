@@ -1,0 +1,225 @@
+"""What flows through the engine and what the outside sees of it: frozen data, no behaviour.
+
+Nothing here imports a library, so the command line, the TUI, the workers and the store can all
+share these words at no cost in start-up time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class PhaseName(StrEnum):
+    """The six phases, in pipeline order."""
+
+    INPUT = "input"
+    CLEAN = "clean"
+    CHUNK = "chunk"
+    CLASSIFY = "classify"
+    INDEX = "index"
+    OUTPUT = "output"
+
+
+PHASES: tuple[PhaseName, ...] = tuple(PhaseName)
+
+
+class Status(StrEnum):
+    """The one state of a found document."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    EMPTY = "empty"
+
+
+class Cause(StrEnum):
+    """Why a document is failed, skipped or empty. The values are shown and exported as they are."""
+
+    ENCRYPTED = "encrypted"
+    CORRUPT = "corrupt"
+    UNSUPPORTED = "unsupported"
+    TOO_LARGE = "too large"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed the parser"
+    NO_PERMISSION = "no permission"
+    VANISHED = "vanished"
+    CHANGED = "changed while read"
+    READ_ERROR = "read error"
+    NEEDS_OCR = "needs OCR"
+    NO_TEXT = "no text"
+
+
+class RunState(StrEnum):
+    """What the engine is doing."""
+
+    IDLE = "idle"
+    SCANNING = "scanning"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Documents by status. found = done + failed + skipped + empty + pending, always."""
+
+    found: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    empty: int = 0
+    pending: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseProgress:
+    """How far one phase is.
+
+    `total` is the number of documents that will reach this phase as far as is known now; it
+    grows while the scan runs and shrinks when documents fail in an earlier phase.
+    `rate` is documents a second over the last few seconds, None before the first.
+    The ETA is in seconds, by bytes still to do rather than by documents; None while unknown.
+    """
+
+    name: PhaseName
+    done: int = 0
+    total: int = 0
+    failed: int = 0
+    skipped: int = 0
+    empty: int = 0
+    rate: float | None = None
+    eta_s: float | None = None
+    eta_low_s: float | None = None
+    eta_high_s: float | None = None
+    active: bool = False
+    cpu_ms_per_doc: float | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Nothing is left for this phase (as far as is known now)."""
+        return self.done + self.failed + self.skipped + self.empty >= self.total
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the run's log, ready for a terminal: `text` has passed through `safe_text`."""
+
+    number: int
+    time: float
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunSnapshot:
+    """Everything a front end shows of a run, at one instant. Made by the engine, never changed.
+
+    Times are seconds; `started` is Unix time. `idle_s` is the time since the last document was
+    committed. `notice` is a sentence the person should see (why the run is paused, for
+    instance). `tokens_counted` is the number of o200k tokens in all chunks made so far;
+    `tokens_in`/`tokens_out` are tokens sent to and received from a model.
+    """
+
+    state: RunState = RunState.IDLE
+    source: str = ""
+    workspace: str = ""
+    started: float = 0.0
+    elapsed_s: float = 0.0
+    idle_s: float = 0.0
+    phases: tuple[PhaseProgress, ...] = field(
+        default_factory=lambda: tuple(PhaseProgress(name) for name in PHASES)
+    )
+    counts: Counts = Counts()
+    ignored: int = 0
+    through: PhaseName = PhaseName.OUTPUT
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_nano_usd: int = 0
+    tokens_counted: int = 0
+    method: str = ""
+    checkpoint: int = 0
+    memory_bytes: int = 0
+    workers: int = 0
+    sandbox: str = ""
+    bottleneck: str = ""
+    eta_s: float | None = None
+    eta_low_s: float | None = None
+    eta_high_s: float | None = None
+    notice: str = ""
+    log: tuple[LogLine, ...] = ()
+    export_dir: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """A document that is failed, skipped or empty, as `failures` and the Failed screen show it."""
+
+    version: int
+    path: str
+    phase: PhaseName
+    status: Status
+    cause: Cause
+    message: str
+    attempts: int
+    time: float
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CauseCount:
+    """How many documents share a phase, status and cause."""
+
+    phase: PhaseName
+    status: Status
+    cause: Cause
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A point in the history of a workspace. `counts` maps phase -> status -> documents."""
+
+    id: int
+    parent: int | None
+    time: float
+    phase: PhaseName
+    counts: dict[str, dict[str, int]]
+    tokens: int
+    cost_nano_usd: int
+    name: str | None
+    head: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """One chunk that answers a query. `start` and `end` are offsets into the clean text."""
+
+    path: str
+    title: str
+    label: str | None
+    score: float
+    chunk: int
+    start: int
+    end: int
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSurvey:
+    """A quick look at a folder before a run: counted from directory entries alone.
+
+    `by_type` maps a file ending ('.pdf', or '' for none) to (files, bytes). `complete` is False
+    when the survey stopped at its time limit.
+    """
+
+    source: str
+    files: int
+    size_bytes: int
+    by_type: tuple[tuple[str, int, int], ...]
+    ignored: int
+    complete: bool

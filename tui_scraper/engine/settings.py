@@ -1,0 +1,244 @@
+"""Settings: pydantic models of `tui-scraper.toml`, and how the four sources are laid over each other.
+
+Precedence is flags > environment > file > defaults. Every key that exists here does something;
+an unknown one is an error that names the closest known key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from tui_scraper.engine.errors import UsageError
+
+ENV_PREFIX = "TUI_SCRAPER_"
+FILE_NAME = "tui-scraper.toml"
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+def parse_size(value: object) -> object:
+    """Turn '100 MB' into 100_000_000. Other values pass through for pydantic to judge."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?b?)\s*", value.lower())
+    if match is None:
+        raise ValueError(f"'{value}' is not a size such as '100 MB' or 5000000")
+    unit = match[2] if match[2].endswith("b") or not match[2] else match[2] + "b"
+    return int(float(match[1]) * _UNITS[unit])
+
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputSettings(_Section):
+    """Which files of the source folder are documents."""
+
+    include: list[str] = Field(default=[], description="patterns in .gitignore style; empty: every file")
+    exclude: list[str] = Field(default=[], description="patterns in .gitignore style that are left out")
+    gitignore: bool = Field(default=False, description="leave out what .gitignore files leave out")
+    max_file_size: Size = Field(default=100_000_000, gt=0, description="larger files fail as 'too large'")
+    follow_symlinks: bool = Field(default=False, description="follow links to files inside the folder")
+
+
+class CleanSettings(_Section):
+    """Limits of text extraction. Reaching one marks the document, never drops it silently."""
+
+    max_chars: int = Field(default=10_000_000, gt=0, description="characters of text kept of one document")
+    max_pdf_pages: int = Field(default=2_000, gt=0, description="pages read of one PDF")
+    max_html_depth: int = Field(default=512, gt=0, le=4096, description="depth of nested HTML elements")
+    timeout_s: float = Field(default=60.0, gt=0, description="wall-clock seconds for one document")
+    cpu_s: int = Field(default=30, gt=0, description="CPU seconds for one document")
+    worker_memory: Size = Field(default=2_000_000_000, ge=500_000_000, description="address space of a worker")
+
+
+class ChunkSettings(_Section):
+    """How clean text is cut."""
+
+    max_tokens: int = Field(default=512, ge=16, le=100_000, description="tokens of a chunk, at most")
+    overlap: int = Field(default=64, ge=0, description="tokens repeated from the chunk before")
+    tokenizer: Literal["o200k", "cl100k"] = Field(default="o200k", description="vocabulary of the counts")
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> ChunkSettings:
+        if self.overlap * 2 > self.max_tokens:
+            raise ValueError("overlap must be at most half of max_tokens")
+        return self
+
+
+class LabelSettings(_Section):
+    """One label of the taxonomy."""
+
+    name: str = Field(min_length=1, max_length=100)
+    description: str = ""
+    keywords: list[str] = []
+    examples: list[str] = []
+
+
+class ClassifySettings(_Section):
+    """How documents are labelled."""
+
+    backend: Literal["auto", "local", "rules"] = Field(
+        default="auto", description="auto and local: embeddings with rules under them; rules: keywords only"
+    )
+    labels: list[LabelSettings] = Field(default=[], description="the taxonomy; empty: a general one")
+    multi_label: bool = Field(default=False, description="allow more than one label for a document")
+    digest_tokens: int = Field(default=160, ge=16, le=8192, description="tokens of a document that are read for its label")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> ClassifySettings:
+        names = [label.name for label in self.labels]
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"label '{twice}' is defined twice")
+        if len(names) == 1:
+            raise ValueError("a taxonomy needs at least two labels")
+        return self
+
+
+class OutputSettings(_Section):
+    """What is exported at the end of a run."""
+
+    formats: list[Literal["jsonl"]] = Field(default=["jsonl"], description="an empty list exports nothing")
+    dir: str = Field(default="", description="empty: the folder 'export' in the workspace")
+
+
+class EngineSettings(_Section):
+    """Resources and cadence."""
+
+    workers: int = Field(default=0, ge=0, le=256, description="worker processes; 0: one for each core")
+    checkpoint_every_docs: int = Field(default=100, ge=1)
+    checkpoint_every_s: float = Field(default=10.0, ge=0)
+    memory_limit: Size = Field(default=1_000_000_000, ge=100_000_000, description="above it, reading pauses")
+
+
+class UiSettings(_Section):
+    """How the TUI looks."""
+
+    theme: str = "dark"
+    refresh_hz: float = Field(default=4.0, gt=0, le=30)
+
+
+class Settings(_Section):
+    """Everything that can be configured."""
+
+    input: InputSettings = InputSettings()
+    clean: CleanSettings = CleanSettings()
+    chunk: ChunkSettings = ChunkSettings()
+    classify: ClassifySettings = ClassifySettings()
+    output: OutputSettings = OutputSettings()
+    engine: EngineSettings = EngineSettings()
+    ui: UiSettings = UiSettings()
+
+
+def load(
+    file: Path | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Read the settings from all four sources.
+
+    `file` is the one named by `--config`; without it `tui-scraper.toml` in the current directory
+    is read, else the one in the XDG configuration directory, else none. `overrides` are flags, as
+    section -> key -> value.
+
+    Raises UsageError with a sentence that names the file, the key and a suggestion.
+    """
+    path = file or _default_file(environ)
+    merged: dict[str, Any] = {}
+    if path is not None:
+        merged = _read_toml(path)
+    _lay_over(merged, _from_environment(environ))
+    _lay_over(merged, {name: dict(keys) for name, keys in (overrides or {}).items()})
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise UsageError(_explain(error, str(path) if path else "the settings")) from None
+
+
+def _default_file(environ: Mapping[str, str]) -> Path | None:
+    config_home = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    for candidate in (Path(FILE_NAME), Path(config_home) / "tui-scraper" / FILE_NAME):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such settings file; `tui-scraper init` writes one.") from None
+    except OSError as error:
+        raise UsageError(f"{path}: the settings file cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: the settings file is not UTF-8 text.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: this is not valid TOML: {error}.") from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """`TUI_SCRAPER_CHUNK__MAX_TOKENS=256` sets `[chunk] max_tokens`; lists are TOML arrays."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in environ.items():
+        section, separator, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+        if name.startswith(ENV_PREFIX) and separator:
+            found.setdefault(section, {})[key] = _scalar(value)
+    return found
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _lay_over(base: dict[str, Any], top: Mapping[str, Mapping[str, Any]]) -> None:
+    for section, keys in top.items():
+        below = base.get(section)
+        base[section] = {**below, **keys} if isinstance(below, dict) else dict(keys)
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Settings
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        if field is None:
+            return []
+        model = LabelSettings if part == "labels" else field.annotation
+    return list(model.model_fields) if hasattr(model, "model_fields") else []
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    sentences = []
+    for problem in error.errors():
+        location = problem["loc"]
+        name = ".".join(str(part) for part in location) or "the file"
+        if problem["type"] == "extra_forbidden":
+            known = _known_keys(location[:-1])
+            close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+            hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}."
+            sentences.append(f"{where}: '{name}' is not a setting; {hint}")
+        elif name == "classify.backend" and problem["input"] == "openai":
+            sentences.append(
+                f"{where}: classify.backend = \"openai\" is not part of this version; "
+                "use \"auto\", \"local\" or \"rules\"."
+            )
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            message = message[0].lower() + message[1:]
+            sentences.append(f"{where}: {name}: {message}.")
+    return "\n".join(sentences)

@@ -1,0 +1,112 @@
+"""The messages between the engine and its worker processes.
+
+A worker has parsed untrusted bytes, so what it sends is untrusted too: the engine decodes it with
+msgspec against these types (no pickle), and `workers/pool.py` checks sizes and identities before
+anything is stored. Payloads stay compressed while they pass through the engine.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tui_scraper.engine.models import Cause, PhaseName, Status
+
+
+class WorkItem(msgspec.Struct, array_like=True, frozen=True):
+    """One document for a worker.
+
+    `path` is absolute. `start` is the first phase to run: `clean` reads the file; `chunk` and
+    `classify` start from the stored payloads that come along (`clean`, and for classify also
+    `chunks`) and the stored `media_type`, so that a changed setting never reads or parses a file
+    again.
+    """
+
+    version: int
+    path: bytes
+    size_bytes: int
+    start: PhaseName = PhaseName.CLEAN
+    media_type: str = ""
+    clean: bytes | None = None
+    chunks: bytes | None = None
+
+
+class CleanResult(msgspec.Struct, array_like=True, frozen=True):
+    """The clean text of a document. `payload` is a compressed `CleanText`; `output` its hash."""
+
+    payload: bytes
+    output: bytes
+    characters: int
+    truncated: bool
+
+
+class ChunkResult(msgspec.Struct, array_like=True, frozen=True):
+    """The chunks of a document. `payload` is a compressed list of `Chunk`; `output` its hash."""
+
+    payload: bytes
+    output: bytes
+    chunks: int
+    tokens: int
+
+
+class LabelResult(msgspec.Struct, array_like=True, frozen=True):
+    """The labels of a document, best first, with what the classifier read hashed in `digest`."""
+
+    digest: bytes
+    labels: list[str]
+    confidence: float
+    method: str
+    alternatives: list[tuple[str, float]]
+
+
+class DocumentReply(msgspec.Struct, array_like=True, frozen=True):
+    """What became of one `WorkItem`.
+
+    `phase` is the last phase that ran; with a status other than `done` it is the phase that ended
+    the document, and `cause` and `message` say why. `content` is the 16-byte BLAKE3 of the bytes
+    that were parsed (empty where the file was not read); `size_bytes` and `mtime_ns` are those of
+    the open file. `cpu_ns` holds the CPU nanoseconds of (input, clean, chunk, classify).
+    """
+
+    version: int
+    status: Status
+    phase: PhaseName
+    cause: Cause | None = None
+    message: str = ""
+    content: bytes = b""
+    media_type: str = ""
+    size_bytes: int = 0
+    mtime_ns: int = 0
+    clean: CleanResult | None = None
+    chunk: ChunkResult | None = None
+    label: LabelResult | None = None
+    cpu_ns: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+class CleanText(msgspec.Struct, array_like=True, frozen=True):
+    """Clean text with what was learnt while extracting it.
+
+    `text` is NFC with Markdown-like structure. `pages` holds the offset in `text` at which each
+    page starts (empty where the format has no pages). `links` are (target, kind) pairs with kind
+    `hyperlink`, `image`, `include` or `reference`. `title` is None unless the document names one.
+    `language` is an ISO 639-1 code, or '' where it is unclear.
+    """
+
+    text: str
+    title: str | None = None
+    language: str = ""
+    pages: list[int] = []
+    links: list[tuple[str, str]] = []
+    truncated: bool = False
+
+
+class Chunk(msgspec.Struct, array_like=True, frozen=True):
+    """A slice of the clean text: `text[start:end]` is the chunk, to the character.
+
+    `tokens` is the exact number of tokens of the slice in the configured vocabulary. `heading` is
+    the path of headings above it, joined with ' > '.
+    """
+
+    start: int
+    end: int
+    tokens: int
+    heading: str = ""
