@@ -1,0 +1,102 @@
+"""Opening the two database files: `state.db` (small rows) and `blob.db` (payloads).
+
+SQLite comes from apsw, because the one in the standard library may be too old for a WAL with a
+concurrent writer. Both files run in WAL mode with synchronous=FULL: a commit that was acknowledged
+survives a power cut.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import apsw
+
+from tui_scraper.engine.errors import StoreError, StoreFullError
+
+SCHEMA_VERSION = 1
+STATE_FILE = "state.db"
+BLOB_FILE = "blob.db"
+
+_STATE_PAGE = 4096
+_BLOB_PAGE = 65536
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into sentences: a full disk pauses a run, the rest ends it."""
+    try:
+        yield
+    except apsw.FullError as error:
+        raise StoreFullError(
+            f"{path}: the disk is full. Free some space and start again; everything finished so far is saved."
+        ) from error
+    except apsw.IOError as error:
+        raise StoreError(f"{path}: the disk reported an error ({error}).") from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise StoreError(
+            f"{path}: the database is damaged ({error}). Copy the workspace before doing anything else."
+        ) from error
+    except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
+        raise StoreError(f"{path}: the database cannot be opened for writing ({error}).") from error
+
+
+def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False) -> apsw.Connection:
+    """One connection. Writers create the file; readers see committed data only."""
+    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection = apsw.Connection(str(path), flags=flags)
+    connection.set_busy_timeout(10_000)
+    if not read_only:
+        connection.execute(f"PRAGMA page_size={page_size}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.execute("PRAGMA journal_size_limit=67108864")
+    connection.execute("PRAGMA cache_size=-16384")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    return connection
+
+
+def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
+    """Open `state.db`, creating its schema in a new file.
+
+    Raises StoreError for a schema newer than this program knows.
+    """
+    path = directory / STATE_FILE
+    with explained(path):
+        connection = connect(path, read_only=read_only)
+        tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").get
+        if tables == 0 and not read_only:
+            _create(connection)
+        elif tables == 0:
+            raise StoreError(f"{path}: this is not a tui-scraper database.")
+        version = connection.execute("SELECT value FROM meta WHERE key = 'schema'").get
+        if version != SCHEMA_VERSION:
+            raise StoreError(
+                f"{path}: the workspace has schema {version}, this program knows {SCHEMA_VERSION}. "
+                "It was left untouched; use a newer tui-scraper."
+            )
+        return connection
+
+
+def _create(connection: apsw.Connection) -> None:
+    schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+    with connection:
+        connection.execute(schema)
+        connection.execute("INSERT INTO meta VALUES('schema', ?)", (SCHEMA_VERSION,))
+        connection.execute("INSERT INTO meta VALUES('created', ?)", (time.time(),))
+        connection.execute("INSERT INTO branch VALUES(1, 0, 0, 5)")
+        connection.execute("INSERT INTO head(one, branch, scan, checkpoint, lineages) VALUES(1, 1, 0, 0, '{}')")
+
+
+def open_blobs(directory: Path, *, read_only: bool = False) -> apsw.Connection:
+    """Open `blob.db`. Large pages, because a payload is written once and read whole."""
+    path = directory / BLOB_FILE
+    with explained(path):
+        connection = connect(path, page_size=_BLOB_PAGE, read_only=read_only)
+        if not read_only:
+            connection.execute("CREATE TABLE IF NOT EXISTS blob(id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
+        return connection

@@ -1,0 +1,467 @@
+"""What the phases write: artifacts, results, failures and the counters that follow from them.
+
+Order of writes, after restic: payload, artifact, result, so that nothing refers to what is not
+there. All of it is one operation, hence one savepoint in one commit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import apsw
+import msgspec
+
+from tui_scraper.engine.models import Cause, PhaseName, Status
+from tui_scraper.engine.store.head import (
+    DOCUMENT_PHASES,
+    PHASE_NUMBER,
+    STATUS_NUMBER,
+    Head,
+    add_count,
+    artifact_key,
+    read_head,
+)
+from tui_scraper.engine.store.writer import Transaction
+from tui_scraper.engine.wire import DocumentReply
+
+_DONE = STATUS_NUMBER[Status.DONE]
+_PENDING = STATUS_NUMBER[Status.PENDING]
+_INPUT = PHASE_NUMBER[PhaseName.INPUT]
+_CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
+_CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
+_CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
+_INDEX = PHASE_NUMBER[PhaseName.INDEX]
+
+
+class StoredLabel(msgspec.Struct, array_like=True, frozen=True):
+    """The `data` of a classify artifact."""
+
+    labels: list[str]
+    confidence: float
+    method: str
+    alternatives: list[tuple[str, float]]
+    model: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_nano_usd: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A phase's latest visible result for one version."""
+
+    status: int
+    artifact: int | None
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A version that has not finished, with what it has reached (by phase number)."""
+
+    version: int
+    path: bytes
+    size_bytes: int
+    content: bytes | None
+    media_type: str
+    reached: dict[int, Reached]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a commit made of one reply, for the phases that follow it in the engine."""
+
+    version: int
+    size_bytes: int
+    chunks: int | None
+    """The chunk artifact's id, None where the document ended before it."""
+    clean_payload: bytes | None
+    chunk_payload: bytes | None
+    tokens: int
+
+
+class Configs(dict[PhaseName, bytes]):
+    """Phase -> hash of its code version and settings: the left half of every artifact key."""
+
+
+def commit_replies(
+    replies: Sequence[tuple[Work, DocumentReply]], configs: Configs
+) -> Callable[[Transaction], list[Finished]]:
+    """Record what workers made of some documents."""
+
+    def operation(transaction: Transaction) -> list[Finished]:
+        return _Commit(transaction, configs).run(replies)
+
+    return operation
+
+
+class _Commit:
+    """One operation's rows, collected and written in bulk."""
+
+    def __init__(self, transaction: Transaction, configs: Configs) -> None:
+        self._transaction = transaction
+        self._state = transaction.state
+        self._head = read_head(transaction.state)
+        self._configs = configs
+        self._now = time.time()
+        self._known: dict[bytes, tuple[int, bytes]] = {}
+        self._blobs: list[tuple[int, bytes]] = []
+        self._artifacts: list[tuple[int, bytes, int, bytes, int | None, bytes | None, int, float]] = []
+        self._results: list[tuple[int, int, int, int, int, int, int | None, int]] = []
+        self._failures: list[tuple[int, str, str, float]] = []
+        self._counts: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+
+    def run(self, replies: Sequence[tuple[Work, DocumentReply]]) -> list[Finished]:
+        keyed = [(work, reply, *self._keys(reply)) for work, reply in replies]
+        self._look_up([key for _w, _r, clean, label in keyed for key in (clean, label) if key])
+        self._look_up(
+            [
+                artifact_key(self._configs[PhaseName.CHUNK], reply.clean.output)
+                for _work, reply in replies
+                if reply.clean is not None
+            ]
+        )
+        finished = [self._record(work, reply, clean, label) for work, reply, clean, label in keyed]
+        self._write(replies)
+        return [item for item in finished if item is not None]
+
+    def _keys(self, reply: DocumentReply) -> tuple[bytes | None, bytes | None]:
+        clean = label = None
+        if reply.clean is not None:
+            source = reply.content + reply.media_type.encode()
+            clean = artifact_key(self._configs[PhaseName.CLEAN], source)
+        if reply.label is not None:
+            label = artifact_key(self._configs[PhaseName.CLASSIFY], reply.label.digest)
+        return clean, label
+
+    def _look_up(self, keys: list[bytes]) -> None:
+        self._known.update(find_artifacts(self._state, keys))
+
+    def _record(
+        self, work: Work, reply: DocumentReply, clean_key: bytes | None, label_key: bytes | None
+    ) -> Finished | None:
+        size_bytes = work.size_bytes
+        chunks: int | None = None
+        clean_output = b""
+        if reply.clean is not None and clean_key is not None:
+            part = reply.clean
+            artifact = self._artifact(clean_key, _CLEAN, part.output, part.payload, None, part.characters)
+            clean_output = part.output
+            self._result(work, _CLEAN, Status.DONE, artifact, size_bytes)
+        else:
+            reached = work.reached.get(_CLEAN)
+            if reached is not None and reached.artifact is not None and reply.chunk is not None:
+                row = self._state.execute("SELECT output FROM artifact WHERE id = ?", (reached.artifact,)).get
+                clean_output = row
+        if reply.chunk is not None:
+            key = artifact_key(self._configs[PhaseName.CHUNK], clean_output)
+            chunk = reply.chunk
+            if key not in self._known:
+                self._look_up([key])
+            chunks = self._artifact(key, _CHUNK, chunk.output, chunk.payload, None, chunk.tokens)
+            self._result(work, _CHUNK, Status.DONE, chunks, size_bytes, chunk.tokens)
+        elif _CHUNK in work.reached:
+            chunks = work.reached[_CHUNK].artifact
+        if reply.label is not None and label_key is not None:
+            found = reply.label
+            data = msgspec.msgpack.encode(
+                StoredLabel(found.labels, found.confidence, found.method, found.alternatives)
+            )
+            label = self._artifact(label_key, _CLASSIFY, found.digest, None, data, 0)
+            self._result(work, _CLASSIFY, Status.DONE, label, size_bytes)
+        if reply.status is not Status.DONE:
+            self._result(work, PHASE_NUMBER[reply.phase], reply.status, None, size_bytes)
+            cause = reply.cause or Cause.READ_ERROR
+            self._failures.append((self._transaction.last_seq, str(cause), reply.message, self._now))
+            return None
+        if reply.content and _INPUT in work.reached:
+            self._result(work, _INPUT, Status.PENDING, None, size_bytes)  # what refused it before is over
+        return Finished(
+            version=work.version,
+            size_bytes=size_bytes,
+            chunks=chunks,
+            clean_payload=reply.clean.payload if reply.clean else None,
+            chunk_payload=reply.chunk.payload if reply.chunk else None,
+            tokens=reply.chunk.tokens if reply.chunk else 0,
+        )
+
+    def _artifact(
+        self, key: bytes, phase: int, output: bytes, payload: bytes | None, data: bytes | None, amount: int
+    ) -> int:
+        known = self._known.get(key)
+        if known is not None:
+            return known[0]
+        artifact = self._transaction.next_artifact()
+        blob = None
+        if payload is not None:
+            blob = self._transaction.next_blob()
+            self._blobs.append((blob, payload))
+        self._artifacts.append((artifact, key, phase, output, blob, data, amount, self._now))
+        self._known[key] = (artifact, output)
+        return artifact
+
+    def _result(
+        self, work: Work, phase: int, status: Status, artifact: int | None, size_bytes: int, tokens: int = 0
+    ) -> None:
+        lineage = self._head.lineages[DOCUMENT_PHASES[phase]]
+        before = work.reached.get(phase)
+        attempt = before.attempt + 1 if before else 1
+        number = STATUS_NUMBER[status]
+        self._results.append(
+            (
+                self._transaction.next_seq(),
+                self._head.branch,
+                phase,
+                lineage,
+                work.version,
+                number,
+                artifact,
+                attempt,
+            )
+        )
+        if before is not None and before.status != _PENDING:
+            self._count(lineage, before.status, -1, -size_bytes, 0)
+        if number != _PENDING:
+            self._count(lineage, number, 1, size_bytes, tokens)
+
+    def _count(self, lineage: int, status: int, n: int, size_bytes: int, tokens: int) -> None:
+        count = self._counts[lineage, status]
+        count[0] += n
+        count[1] += size_bytes
+        count[2] += tokens
+
+    def _write(self, replies: Sequence[tuple[Work, DocumentReply]]) -> None:
+        self._transaction.blobs.executemany("INSERT INTO blob(id, data) VALUES(?, ?)", self._blobs)
+        self._state.executemany(
+            "UPDATE version SET content = ?, media_type = ? WHERE id = ?",
+            [(reply.content, reply.media_type, work.version) for work, reply in replies if reply.content],
+        )
+        self._state.executemany("INSERT INTO artifact VALUES(?, ?, ?, ?, ?, ?, ?, ?)", self._artifacts)
+        write_results(self._state, self._results)
+        self._state.executemany("INSERT INTO failure VALUES(?, ?, ?, ?)", self._failures)
+        for (lineage, status), (n, size_bytes, tokens) in self._counts.items():
+            add_count(self._state, self._head.branch, lineage, status, n, size_bytes, tokens)
+
+
+def write_results(
+    state: apsw.Connection, rows: Iterable[tuple[int, int, int, int, int, int, int | None, int]]
+) -> None:
+    """Append result rows: (seq, branch, phase, lineage, version, status, artifact, attempt)."""
+    state.executemany("INSERT INTO result VALUES(?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def find_artifacts(state: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
+    """Look artifacts up by key. Returns key -> (id, output hash) of those that exist."""
+    if not keys:
+        return {}
+    marks = ",".join("?" * len(keys))
+    rows = state.execute(f"SELECT key, id, output FROM artifact WHERE key IN ({marks})", tuple(keys))  # noqa: S608
+    return {key: (artifact, output) for key, artifact, output in rows}
+
+
+def record_indexed(entries: Sequence[tuple[int, int, int, int]]) -> Callable[[Transaction], None]:
+    """Record that a committed index holds some documents.
+
+    Each entry is (version, size in bytes, attempts so far, chunk artifact).
+    """
+
+    def operation(transaction: Transaction) -> None:
+        state = transaction.state
+        head = read_head(state)
+        lineage = head.lineages[PhaseName.INDEX]
+        state.executemany(
+            "INSERT INTO indexed VALUES(?) ON CONFLICT DO NOTHING", [(artifact,) for *_, artifact in entries]
+        )
+        write_results(
+            state,
+            [
+                (transaction.next_seq(), head.branch, _INDEX, lineage, version, _DONE, None, attempt + 1)
+                for version, _size, attempt, _artifact in entries
+            ],
+        )
+        add_count(state, head.branch, lineage, _DONE, len(entries), sum(entry[1] for entry in entries))
+
+    return operation
+
+
+def reuse(entries: Sequence[tuple[Work, int, int, int]]) -> Callable[[Transaction], None]:
+    """Record results that exist already under the key that is asked for.
+
+    Each entry is (work, phase number, artifact, tokens).
+    """
+
+    def operation(transaction: Transaction) -> None:
+        head = read_head(transaction.state)
+        rows = []
+        for work, phase, artifact, tokens in entries:
+            lineage = head.lineages[DOCUMENT_PHASES[phase]]
+            before = work.reached.get(phase)
+            rows.append(
+                (
+                    transaction.next_seq(),
+                    head.branch,
+                    phase,
+                    lineage,
+                    work.version,
+                    _DONE,
+                    artifact,
+                    before.attempt + 1 if before else 1,
+                )
+            )
+            add_count(transaction.state, head.branch, lineage, _DONE, 1, work.size_bytes, tokens)
+        write_results(transaction.state, rows)
+
+    return operation
+
+
+def put_back(
+    *,
+    cause: Cause | None = None,
+    phase: PhaseName | None = None,
+    version: int | None = None,
+    path: bytes | None = None,
+) -> Callable[[Transaction], int]:
+    """Put failed, skipped and empty documents back to pending. Returns how many.
+
+    Without a filter only what failed goes back; skipped and empty documents must be asked for by
+    cause, version or path, because trying them again the same way gives the same.
+    """
+
+    def operation(transaction: Transaction) -> int:
+        state = transaction.state
+        head = read_head(state)
+        rows, count = [], 0
+        for row in list(bad_results(state, head, cause=cause, phase=phase, version=version, path=path)):
+            if not (row.status == STATUS_NUMBER[Status.FAILED] or cause or version or path):
+                continue
+            rows.append(
+                (
+                    transaction.next_seq(),
+                    head.branch,
+                    row.phase,
+                    row.lineage,
+                    row.version,
+                    _PENDING,
+                    None,
+                    row.attempt,
+                )
+            )
+            add_count(state, head.branch, row.lineage, row.status, -1, -row.size_bytes)
+            count += 1
+        write_results(state, rows)
+        if count:
+            state.execute("UPDATE head SET settled = 0")
+        return count
+
+    return operation
+
+
+@dataclass(frozen=True, slots=True)
+class BadResult:
+    """A failed, skipped or empty result that counts at the head."""
+
+    seq: int
+    phase: int
+    lineage: int
+    version: int
+    status: int
+    attempt: int
+    path: bytes
+    size_bytes: int
+    cause: str
+    message: str
+    time: float
+
+
+def bad_results(
+    connection: apsw.Connection,
+    head: Head,
+    *,
+    cause: Cause | None = None,
+    phase: PhaseName | None = None,
+    status: Status | None = None,
+    version: int | None = None,
+    path: bytes | None = None,
+    after: int = 0,
+    limit: int = -1,
+) -> Iterable[BadResult]:
+    """Every document that ended without being done, ordered by version."""
+    wanted = [phase] if phase is not None else list(DOCUMENT_PHASES)
+    lineages = [head.lineages[name] for name in wanted if name in head.lineages]
+    if not lineages:
+        return
+    conditions, values = "", list[object](lineages)
+    for column, value in (("f.cause", cause), ("r.version", version), ("d.path", path)):
+        if value is not None:
+            conditions += f" AND {column} = ?"
+            values.append(str(value) if isinstance(value, Cause) else value)
+    if status is not None:
+        conditions += " AND r.status = ?"
+        values.append(STATUS_NUMBER[status])
+    rows = connection.execute(
+        f"""SELECT r.seq, r.phase, r.lineage, r.version, r.status, r.attempt, d.path, v.size_bytes,
+            f.cause, f.message, f.time
+        FROM result r JOIN version v ON v.id = r.version JOIN document d ON d.id = v.document
+            JOIN failure f ON f.seq = r.seq
+        WHERE r.status > 1 AND r.lineage IN ({",".join("?" * len(lineages))}) AND {head.visible()}
+            AND {head.live()} AND r.version > ? {conditions}
+            AND NOT EXISTS (SELECT 1 FROM result l WHERE l.lineage = r.lineage AND l.version = r.version
+                AND l.seq > r.seq AND {head.visible("l")})
+        ORDER BY r.version LIMIT ?""",  # noqa: S608
+        (*values[: len(lineages)], after, *values[len(lineages) :], limit),
+    )
+    for row in rows:
+        yield BadResult(*row)
+
+
+def reached(
+    connection: apsw.Connection, head: Head, versions: Sequence[int]
+) -> dict[int, dict[int, Reached]]:
+    """The latest visible result of each phase for some versions: version -> phase -> result."""
+    found: dict[int, dict[int, Reached]] = {version: {} for version in versions}
+    marks = ",".join("?" * len(versions))
+    for phase in DOCUMENT_PHASES:
+        rows = connection.execute(
+            f"""SELECT r.version, r.status, r.artifact, r.attempt, max(r.seq) FROM result r
+            WHERE r.lineage = ? AND r.version IN ({marks}) AND {head.visible()} GROUP BY r.version""",  # noqa: S608
+            (head.lineages[phase], *versions),
+        )
+        number = PHASE_NUMBER[phase]
+        for version, status, artifact, attempt, _seq in rows:
+            found[version][number] = Reached(status, artifact, attempt)
+    return found
+
+
+def unfinished(
+    connection: apsw.Connection, head: Head, after: int, limit: int, through: PhaseName
+) -> tuple[list[Work], int]:
+    """A page of live versions with an id above `after` that have not gone through `through`.
+
+    Returns the work and the id that the next page starts after (`after` itself at the end).
+    """
+    rows = connection.execute(
+        f"""SELECT v.id, d.path, v.size_bytes, v.content, v.media_type
+        FROM version v JOIN document d ON d.id = v.document
+        WHERE v.id > ? AND {head.live()} ORDER BY v.id LIMIT ?""",  # noqa: S608
+        (after, limit),
+    ).fetchall()
+    if not rows:
+        return [], after
+    states = reached(connection, head, [row[0] for row in rows])
+    last = min(PHASE_NUMBER[through], _INDEX)
+    work = []
+    for version, path, size_bytes, content, media_type in rows:
+        state = states[version]
+        if not is_finished(state, last):
+            work.append(Work(version, path, size_bytes, content, media_type or "", state))
+    return work, rows[-1][0]
+
+
+def is_finished(state: dict[int, Reached], last: int) -> bool:
+    """Whether a document has ended, well or not, or has gone through phase `last`."""
+    if any(result.status > _DONE for result in state.values()):
+        return True
+    return all(phase in state and state[phase].status == _DONE for phase in range(_CLEAN, last + 1))

@@ -1,0 +1,163 @@
+"""What a pass over the source folder writes: new, changed and vanished documents."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from tui_scraper.engine.store.codec import digest
+from tui_scraper.engine.store.head import DOCUMENT_PHASES, FOUND, STATUS_NUMBER, Head, add_count, read_head
+from tui_scraper.engine.models import Status
+from tui_scraper.engine.store.writer import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file as its directory entry shows it. `path` is relative to the source folder."""
+
+    path: bytes
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What the store knows of a path: its document and live version."""
+
+    document: int
+    version: int
+    size_bytes: int
+    mtime_ns: int
+    content: bytes | None
+
+
+def document_uid(path: bytes, parents: Sequence[bytes] = ()) -> bytes:
+    """8 bytes that identify a document by its path and its containers' paths."""
+    return digest(b"\0".join([*parents, path]))[:8]
+
+
+def begin_scan(transaction: Transaction) -> int:
+    """Start a scan. Returns its number; it becomes the head's when the first batch is registered."""
+    state = transaction.state
+    state.execute("INSERT INTO scan(started) VALUES(?)", (time.time(),))
+    scan = state.last_insert_rowid()
+    state.execute("UPDATE head SET scan = ?", (scan,))
+    return scan
+
+
+def known_files(connection: apsw.Connection, paths: Sequence[bytes]) -> dict[bytes, KnownFile]:
+    """Look up the live versions of up to some thousand paths."""
+    marks = ",".join("?" * len(paths))
+    rows = connection.execute(
+        f"""SELECT d.path, d.id, v.id, v.size_bytes, v.mtime_ns, v.content
+        FROM document d JOIN version v ON v.document = d.id AND v.scan_to IS NULL
+        WHERE d.parent = 0 AND d.path IN ({marks})""",  # noqa: S608
+        tuple(paths),
+    )
+    return {row[0]: KnownFile(row[1], row[2], row[3], row[4], row[5]) for row in rows}
+
+
+def register(
+    scan: int,
+    new: Sequence[FoundFile],
+    changed: Sequence[tuple[FoundFile, KnownFile]],
+    touched: Sequence[tuple[FoundFile, KnownFile]],
+) -> Callable[[Transaction], list[int]]:
+    """Record a batch of a scan.
+
+    `changed` files have other content than before, `touched` ones only another time stamp. The
+    operation returns the version ids now live for `new` and `changed`, in that order.
+    """
+
+    def operation(transaction: Transaction) -> list[int]:
+        state = transaction.state
+        head = read_head(state)
+        versions: list[int] = []
+        known = _known_documents(state, [file.path for file in new])
+        documents, rows = [], []
+        for file in new:
+            document = known.get(file.path)
+            if document is None:
+                document = transaction.next_document()
+                documents.append((document, file.path, document_uid(file.path)))
+            version = transaction.next_version()
+            versions.append(version)
+            rows.append((version, document, scan, file.size_bytes, file.mtime_ns))
+        if changed:
+            _end(state, head, scan, [before.version for _file, before in changed])
+        for file, before in changed:
+            version = transaction.next_version()
+            versions.append(version)
+            rows.append((version, before.document, scan, file.size_bytes, file.mtime_ns))
+        state.executemany("INSERT INTO document(id, path, uid) VALUES(?, ?, ?)", documents)
+        state.executemany(
+            "INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns) VALUES(?, ?, ?, ?, ?)", rows
+        )
+        state.executemany(
+            "UPDATE version SET mtime_ns = ? WHERE id = ?",
+            [(file.mtime_ns, before.version) for file, before in touched],
+        )
+        if rows:
+            add_count(state, head.branch, FOUND, 1, len(rows), sum(row[3] for row in rows))
+            state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (len(rows), scan))
+        return versions
+
+    return operation
+
+
+def _known_documents(connection: apsw.Connection, paths: Sequence[bytes]) -> dict[bytes, int]:
+    if not paths:
+        return {}
+    marks = ",".join("?" * len(paths))
+    return dict(
+        connection.execute(
+            f"SELECT path, id FROM document WHERE parent = 0 AND path IN ({marks})",  # noqa: S608
+            tuple(paths),
+        ).fetchall()
+    )
+
+
+def vanish(scan: int, versions: Sequence[int]) -> Callable[[Transaction], None]:
+    """Record that the files of these versions are gone. They leave the head, not the history."""
+
+    def operation(transaction: Transaction) -> None:
+        head = read_head(transaction.state)
+        _end(transaction.state, head, scan, versions)
+        transaction.state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (len(versions), scan))
+
+    return operation
+
+
+def _end(state: apsw.Connection, head: Head, scan: int, versions: Iterable[int]) -> None:
+    """End live versions at `scan` and take them out of every counter of the head."""
+    for version in versions:
+        size_bytes = state.execute("SELECT size_bytes FROM version WHERE id = ?", (version,)).get
+        state.execute("UPDATE version SET scan_to = ? WHERE id = ?", (scan, version))
+        add_count(state, head.branch, FOUND, 1, -1, -size_bytes)
+        for phase in DOCUMENT_PHASES:
+            lineage = head.lineages.get(phase)
+            if lineage is None:
+                continue
+            row = state.execute(
+                f"""SELECT r.status, iif(a.phase = 2, a.amount, 0) FROM result r LEFT JOIN artifact a ON a.id = r.artifact
+                WHERE r.lineage = ? AND r.version = ? AND {head.visible()}
+                ORDER BY r.seq DESC LIMIT 1""",  # noqa: S608
+                (lineage, version),
+            ).fetchone()
+            if row is not None and row[0] != STATUS_NUMBER[Status.PENDING]:
+                add_count(state, head.branch, lineage, row[0], -1, -size_bytes, -(row[1] or 0))
+
+
+def end_scan(scan: int, ignored: dict[str, int]) -> Callable[[Transaction], None]:
+    """Record that a scan saw the whole folder, and what it passed over by reason."""
+
+    def operation(transaction: Transaction) -> None:
+        transaction.state.execute(
+            "UPDATE scan SET ended = ?, ignored = ? WHERE id = ?", (time.time(), json.dumps(ignored), scan)
+        )
+
+    return operation

@@ -1,0 +1,188 @@
+-- state.db. Payloads live in blob.db: (id INTEGER PRIMARY KEY, data BLOB), immutable.
+-- Phases are 0..5 in pipeline order; statuses 0 pending, 1 done, 2 failed, 3 skipped, 4 empty.
+
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- What the settings of a phase were.
+CREATE TABLE config(
+    id INTEGER PRIMARY KEY,
+    phase INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    json TEXT NOT NULL,
+    UNIQUE(phase, hash)
+);
+
+-- "This phase with these settings, on top of that": a hash chain, as in git. 0 is no parent.
+CREATE TABLE lineage(
+    id INTEGER PRIMARY KEY,
+    parent INTEGER NOT NULL,
+    phase INTEGER NOT NULL,
+    config INTEGER NOT NULL REFERENCES config,
+    UNIQUE(parent, phase, config)
+);
+
+-- One row per pass over the source folder. `ignored` is JSON: reason -> entries.
+CREATE TABLE scan(
+    id INTEGER PRIMARY KEY,
+    started REAL NOT NULL,
+    ended REAL,
+    ignored TEXT NOT NULL DEFAULT '{}',
+    changes INTEGER NOT NULL DEFAULT 0
+);
+
+-- `path` is relative to the source folder, with '/', as the bytes the file system gave.
+-- `uid` is 8 bytes of BLAKE3 of the path and its parents': the exported id, and the order of samples.
+CREATE TABLE document(
+    id INTEGER PRIMARY KEY,
+    path BLOB NOT NULL,
+    parent INTEGER NOT NULL DEFAULT 0,
+    uid BLOB NOT NULL,
+    UNIQUE(path, parent)
+);
+
+-- One row per distinct content of a document, valid for the scans [scan_from, scan_to).
+-- `content` is NULL until a worker has read the file.
+CREATE TABLE version(
+    id INTEGER PRIMARY KEY,
+    document INTEGER NOT NULL REFERENCES document,
+    scan_from INTEGER NOT NULL,
+    scan_to INTEGER,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    content BLOB,
+    media_type TEXT
+);
+CREATE UNIQUE INDEX version_live ON version(document) WHERE scan_to IS NULL;
+
+-- Immutable results, shared by all branches; a rollback never deletes one.
+-- key = H(phase, phase version, config, input); output = hash of the payload before compression.
+-- `data` holds what is too small for a payload (labels) as MessagePack; `amount` is the characters of
+-- a clean text and the tokens of its chunks.
+CREATE TABLE artifact(
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
+    phase INTEGER NOT NULL,
+    output BLOB NOT NULL,
+    blob INTEGER,
+    data BLOB,
+    amount INTEGER NOT NULL DEFAULT 0,
+    created REAL NOT NULL
+);
+
+-- What a version reached on a lineage. Append-only, numbered by commit order; the latest one that
+-- the head can see counts. A pending row takes an earlier one back (retry).
+CREATE TABLE result(
+    seq INTEGER PRIMARY KEY,
+    branch INTEGER NOT NULL,
+    phase INTEGER NOT NULL,
+    lineage INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    artifact INTEGER,
+    attempt INTEGER NOT NULL
+);
+CREATE INDEX result_latest ON result(lineage, version);
+CREATE INDEX result_bad ON result(lineage, version) WHERE status > 1;
+CREATE INDEX result_chunks ON result(artifact) WHERE phase = 2 AND artifact IS NOT NULL;
+
+-- Why the result with that seq is not done.
+CREATE TABLE failure(
+    seq INTEGER PRIMARY KEY REFERENCES result,
+    cause TEXT NOT NULL,
+    message TEXT NOT NULL,
+    time REAL NOT NULL
+);
+
+-- Live counts of the head of each branch, kept in the transaction that changes them.
+-- Lineage 0 counts the documents found. `tokens` is the o200k tokens of chunks.
+CREATE TABLE counter(
+    branch INTEGER NOT NULL,
+    lineage INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    tokens INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY(branch, lineage, status)
+) WITHOUT ROWID;
+
+-- A branch begins at a rollback: it sees its parent's results up to fork_seq, of phases up to `kept`.
+CREATE TABLE branch(
+    id INTEGER PRIMARY KEY,
+    parent INTEGER NOT NULL,
+    fork_seq INTEGER NOT NULL,
+    kept INTEGER NOT NULL
+);
+
+-- Every paid call: reserved before it is sent, settled by the reply. Money in nano-dollars.
+CREATE TABLE ledger(
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    version INTEGER,
+    artifact_key BLOB,
+    model TEXT NOT NULL,
+    state TEXT NOT NULL CHECK(state IN ('reserved', 'sent', 'settled', 'released')),
+    tokens_in INTEGER NOT NULL DEFAULT 0,
+    tokens_out INTEGER NOT NULL DEFAULT 0,
+    cost_nano_usd INTEGER NOT NULL DEFAULT 0,
+    time REAL NOT NULL
+);
+
+CREATE TABLE run(
+    id INTEGER PRIMARY KEY,
+    started REAL NOT NULL,
+    ended REAL,
+    pid INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    state TEXT NOT NULL
+);
+
+-- `totals` is JSON: the counters at that moment; `lineages` JSON: phase -> lineage.
+CREATE TABLE checkpoint(
+    id INTEGER PRIMARY KEY,
+    parent INTEGER REFERENCES checkpoint,
+    run INTEGER NOT NULL,
+    branch INTEGER NOT NULL,
+    scan INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    phase INTEGER NOT NULL,
+    lineages TEXT NOT NULL,
+    totals TEXT NOT NULL,
+    tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    name TEXT,
+    time REAL NOT NULL
+);
+
+CREATE TABLE head(
+    one INTEGER PRIMARY KEY CHECK(one = 1),
+    branch INTEGER NOT NULL REFERENCES branch,
+    scan INTEGER NOT NULL,
+    checkpoint INTEGER NOT NULL,
+    lineages TEXT NOT NULL,
+    settled INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE reflog(
+    id INTEGER PRIMARY KEY,
+    time REAL NOT NULL,
+    branch_before INTEGER NOT NULL,
+    branch_after INTEGER NOT NULL,
+    why TEXT NOT NULL
+);
+
+-- Chunk artifacts that a committed full-text index holds.
+CREATE TABLE indexed(artifact INTEGER PRIMARY KEY);
+
+-- Finished exports: what they hold (branch, lineages, last seq and scan) and their manifest's hash.
+CREATE TABLE export(
+    id INTEGER PRIMARY KEY,
+    dir TEXT NOT NULL,
+    branch INTEGER NOT NULL,
+    lineages TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    scan INTEGER NOT NULL,
+    documents INTEGER NOT NULL,
+    manifest BLOB NOT NULL,
+    time REAL NOT NULL
+);

@@ -1,0 +1,257 @@
+"""The only writer of a workspace: one thread, group commit, acknowledged means committed.
+
+Operations are functions of a `Transaction`. The thread takes as many as are waiting (at most 256),
+runs each in a savepoint of its own, so that one that fails leaves nothing and harms no other,
+commits `blob.db` and then `state.db` (a row never refers to a payload that is not there), and only
+then resolves their futures, all with one wake-up of the event loop. A second thread moves the
+write-ahead log into the database files, because SQLite's own automatic checkpoint would stall
+commits for up to a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from tui_scraper.engine.errors import StoreError, StoreFullError
+from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, connect, explained, open_blobs, open_state
+
+T = TypeVar("T")
+Operation = Callable[["Transaction"], T]
+
+MAX_GROUP = 256
+_WAL_LIMIT_BYTES = 16_000_000
+
+
+class Transaction:
+    """What an operation may touch: both connections, and the next free numbers.
+
+    Numbers are handed out here rather than by SQLite so that rows can be written in bulk. An
+    operation that fails leaves gaps in them, which nothing minds.
+    """
+
+    def __init__(self, state: apsw.Connection, blobs: apsw.Connection) -> None:
+        self.state = state
+        self.blobs = blobs
+        self._seq = self._last("result", "seq")
+        self._artifact = self._last("artifact", "id")
+        self._document = self._last("document", "id")
+        self._version = self._last("version", "id")
+        self._blob = int(blobs.execute("SELECT coalesce(max(id), 0) FROM blob").get)
+
+    def _last(self, table: str, column: str) -> int:
+        return int(self.state.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").get)  # noqa: S608
+
+    @property
+    def last_seq(self) -> int:
+        """The newest result's number."""
+        return self._seq
+
+    def next_seq(self) -> int:
+        """A number for a new result, in commit order."""
+        self._seq += 1
+        return self._seq
+
+    def next_artifact(self) -> int:
+        """An id for a new artifact."""
+        self._artifact += 1
+        return self._artifact
+
+    def next_document(self) -> int:
+        """An id for a new document."""
+        self._document += 1
+        return self._document
+
+    def next_version(self) -> int:
+        """An id for a new version."""
+        self._version += 1
+        return self._version
+
+    def next_blob(self) -> int:
+        """An id for a new payload."""
+        self._blob += 1
+        return self._blob
+
+
+_Item = tuple[Operation[Any], "Future[Any] | asyncio.Future[Any]", "asyncio.AbstractEventLoop | None"]
+
+
+class Writer:
+    """The writer thread of one workspace. `close` drains the queue first."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._state = open_state(directory)
+        self._blobs = open_blobs(directory)
+        self._transaction = Transaction(self._state, self._blobs)
+        self.commits = 0
+        self._checkpointer = _Checkpointer(directory)
+        self._state.set_wal_hook(self._on_wal)
+        self._blobs.set_wal_hook(self._on_wal)
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """Queue an operation from an event loop. The future resolves after the commit.
+
+        It raises what the operation raised, StoreFullError where the disk is full, or StoreError.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put((operation, future, loop))
+        return future
+
+    def call(self, operation: Operation[T]) -> T:
+        """Run an operation from a thread without an event loop and wait for the commit."""
+        future: Future[T] = Future()
+        self._queue.put((operation, future, None))
+        return future.result()
+
+    def close(self) -> None:
+        """Finish what is queued, fold the write-ahead logs into the databases and end the threads."""
+        self._queue.put(None)
+        self._thread.join()
+        self._checkpointer.close()
+        for connection in (self._blobs, self._state):
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except apsw.Error:  # the log stays and is read on the next start
+                pass
+            finally:
+                connection.close()
+
+    def _on_wal(self, connection: apsw.Connection, _name: str, pages: int) -> bool:
+        page_size = 4096 if connection is self._state else 65536
+        if pages * page_size > _WAL_LIMIT_BYTES:
+            self._checkpointer.wake()
+        return False
+
+    def _work(self) -> None:
+        while True:
+            first = self._queue.get()
+            if first is None:
+                return
+            group, last = [first], False
+            while len(group) < MAX_GROUP:
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if item is None:
+                    last = True
+                    break
+                group.append(item)
+            _resolve(group, self._commit(group))
+            if last:
+                return
+
+    def _commit(self, group: list[_Item]) -> list[tuple[Any, BaseException | None]]:
+        """Run and commit a group. Returns (value, error) for each operation."""
+        outcomes: list[tuple[Any, BaseException | None]] = []
+        try:
+            with explained(self._directory):
+                self._blobs.execute("BEGIN IMMEDIATE")
+                self._state.execute("BEGIN IMMEDIATE")
+                for operation, _future, _loop in group:
+                    outcomes.append(self._attempt(operation))
+                self._blobs.execute("COMMIT")
+                self._state.execute("COMMIT")
+        except BaseException as error:  # the whole group is undone, and each caller is told
+            for connection in (self._blobs, self._state):
+                if connection.in_transaction:
+                    try:
+                        connection.execute("ROLLBACK")
+                    except apsw.Error:  # SQLite has rolled back by itself
+                        continue
+            failure = error if isinstance(error, StoreError) else StoreError(f"{self._directory}: {error}")
+            return [(None, failure)] * len(group)
+        self.commits += 1
+        return outcomes
+
+    def _attempt(self, operation: Operation[Any]) -> tuple[Any, BaseException | None]:
+        self._blobs.execute("SAVEPOINT one")
+        self._state.execute("SAVEPOINT one")
+        try:
+            value = operation(self._transaction)
+        except (apsw.FullError, apsw.IOError, apsw.CorruptError, StoreFullError):
+            raise
+        except Exception as error:
+            for connection in (self._blobs, self._state):
+                connection.execute("ROLLBACK TO one")
+                connection.execute("RELEASE one")
+            return None, error
+        self._blobs.execute("RELEASE one")
+        self._state.execute("RELEASE one")
+        return value, None
+
+
+def _resolve(group: list[_Item], outcomes: list[tuple[Any, BaseException | None]]) -> None:
+    waiting: dict[asyncio.AbstractEventLoop, list[tuple[Any, Any, BaseException | None]]] = {}
+    for (_operation, future, loop), (value, error) in zip(group, outcomes, strict=True):
+        if loop is not None:
+            waiting.setdefault(loop, []).append((future, value, error))
+        else:
+            _settle(future, value, error)
+    for loop, settled in waiting.items():
+        try:
+            loop.call_soon_threadsafe(_settle_all, settled)
+        except RuntimeError:  # that loop has closed: nobody is waiting any more
+            continue
+
+
+def _settle(future: Any, value: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(value)
+
+
+def _settle_all(settled: list[tuple[Any, Any, BaseException | None]]) -> None:
+    for future, value, error in settled:
+        _settle(future, value, error)
+
+
+class _Checkpointer:
+    """Moves the write-ahead logs into the database files, beside the writer, never blocking it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._wanted = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="store-checkpointer", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wanted.set()
+
+    def close(self) -> None:
+        self._closing = True
+        self._wanted.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        connections: list[apsw.Connection] = []
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            if self._closing:
+                break
+            if not connections:
+                connections = [connect(self._directory / name) for name in (BLOB_FILE, STATE_FILE)]
+            for connection in connections:
+                try:
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                except apsw.Error:  # the next commit asks again; the log only grows meanwhile
+                    continue
+        for connection in connections:
+            connection.close()
