@@ -40,5 +40,5 @@ def safe_text(text: str, *, limit: int | None = None, newlines: bool = False) ->
 
 
 def show_path(path: bytes) -> str:
-    """A path for people and exports: UTF-8, with other bytes as `\\xNN`."""
+    r"""A path for people and exports: UTF-8, with other bytes as `\xNN`."""
     return path.decode("utf-8", "backslashreplace")

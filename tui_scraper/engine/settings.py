@@ -59,7 +59,9 @@ class CleanSettings(_Section):
     max_html_depth: int = Field(default=512, gt=0, le=4096, description="depth of nested HTML elements")
     timeout_s: float = Field(default=60.0, gt=0, description="wall-clock seconds for one document")
     cpu_s: int = Field(default=30, gt=0, description="CPU seconds for one document")
-    worker_memory: Size = Field(default=2_000_000_000, ge=500_000_000, description="address space of a worker")
+    worker_memory: Size = Field(
+        default=2_000_000_000, ge=500_000_000, description="address space of a worker, bytes"
+    )
 
 
 class ChunkSettings(_Section):
@@ -93,7 +95,9 @@ class ClassifySettings(_Section):
     )
     labels: list[LabelSettings] = Field(default=[], description="the taxonomy; empty: a general one")
     multi_label: bool = Field(default=False, description="allow more than one label for a document")
-    digest_tokens: int = Field(default=160, ge=16, le=8192, description="tokens of a document that are read for its label")
+    digest_tokens: int = Field(
+        default=160, ge=16, le=8192, description="tokens of a document that are read for its label"
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> ClassifySettings:
@@ -234,8 +238,8 @@ def _explain(error: ValidationError, where: str) -> str:
             sentences.append(f"{where}: '{name}' is not a setting; {hint}")
         elif name == "classify.backend" and problem["input"] == "openai":
             sentences.append(
-                f"{where}: classify.backend = \"openai\" is not part of this version; "
-                "use \"auto\", \"local\" or \"rules\"."
+                f'{where}: classify.backend = "openai" is not part of this version; '
+                'use "auto", "local" or "rules".'
             )
         else:
             message = problem["msg"].removeprefix("Value error, ")

@@ -60,6 +60,17 @@ def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False
     return connection
 
 
+@contextmanager
+def snapshot(connection: apsw.Connection, path: Path) -> Iterator[apsw.Connection]:
+    """One consistent view of the committed data for as long as the block lasts."""
+    with explained(path):
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("COMMIT")
+
+
 def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
     """Open `state.db`, creating its schema in a new file.
 
@@ -89,7 +100,9 @@ def _create(connection: apsw.Connection) -> None:
         connection.execute("INSERT INTO meta VALUES('schema', ?)", (SCHEMA_VERSION,))
         connection.execute("INSERT INTO meta VALUES('created', ?)", (time.time(),))
         connection.execute("INSERT INTO branch VALUES(1, 0, 0, 5)")
-        connection.execute("INSERT INTO head(one, branch, scan, checkpoint, lineages) VALUES(1, 1, 0, 0, '{}')")
+        connection.execute(
+            "INSERT INTO head(one, branch, scan, checkpoint, lineages) VALUES(1, 1, 0, 0, '{}')"
+        )
 
 
 def open_blobs(directory: Path, *, read_only: bool = False) -> apsw.Connection:

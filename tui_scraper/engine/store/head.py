@@ -57,7 +57,8 @@ class Head:
 
     def live(self, table: str = "v") -> str:
         """An SQL condition on `version` that holds for versions present in the head's scan."""
-        return f"({table}.scan_from <= {self.scan} AND ({table}.scan_to IS NULL OR {table}.scan_to > {self.scan}))"
+        ends = f"{table}.scan_to"
+        return f"({table}.scan_from <= {self.scan} AND ({ends} IS NULL OR {ends} > {self.scan}))"
 
 
 def read_head(connection: apsw.Connection) -> Head:
@@ -85,6 +86,10 @@ def read_head(connection: apsw.Connection) -> Head:
     )
 
 
+PhaseConfigs = Mapping[PhaseName, tuple[int, Mapping[str, object]]]
+"""Phase -> (version of its code, the settings that matter to it)."""
+
+
 def config_hash(phase: PhaseName, version: int, config: Mapping[str, object]) -> bytes:
     """Identify the settings of a phase together with the version of its code."""
     text = json.dumps([phase, version, config], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
@@ -96,9 +101,7 @@ def artifact_key(config: bytes, source: bytes) -> bytes:
     return digest(config + source)
 
 
-def set_lineages(
-    connection: apsw.Connection, configs: Mapping[PhaseName, tuple[int, Mapping[str, object]]]
-) -> tuple[PhaseName, ...]:
+def set_lineages(connection: apsw.Connection, configs: PhaseConfigs) -> tuple[PhaseName, ...]:
     """Put the settings of a run in force. `configs` maps a phase to (code version, settings).
 
     The input phase stands by itself: what it lets in changes which documents there are, not what
@@ -124,7 +127,8 @@ def set_lineages(
             (parent, number, config_id),
         )
         lineage = connection.execute(
-            "SELECT id FROM lineage WHERE parent = ? AND phase = ? AND config = ?", (parent, number, config_id)
+            "SELECT id FROM lineage WHERE parent = ? AND phase = ? AND config = ?",
+            (parent, number, config_id),
         ).get
         lineages[phase] = lineage
         parent = 0 if phase is PhaseName.INPUT else lineage
@@ -170,12 +174,19 @@ def recount_found(connection: apsw.Connection, head: Head) -> None:
 
 
 def add_count(
-    connection: apsw.Connection, branch: int, lineage: int, status: int, n: int, size_bytes: int, tokens: int = 0
+    connection: apsw.Connection,
+    branch: int,
+    lineage: int,
+    status: int,
+    n: int,
+    size_bytes: int,
+    tokens: int = 0,
 ) -> None:
     """Add to a live counter (negative numbers take away)."""
     connection.execute(
         """INSERT INTO counter VALUES(?, ?, ?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET n = n + excluded.n, bytes = bytes + excluded.bytes, tokens = tokens + excluded.tokens""",
+        ON CONFLICT DO UPDATE SET n = n + excluded.n,
+            bytes = bytes + excluded.bytes, tokens = tokens + excluded.tokens""",
         (branch, lineage, status, n, size_bytes, tokens),
     )
 
@@ -205,7 +216,8 @@ def read_totals(connection: apsw.Connection, head: Head) -> Totals:
             found = PhaseCount(n, size_bytes)
         elif lineage in by_lineage:
             totals[by_lineage[lineage]][STATUSES[status]] = PhaseCount(n, size_bytes, tokens)
-    refused = [totals[PhaseName.INPUT].get(status, PhaseCount()) for status in (Status.FAILED, Status.SKIPPED)]
+    refusals = (Status.FAILED, Status.SKIPPED)
+    refused = [totals[PhaseName.INPUT].get(status, PhaseCount()) for status in refusals]
     totals[PhaseName.INPUT][Status.DONE] = PhaseCount(
         found.n - sum(part.n for part in refused), found.size_bytes - sum(part.size_bytes for part in refused)
     )

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
 
 import apsw
 
@@ -57,18 +56,35 @@ def take_checkpoint(run: int, phase: PhaseName, settled: int = 0) -> Operation[i
         state = transaction.state
         head = read_head(state)
         identifier = _insert_checkpoint(transaction, head, run, phase)
-        state.execute(
-            "UPDATE head SET checkpoint = ?, settled = max(settled, ?)", (identifier, settled)
-        )
+        state.execute("UPDATE head SET checkpoint = ?, settled = max(settled, ?)", (identifier, settled))
         return identifier
 
     return operation
 
 
+def changed_since_checkpoint(transaction: Transaction) -> bool:
+    """Whether the head holds anything that its checkpoint does not: results, documents or settings."""
+    state = transaction.state
+    head = read_head(state)
+    row = state.execute(
+        "SELECT branch, scan, seq, lineages, phase FROM checkpoint WHERE id = ?", (head.checkpoint,)
+    ).fetchone()
+    if row is None:
+        return True
+    branch, scan, seq, lineages, _phase = row
+    moved = (branch, seq, json.loads(lineages)) != (head.branch, transaction.last_seq, dict(head.lineages))
+    changes = state.execute(
+        "SELECT coalesce(sum(changes), 0) FROM scan WHERE id > ? AND id <= ?", (scan, head.scan)
+    ).get
+    return moved or bool(changes)
+
+
 def _insert_checkpoint(transaction: Transaction, head: Head, run: int, phase: PhaseName) -> int:
     state = transaction.state
     totals = {
-        str(name): {str(status): [count.n, count.size_bytes, count.tokens] for status, count in by_status.items()}
+        str(name): {
+            str(status): [count.n, count.size_bytes, count.tokens] for status, count in by_status.items()
+        }
         for name, by_status in read_totals(state, head).items()
     }
     tokens, cost = state.execute(
@@ -135,9 +151,12 @@ def roll_back_to_checkpoint(checkpoint: int) -> Operation[int]:
         branch, scan, seq, _phase, lineages, totals = row
         head = read_head(state)
         origin = Head(branch, scan, checkpoint, {}, ())
-        new_branch = _fork(transaction, origin, seq, PHASE_NUMBER[PhaseName.OUTPUT], f"checkpoint {checkpoint}")
+        new_branch = _fork(
+            transaction, origin, seq, PHASE_NUMBER[PhaseName.OUTPUT], f"checkpoint {checkpoint}"
+        )
         state.execute(
-            "UPDATE head SET scan = ?, checkpoint = ?, lineages = ?, settled = 0", (scan, checkpoint, lineages)
+            "UPDATE head SET scan = ?, checkpoint = ?, lineages = ?, settled = 0",
+            (scan, checkpoint, lineages),
         )
         by_phase = json.loads(lineages)
         for name, by_status in json.loads(totals).items():
@@ -201,9 +220,3 @@ def read_checkpoints(connection: apsw.Connection) -> list[Checkpoint]:
         )
         for identifier, parent, when, phase, totals, tokens, cost, name in rows
     ]
-
-
-PhaseConfigs = dict[PhaseName, tuple[int, dict[str, object]]]
-"""Phase -> (version of its code, the settings that matter to it)."""
-
-Reconfigure = Callable[[Transaction], tuple[PhaseName, ...]]

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import apsw
 import msgspec
@@ -290,7 +291,7 @@ def record_indexed(entries: Sequence[tuple[int, int, int, int]]) -> Callable[[Tr
 def reuse(entries: Sequence[tuple[Work, int, int, int]]) -> Callable[[Transaction], None]:
     """Record results that exist already under the key that is asked for.
 
-    Each entry is (work, phase number, artifact, tokens).
+    Each entry is (work, phase number, artifact, tokens); `work.reached` has been brought up to date.
     """
 
     def operation(transaction: Transaction) -> None:
@@ -298,18 +299,9 @@ def reuse(entries: Sequence[tuple[Work, int, int, int]]) -> Callable[[Transactio
         rows = []
         for work, phase, artifact, tokens in entries:
             lineage = head.lineages[DOCUMENT_PHASES[phase]]
-            before = work.reached.get(phase)
+            attempt = work.reached[phase].attempt
             rows.append(
-                (
-                    transaction.next_seq(),
-                    head.branch,
-                    phase,
-                    lineage,
-                    work.version,
-                    _DONE,
-                    artifact,
-                    before.attempt + 1 if before else 1,
-                )
+                (transaction.next_seq(), head.branch, phase, lineage, work.version, _DONE, artifact, attempt)
             )
             add_count(transaction.state, head.branch, lineage, _DONE, 1, work.size_bytes, tokens)
         write_results(transaction.state, rows)
@@ -442,7 +434,7 @@ def unfinished(
 
     Returns the work and the id that the next page starts after (`after` itself at the end).
     """
-    rows = connection.execute(
+    rows: Any = connection.execute(
         f"""SELECT v.id, d.path, v.size_bytes, v.content, v.media_type
         FROM version v JOIN document d ON d.id = v.document
         WHERE v.id > ? AND {head.live()} ORDER BY v.id LIMIT ?""",  # noqa: S608
@@ -458,6 +450,16 @@ def unfinished(
         if not is_finished(state, last):
             work.append(Work(version, path, size_bytes, content, media_type or "", state))
     return work, rows[-1][0]
+
+
+def sampled(connection: apsw.Connection, head: Head, size: int) -> frozenset[int]:
+    """The versions of a sample: those whose documents' ids (hashes of their paths) are the lowest."""
+    rows: Any = connection.execute(
+        f"""SELECT v.id FROM version v JOIN document d ON d.id = v.document
+        WHERE {head.live()} ORDER BY d.uid LIMIT ?""",  # noqa: S608
+        (size,),
+    )
+    return frozenset(row[0] for row in rows)
 
 
 def is_finished(state: dict[int, Reached], last: int) -> bool:

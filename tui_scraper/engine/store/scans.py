@@ -6,12 +6,13 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import apsw
 
+from tui_scraper.engine.models import Status
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, FOUND, STATUS_NUMBER, Head, add_count, read_head
-from tui_scraper.engine.models import Status
 from tui_scraper.engine.store.writer import Transaction
 
 
@@ -113,12 +114,11 @@ def _known_documents(connection: apsw.Connection, paths: Sequence[bytes]) -> dic
     if not paths:
         return {}
     marks = ",".join("?" * len(paths))
-    return dict(
-        connection.execute(
-            f"SELECT path, id FROM document WHERE parent = 0 AND path IN ({marks})",  # noqa: S608
-            tuple(paths),
-        ).fetchall()
+    rows: Any = connection.execute(
+        f"SELECT path, id FROM document WHERE parent = 0 AND path IN ({marks})",  # noqa: S608
+        tuple(paths),
     )
+    return dict(rows)
 
 
 def vanish(scan: int, versions: Sequence[int]) -> Callable[[Transaction], None]:
@@ -143,7 +143,8 @@ def _end(state: apsw.Connection, head: Head, scan: int, versions: Iterable[int])
             if lineage is None:
                 continue
             row = state.execute(
-                f"""SELECT r.status, iif(a.phase = 2, a.amount, 0) FROM result r LEFT JOIN artifact a ON a.id = r.artifact
+                f"""SELECT r.status, iif(a.phase = 2, a.amount, 0)
+                FROM result r LEFT JOIN artifact a ON a.id = r.artifact
                 WHERE r.lineage = ? AND r.version = ? AND {head.visible()}
                 ORDER BY r.seq DESC LIMIT 1""",  # noqa: S608
                 (lineage, version),

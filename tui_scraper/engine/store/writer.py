@@ -21,7 +21,14 @@ from typing import Any, TypeVar
 import apsw
 
 from tui_scraper.engine.errors import StoreError, StoreFullError
-from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, connect, explained, open_blobs, open_state
+from tui_scraper.engine.store.connection import (
+    BLOB_FILE,
+    STATE_FILE,
+    connect,
+    explained,
+    open_blobs,
+    open_state,
+)
 
 T = TypeVar("T")
 Operation = Callable[["Transaction"], T]
@@ -53,6 +60,11 @@ class Transaction:
     def last_seq(self) -> int:
         """The newest result's number."""
         return self._seq
+
+    @property
+    def last_artifact(self) -> int:
+        """The newest artifact's id."""
+        return self._artifact
 
     def next_seq(self) -> int:
         """A number for a new result, in commit order."""

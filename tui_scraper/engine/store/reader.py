@@ -1,0 +1,193 @@
+"""What a front end reads of a workspace: its own read-only connections, short transactions.
+
+It works beside a running engine and without one, and sees only what is committed. Names, messages
+and texts come from documents, so everything returned here has passed through `safe_text`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tui_scraper.engine.models import (
+    PHASES,
+    Cause,
+    CauseCount,
+    Checkpoint,
+    Counts,
+    FailureRow,
+    PhaseName,
+    Status,
+    StatusReport,
+)
+from tui_scraper.engine.safe_text import safe_text, show_path
+from tui_scraper.engine.store.codec import unpack
+from tui_scraper.engine.store.connection import open_blobs, open_state, snapshot
+from tui_scraper.engine.store.head import (
+    DOCUMENT_PHASES,
+    STATUSES,
+    PhaseCount,
+    Totals,
+    read_head,
+    read_totals,
+)
+from tui_scraper.engine.store.history import read_checkpoints
+from tui_scraper.engine.store.results import bad_results
+from tui_scraper.engine.wire import CleanText
+
+
+def counts_of(totals: Totals) -> Counts:
+    """Documents by status, from the counters of the phases.
+
+    A document is done when it has passed the last phase that leaves a result of its own.
+    """
+    by_status = dict.fromkeys(Status, 0)
+    for phase in DOCUMENT_PHASES:
+        for status in (Status.FAILED, Status.SKIPPED, Status.EMPTY):
+            by_status[status] += totals[phase].get(status, PhaseCount()).n
+    found = sum(count.n for count in totals[PhaseName.INPUT].values())
+    done = totals[PhaseName.INDEX].get(Status.DONE, PhaseCount()).n
+    bad = by_status[Status.FAILED] + by_status[Status.SKIPPED] + by_status[Status.EMPTY]
+    return Counts(
+        found=found,
+        done=done,
+        failed=by_status[Status.FAILED],
+        skipped=by_status[Status.SKIPPED],
+        empty=by_status[Status.EMPTY],
+        pending=found - done - bad,
+    )
+
+
+class Reader:
+    """Reads one workspace. A context manager; use it from one thread at a time.
+
+    Raises StoreError where the workspace cannot be read.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._state = open_state(directory, read_only=True)
+        self._blobs = open_blobs(directory, read_only=True)
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._state.close()
+        self._blobs.close()
+
+    def status(self, *, locked: bool = False) -> StatusReport:
+        """Where the workspace stands. `locked`: another process is working in it."""
+        with snapshot(self._state, self._directory):
+            head = read_head(self._state)
+            totals = read_totals(self._state, head)
+            rows: Any = self._state.execute("SELECT key, value FROM meta")
+            meta = dict(rows)
+            ignored = self._state.execute("SELECT ignored FROM scan WHERE id = ?", (head.scan,)).get
+            run = self._state.execute("SELECT state FROM run ORDER BY id DESC LIMIT 1").get
+            paid = self._state.execute(
+                """SELECT coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0),
+                coalesce(sum(cost_nano_usd), 0) FROM ledger"""
+            ).get
+        state = run or "new"
+        if state == "running" and not locked:
+            state = "interrupted"
+        return StatusReport(
+            workspace=safe_text(str(self._directory)),
+            source=safe_text(show_path(meta.get("source", b""))),
+            state="running" if locked else state,
+            counts=counts_of(totals),
+            ignored=json.loads(ignored or "{}"),
+            phases={
+                str(phase): {str(status): count.n for status, count in totals[phase].items() if count.n}
+                for phase in DOCUMENT_PHASES
+            },
+            tokens_in=paid[0],
+            tokens_out=paid[1],
+            cost_nano_usd=paid[2],
+            head=head.checkpoint,
+            sandbox=str(meta.get("sandbox", "")),
+        )
+
+    def failures(
+        self,
+        *,
+        cause: Cause | None = None,
+        phase: PhaseName | None = None,
+        status: Status | None = None,
+        after: int = 0,
+        limit: int = 500,
+    ) -> list[FailureRow]:
+        """Failed, skipped and empty documents, by version; `after` is the last version seen."""
+        with snapshot(self._state, self._directory):
+            head = read_head(self._state)
+            rows = bad_results(
+                self._state, head, cause=cause, phase=phase, status=status, after=after, limit=limit
+            )
+            return [
+                FailureRow(
+                    version=row.version,
+                    path=safe_text(show_path(row.path)),
+                    phase=PHASES[row.phase],
+                    status=STATUSES[row.status],
+                    cause=Cause(row.cause),
+                    message=safe_text(row.message),
+                    attempts=row.attempt,
+                    time=row.time,
+                    size_bytes=row.size_bytes,
+                )
+                for row in rows
+            ]
+
+    def all_failures(
+        self, *, cause: Cause | None = None, phase: PhaseName | None = None
+    ) -> Iterator[FailureRow]:
+        """Every failed, skipped and empty document, a page at a time."""
+        after = 0
+        while page := self.failures(cause=cause, phase=phase, after=after, limit=1000):
+            yield from page
+            after = page[-1].version
+
+    def causes(self) -> list[CauseCount]:
+        """How many documents share a phase, status and cause; the most frequent first."""
+        counts: dict[tuple[int, int, str], int] = {}
+        with snapshot(self._state, self._directory):
+            for row in bad_results(self._state, read_head(self._state)):
+                key = (row.phase, row.status, row.cause)
+                counts[key] = counts.get(key, 0) + 1
+        return [
+            CauseCount(PHASES[phase], STATUSES[status], Cause(cause), count)
+            for (phase, status, cause), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        ]
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """The history, oldest first."""
+        with snapshot(self._state, self._directory):
+            return read_checkpoints(self._state)
+
+    def preview(self, version: int, limit: int = 4000) -> str:
+        """The beginning of a document's clean text; '' where there is none."""
+        with snapshot(self._state, self._directory):
+            head = read_head(self._state)
+            lineage = head.lineages.get(PhaseName.CLEAN)
+            if lineage is None:
+                return ""
+            blob = self._state.execute(
+                f"""SELECT a.blob FROM result r JOIN artifact a ON a.id = r.artifact
+                WHERE r.lineage = ? AND r.version = ? AND {head.visible()}
+                ORDER BY r.seq DESC LIMIT 1""",  # noqa: S608
+                (lineage, version),
+            ).get
+            payload = self._blobs.execute("SELECT data FROM blob WHERE id = ?", (blob,)).get if blob else None
+        if payload is None:
+            return ""
+        return safe_text(unpack(payload, CleanText).text, limit=limit, newlines=True)
