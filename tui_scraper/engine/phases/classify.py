@@ -1,0 +1,74 @@
+"""The classify phase: one label (or several) of the taxonomy for each document.
+
+A label depends on the settings and the digest, never on a file's name, its place or its
+neighbours, so it is stored under the digest's hash and identical digests share it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from tui_scraper.engine.labels import model_files, use_one_thread
+from tui_scraper.engine.labels.digest import make_digest
+from tui_scraper.engine.labels.taxonomy import Taxonomy, from_settings
+from tui_scraper.engine.settings import ClassifySettings, Settings
+from tui_scraper.engine.wire import Chunk, CleanText, LabelResult
+
+VERSION = 1
+
+
+def relevant(settings: Settings) -> dict[str, object]:
+    """Everything that a label depends on besides the digest, as plain JSON values.
+
+    `auto` is `local` here: the same labels come out. For `rules` only names and keywords count.
+    """
+    classify = settings.classify
+    taxonomy = from_settings(classify.labels)
+    rules = classify.backend == "rules"
+    found: dict[str, object] = {
+        "method": "rules" if rules else "local",
+        "multi_label": classify.multi_label,
+        "digest_tokens": classify.digest_tokens,
+        "taxonomy": [_rules_part(label) if rules else label for label in _plain(taxonomy)],
+    }
+    if not rules:
+        found["embedding"] = model_files.identity()
+    return found
+
+
+def _plain(taxonomy: Taxonomy) -> list[dict[str, object]]:
+    return [
+        {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(label).items()}
+        for label in taxonomy.labels
+    ]
+
+
+def _rules_part(label: dict[str, object]) -> dict[str, object]:
+    # Whether there are examples decides if a label named "other" is a fallback.
+    kept = {key: label[key] for key in ("name", "keywords", "media_types")}
+    return {**kept, "has_examples": bool(label["examples"])}
+
+
+class Classifier:
+    """Labels documents with one set of settings. Learns the taxonomy when it is made."""
+
+    def __init__(self, settings: ClassifySettings) -> None:
+        # Not before it is needed: the engine's own process asks for `relevant` alone.
+        use_one_thread()
+        from tui_scraper.engine.labels.backend import LabelBackend, LocalBackend, RulesBackend
+
+        taxonomy = from_settings(settings.labels)
+        self._digest_tokens = settings.digest_tokens
+        self._hint = functools.lru_cache(maxsize=256)(taxonomy.hint)
+        self._backend: LabelBackend
+        if settings.backend == "rules":
+            self._backend = RulesBackend(taxonomy, settings.multi_label)
+        else:
+            self._backend = LocalBackend(taxonomy, settings.multi_label, settings.digest_tokens)
+
+    def classify(self, text: CleanText, chunks: Sequence[Chunk], media_type: str) -> LabelResult:
+        """Label one document. Never fails: with nothing to go on the confidence is low."""
+        digest = make_digest(text, chunks, self._digest_tokens, self._hint(media_type))
+        return self._backend.label(digest)
