@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tui_scraper.engine.phases import chunk as chunk_phase
+from tui_scraper.engine import tokens
 from tui_scraper.engine.phases.chunk import Outline, chunk, relevant
 from tui_scraper.engine.settings import ChunkSettings, Settings
 from tui_scraper.engine.tokens import Ruler, count
@@ -293,7 +293,7 @@ def test_work_grows_with_the_length_of_the_text(unit: str, monkeypatch: pytest.M
             super().__init__(text, vocabulary)
             rulers.append(self)
 
-    monkeypatch.setattr(chunk_phase, "Ruler", Watched)
+    monkeypatch.setattr(tokens, "Ruler", Watched)
     work = []
     for size in (30_000, 120_000):
         rulers.clear()
