@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.extract.files import read
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_tables_whatever_their_delimiter(delimiter: str) -> None:
+    text = f'name{delimiter}size\r\n"a{delimiter} b"{delimiter}1\r\n\r\nc{delimiter}\r\n'
+    expected = text.splitlines()[1].split('"')[1].replace("|", "\\|").replace("\t", " ")
+    expected = " ".join(expected.split()) if delimiter == "\t" else expected
+    assert read(text, "a.csv").text == f"| name | size |\n| --- | --- |\n| {expected} | 1 |\n| c |  |"
+
+
+def test_quoted_cells_may_hold_line_ends_and_quotes() -> None:
+    assert read('a,b\n"x\ny","say ""hi"""\n', "a.csv").text.endswith('| x y | say "hi" |')
+
+
+def test_one_stray_quote_does_not_swallow_the_file() -> None:
+    assert read('a,b\n5" pipe,1\nc,2\n', "a.csv").text.count("\n") == 3
+
+
+def test_a_csv_without_delimiters_stays_text() -> None:
+    assert read("just\nlines\n", "a.csv").text == "just\nlines"
+
+
+def test_tsv() -> None:
+    assert read("a\tb, c\n1\t2\n", "a.tsv").text == "| a | b, c |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_a_long_table_is_cut_between_rows() -> None:
+    result = read("a,b\n" + "word,12\n" * 500, "a.csv", max_chars=1_000)
+    assert result.truncated
+    assert result.text.endswith("|")
+    assert len(result.text) <= 1_000
+
+
+def test_json_as_keys_and_values_with_numbers_as_written() -> None:
+    text = (
+        '{"title": "T", "n": 1.10, "big": 123456789012345678901234567890, "e": 1E5, "ok": true, "no": null,'
+    )
+    text += ' "list": ["a", {"b": "c"}], "lines": "x\\ny", "empty": {}}'
+    result = read(text, "a.json")
+    assert result.text == (
+        "title: T\nn: 1.10\nbig: 123456789012345678901234567890\ne: 1E5\nok: true\nno: null\n"
+        "list:\n  - a\n  - b: c\nlines: x\n  y\nempty:"
+    )
+    assert result.title == "T"
+
+
+def test_lists_of_records_are_set_apart() -> None:
+    text = read('[{"a": 1, "b": {"c": 2}}, {"a": [[3, 4], []]}]', "a.json").text
+    assert text == "- a: 1\n  b:\n    c: 2\n\n- a:\n    - - 3\n      - 4\n    -"
+
+
+def test_invalid_json_is_kept_as_text() -> None:
+    assert read('{"a": 1,}', "a.json").text == '{"a": 1,}'
+
+
+@pytest.mark.parametrize("depth", [150, 1_500, 100_000])
+def test_deep_json_never_recurses(depth: int) -> None:
+    start = time.process_time()
+    text = read("[" * depth + '"inner"' + "]" * depth, "a.json").text
+    assert "inner" in text
+    assert time.process_time() - start < 2
+
+
+def test_json_lines() -> None:
+    text = read('{"a": 1}\n\nbroken {\n{"b": [2]}\n', "a.jsonl").text
+    assert text == "a: 1\n\nbroken {\n\nb:\n  - 2"
+
+
+def test_json_is_cut_at_the_limit() -> None:
+    result = read(json.dumps([{"k": "value " * 5}] * 300), "a.json", max_chars=800)
+    assert result.truncated
+    assert len(result.text) <= 800
+
+
+def test_notebooks_give_their_cells() -> None:
+    notebook = {
+        "nbformat": 4,
+        "metadata": {"kernelspec": {"language": "python"}},
+        "cells": [
+            {"cell_type": "markdown", "source": ["# Title\n", "words"]},
+            {"cell_type": "code", "source": "print(1)", "outputs": [{"text": "noise"}]},
+            "not a cell",
+        ],
+    }
+    result = read(json.dumps(notebook), "a.ipynb")
+    assert result.text == "# Title\nwords\n\n```python\nprint(1)\n```"
+    assert result.title == "Title"

@@ -1,0 +1,230 @@
+"""The media type of a file, from its bytes and the ending of its name, and from nothing else.
+
+Magic numbers decide first: a file is what its bytes say, however it is named. Where the bytes only
+say "text", the ending tells which text. Artifacts are keyed by content and detected type, so the
+answer is a pure function of its two arguments.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final
+
+from tui_scraper.engine.extract import media_types as mt
+
+HEAD_BYTES: Final = 4096
+"""What is needed to recognise a format by its magic number."""
+
+_TEXT_BYTES = bytes(b for b in range(256) if (b >= 0x20 and b != 0x7F) or b in b"\t\n\r\f\x08\x1b")
+_MAX_CONTROL_SHARE = 100  # one control byte in 100: more is not text (random bytes have 10 in 100)
+_FEW_CONTROLS = 16  # in a short text, such as the captured output of a terminal
+_ZIP = b"PK\x03\x04"
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_EMPTY_ZIP = b"PK\x05\x06"
+_UNICODE_BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+_BY_FIRST: dict[int, list[tuple[int, bytes, str]]] = {}
+for _offset, _magic, _type in mt.MAGIC:
+    if _offset == 0:
+        _BY_FIRST.setdefault(_magic[0], []).append((_offset, _magic, _type))
+_ELSEWHERE = tuple(entry for entry in mt.MAGIC if entry[0])
+_OLE_STREAMS = (
+    ("WordDocument", mt.DOC),
+    ("PowerPoint Document", mt.PPT),
+    ("__substg1.0_", mt.MSG),
+    ("Workbook", mt.XLS),
+    ("Book", mt.XLS),
+)
+_HTML_START = re.compile(
+    rb"\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--(?:[^-]|-(?!->)){0,2000}-->\s*)?"
+    rb"<(?:!doctype\s+html|html[\s>]|head[\s>]|body[\s>])",
+    re.IGNORECASE,
+)
+_HTML_INSIDE = re.compile(rb"<html[\s>]|<!doctype\s+html", re.IGNORECASE)
+_MAIL_START = re.compile(
+    rb"(?:From [^\n]{3,200}\n)?(?:(?:Return-Path|Received|Delivered-To|Message-ID|MIME-Version|X-[\w-]+|From"
+    rb"|To|Date|Subject|Reply-To|Sender|Content-Type):[^\n]*\n(?:[ \t][^\n]*\n)*){3}",
+    re.IGNORECASE,
+)
+_SHEBANG = re.compile(
+    rb"#![^\n]{0,200}?\b(python|perl|ruby|node|php|lua|awk|tclsh|wish|bash|dash|zsh|ksh|sh)[\d.]*(?:\s|$)"
+)
+_SHEBANG_TYPES = {
+    b"python": "text/x-python",
+    b"perl": "text/x-perl",
+    b"ruby": "text/x-ruby",
+    b"node": "text/javascript",
+    b"php": "text/x-php",
+    b"lua": "text/x-lua",
+    b"awk": "text/x-awk",
+    b"tclsh": "text/x-tcl",
+    b"wish": "text/x-tcl",
+}
+_MAYBE_HTML = frozenset({mt.PLAIN, mt.XML, mt.PDF, *mt.BINARY_ENDINGS})
+_CLAIMED = frozenset({mt.PDF, mt.DOCX})
+_ALSO_TEXT = frozenset({mt.DOC, mt.MSG})  # endings that plain text has had as well
+
+
+def ending(path: bytes) -> bytes:
+    """The ending of the file name in lower case, without the dot; b'' where there is none."""
+    name = path[path.rfind(b"/") + 1 :]
+    dot = name.rfind(b".")
+    return name[dot + 1 :].lower() if dot > 0 else b""
+
+
+def unread_format(head: bytes) -> str | None:
+    """The media type of a format that nobody reads here, if the first bytes prove it.
+
+    `head` is the start of the file, `HEAD_BYTES` of it or the whole. None means: read on.
+    """
+    if not head:
+        return None
+    for _, magic, media_type in _BY_FIRST.get(head[0], ()):
+        if head.startswith(magic):
+            return None if head[0] == 0xFF and _is_utf16(head) else media_type
+    for offset, magic, media_type in _ELSEWHERE:
+        if head.startswith(magic, offset):
+            return media_type
+    if head.startswith(b"ftyp", 4):
+        return mt.FTYP.get(head[8:12], "video/mp4")
+    if head.startswith(b"RIFF"):
+        return mt.RIFF.get(head[8:12], mt.BINARY)
+    if head.startswith(b"BM") and head[6:10] == b"\0\0\0\0":
+        return "image/bmp"
+    if head.startswith(_ZIP) and head[30:38] == b"mimetype":
+        return _mimetype_entry(head)
+    return None
+
+
+def detect(data: bytes, path: bytes) -> str:
+    """The media type of a file with this content and this name."""
+    hint = mt.BY_ENDING.get(ending(path), "")
+    head = data[:HEAD_BYTES]
+    found = unread_format(data[:33000] if len(data) > HEAD_BYTES and head[:1] == b"\0" else head)
+    if found is not None:
+        return found
+    if head.startswith((_ZIP, _EMPTY_ZIP)):
+        return _zip_type(data, hint)
+    if head.startswith(_OLE):
+        return _ole_type(data, hint)
+    if head.startswith(b"%PDF-") or (b"%PDF-" in head[:1024] and (hint == mt.PDF or not is_text(data))):
+        return mt.PDF
+    if not is_text(data):
+        if hint == mt.HTML and _HTML_START.match(head) and _few_controls(data):
+            return mt.HTML  # damaged, but no other format begins like this
+        return hint if hint in _CLAIMED else mt.BINARY
+    return _text_type(head, hint, data)
+
+
+def is_text(data: bytes) -> bool:
+    """Whether the bytes are text in some encoding: hardly any control characters among them."""
+    if data.startswith(_UNICODE_BOMS):
+        return True
+    controls = data.translate(None, _TEXT_BYTES)
+    if not controls:
+        return True
+    if b"\0" in controls:
+        if utf16_without_bom(data):
+            return True
+        if b"\0" in data[:HEAD_BYTES]:
+            return False
+    if len(controls) * _MAX_CONTROL_SHARE <= len(data):
+        return True
+    return len(controls) <= _FEW_CONTROLS and b"\0" not in controls and _is_utf8(data)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _few_controls(data: bytes) -> bool:
+    return len(data.translate(None, _TEXT_BYTES)) * (_MAX_CONTROL_SHARE // 4) <= len(data)
+
+
+def utf16_without_bom(data: bytes) -> str:
+    """'utf-16-le' or 'utf-16-be' where zero bytes stand where Western text in UTF-16 has them, else ''."""
+    sample = data[:HEAD_BYTES]
+    pairs = len(sample) // 2
+    if pairs < 4 or len(data) % 2:
+        return ""
+    even, odd = sample[0 : pairs * 2 : 2].count(0), sample[1 : pairs * 2 : 2].count(0)
+    if odd * 10 >= pairs * 7 and even * 50 <= pairs:
+        return "utf-16-le" if _is_western(sample[0 : pairs * 2 : 2]) else ""
+    if even * 10 >= pairs * 7 and odd * 50 <= pairs:
+        return "utf-16-be" if _is_western(sample[1 : pairs * 2 : 2]) else ""
+    return ""
+
+
+def _is_western(half: bytes) -> bool:
+    return len(half.translate(None, _TEXT_BYTES)) * 50 <= len(half)
+
+
+def _is_utf16(head: bytes) -> bool:
+    return head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+
+
+def _mimetype_entry(head: bytes) -> str | None:
+    """OpenDocument and EPUB store their media type, uncompressed, as the first entry."""
+    stored = re.match(rb"[a-z]+/[a-zA-Z0-9.+-]{3,80}", head[38:140])
+    if stored is None:
+        return None
+    name = stored[0].decode("ascii")
+    known = re.match(r"application/(?:epub\+zip|vnd\.oasis\.opendocument\.[a-z]+(?:-template)?)", name)
+    return known[0] if known else None
+
+
+def _zip_type(data: bytes, hint: str) -> str:
+    end = data.rfind(b"PK\x05\x06")
+    listing = b""
+    if end >= 0 and len(data) >= end + 20:
+        start = int.from_bytes(data[end + 16 : end + 20], "little")
+        size = int.from_bytes(data[end + 12 : end + 16], "little")
+        listing = data[start:end] if start < end else data[max(0, end - size) : end]
+    if b"PK\x01\x02" not in listing:
+        return hint if hint in _CLAIMED or hint in (mt.XLSX, mt.PPTX) else mt.ZIP
+    for name, media_type in mt.ZIP_CONTENTS:
+        if name in listing:
+            return media_type
+    return mt.ZIP
+
+
+def _ole_type(data: bytes, hint: str) -> str:
+    if "EncryptedPackage".encode("utf-16-le") in data:
+        return hint if hint in (mt.XLSX, mt.PPTX) else mt.DOCX
+    found = [media_type for name, media_type in _OLE_STREAMS if name.encode("utf-16-le") in data]
+    if hint in found:
+        return hint
+    return found[0] if found else mt.OLE
+
+
+def _text_type(head: bytes, hint: str, data: bytes) -> str:
+    if hint in mt.SOURCE or hint in (mt.MARKDOWN, mt.RST, mt.HTML, mt.CSV, mt.TSV):
+        return hint
+    start = head.lstrip(codecs.BOM_UTF8 + b" \t\r\n")[:1]
+    if start == b"<":
+        bare = head.removeprefix(codecs.BOM_UTF8)
+        if (not hint or hint in _MAYBE_HTML) and _HTML_START.match(bare):
+            return mt.HTML
+        if hint in ("", mt.XML) and bare.lstrip().startswith(b"<?xml"):
+            return mt.SVG if b"<svg" in head else mt.HTML if _HTML_INSIDE.search(head) else mt.XML
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not hint:
+        wide = head[: len(head) // 2 * 2].decode("utf-16", "ignore").encode("utf-8", "ignore")
+        return mt.HTML if _HTML_START.match(wide) else mt.PLAIN
+    if hint:
+        return mt.PLAIN if hint in _ALSO_TEXT else hint
+    if (
+        start in (b"{", b"[")
+        and re.match(rb"\s*(?:\{\s*\"|\[\s*[\[{])", head)
+        and data.rstrip()[-1:] in b"}]"
+    ):
+        return mt.JSON
+    if head.startswith(b"#!"):
+        script = _SHEBANG.match(head)
+        return _SHEBANG_TYPES.get(script[1], "text/x-shellscript") if script else mt.PLAIN
+    if start.isalpha() and _MAIL_START.match(head.replace(b"\r\n", b"\n")):
+        return "application/mbox" if head.startswith(b"From ") else mt.MAIL
+    return mt.PLAIN

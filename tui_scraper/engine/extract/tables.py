@@ -1,0 +1,18 @@
+"""Tables as Markdown: one row a line, so that a chunk may end between any two rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose first row is the heading. Cells hold no line ends."""
+    columns = max(map(len, rows))
+    lines = [_line(rows[0], columns), "|" + " --- |" * columns]
+    lines.extend(_line(row, columns) for row in rows[1:])
+    return "\n".join(lines)
+
+
+def _line(row: Sequence[str], columns: int) -> str:
+    joined = " | ".join(cell.replace("|", "\\|") if "|" in cell else cell for cell in row)
+    return f"| {joined} |{'  |' * (columns - len(row))}"
