@@ -6,7 +6,7 @@ or hostile payload cannot unpack into all memory.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import zstandard
@@ -37,16 +37,30 @@ def zstandard_compress(raw: bytes) -> bytes:
     return _compressor.compress(raw)
 
 
+class Unpacker(Generic[T]):
+    """Decodes payloads of one kind, in one thread: making a decompressor anew costs most of decoding."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._decoder = msgspec.msgpack.Decoder(kind)
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    def __call__(self, payload: bytes) -> T:
+        """Decode a payload.
+
+        Raises ValueError where it is damaged, too large or of another type.
+        """
+        try:
+            if zstandard.get_frame_parameters(payload).content_size > MAX_RAW_BYTES:
+                raise ValueError("payload larger than any this program writes")
+            raw = self._decompressor.decompress(payload, max_output_size=MAX_RAW_BYTES)
+            return self._decoder.decode(raw)
+        except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+            raise ValueError(f"damaged payload: {error}") from error
+
+
 def unpack(payload: bytes, kind: type[T]) -> T:
-    """Decode a payload into `kind`.
+    """Decode one payload into `kind`; for many, make an `Unpacker`.
 
     Raises ValueError where the payload is damaged, too large or not of that type.
     """
-    try:
-        parameters = zstandard.get_frame_parameters(payload)
-        if parameters.content_size > MAX_RAW_BYTES:
-            raise ValueError("payload larger than any this program writes")
-        raw = zstandard.ZstdDecompressor().decompress(payload, max_output_size=MAX_RAW_BYTES)
-        return msgspec.msgpack.decode(raw, type=kind)
-    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
-        raise ValueError(f"damaged payload: {error}") from error
+    return Unpacker(kind)(payload)

@@ -104,7 +104,9 @@ def register(
         )
         if rows:
             add_count(state, head.branch, FOUND, 1, len(rows), sum(row[3] for row in rows))
-            state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (len(rows), scan))
+        if rows or touched:  # a time stamp is exported, so it makes an earlier export outdated
+            changes = len(rows) + len(touched)
+            state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (changes, scan))
         return versions
 
     return operation

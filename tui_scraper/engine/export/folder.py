@@ -1,0 +1,223 @@
+"""Putting a finished export in place of the one before, so that a reader never sees half of one.
+
+The new export is built in a hidden directory beside the target and then swapped in: exchanged in one
+step where the kernel can (renameat2), else the old one is renamed away and the new one in. Whatever
+interrupts this, the target is the old export, the new one, or (between those two renames) absent
+with both of them beside it, and the next export puts that right. Hidden directories hold a lock
+while in use, so that what a crash left behind can be told from what another process is writing.
+
+A directory that is not one of our exports is never replaced, and of our own nothing is deleted that
+an export did not write.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import functools
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tui_scraper.engine.errors import StoreError, StoreFullError, UsageError
+from tui_scraper.engine.export.manifest import MANIFEST_FILE, read_manifest
+from tui_scraper.engine.safe_text import safe_text
+
+DOCUMENTS_FILE = "documents.jsonl"
+OUR_FILES = frozenset({DOCUMENTS_FILE, MANIFEST_FILE})
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DENIED = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.EBUSY,
+    errno.EXDEV,
+    errno.EEXIST,
+    errno.ENOENT,
+    errno.EINVAL,
+}
+
+
+@contextmanager
+def explained(target: Path) -> Iterator[None]:
+    """Turn the system's errors into sentences."""
+    try:
+        yield
+    except OSError as error:
+        shown = safe_text(str(target))
+        if error.errno in _FULL:
+            raise StoreFullError(
+                f"{shown}: the disk is full. The export before is unchanged; free some space and try again."
+            ) from error
+        if error.errno in _DENIED:
+            raise UsageError(
+                f"{shown}: the export cannot be written there ({error.strerror}). It needs a folder in which "
+                "a new one can be made beside it; choose another."
+            ) from error
+        raise StoreError(f"{shown}: writing the export failed ({error.strerror}).") from error
+
+
+def check_target(target: Path) -> None:
+    """Refuse what is not ours to replace. Raises UsageError with a sentence."""
+    shown = safe_text(str(target))
+    with explained(target):
+        if not os.path.lexists(target):
+            return
+        if not target.is_dir():
+            raise UsageError(f"{shown}: this is not a folder; choose another place for the export.")
+        names = set(os.listdir(target))
+    if not names:
+        return
+    if read_manifest(target) is None:
+        raise UsageError(
+            f"{shown}: this folder holds files and is not an export of tui-scraper; it was left as it is. "
+            "Choose an empty or a new folder."
+        )
+    others = sorted(names - OUR_FILES)
+    if others:
+        raise UsageError(
+            f"{shown}: besides the export this folder holds {safe_text(others[0], limit=80)}, which a new "
+            "export would delete. Move it away, or choose another folder."
+        )
+
+
+class Staging:
+    """A hidden directory beside the target, in which an export is built. Use it with `with`.
+
+    Leaving the block without `put_in_place` deletes what was built.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = Path(os.path.realpath(target))
+        self._prefix = f".{self.target.name}.export-"
+        self.directory = self.target.parent / f"{self._prefix}new-{secrets.token_hex(6)}"
+        self._lock = -1
+
+    def __enter__(self) -> Staging:
+        with explained(self.target):
+            os.makedirs(self.target.parent, exist_ok=True)
+            self._clear_leftovers()
+        check_target(self.target)
+        with explained(self.target):
+            os.mkdir(self.directory)
+            self._lock = _lock_directory(self.directory)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        _delete(self.directory)
+        if self._lock >= 0:
+            os.close(self._lock)
+
+    def put_in_place(self) -> None:
+        """Make the target the new export. Everything in the directory is made durable first."""
+        with explained(self.target):
+            _sync(self.directory)
+            check_target(self.target)
+            if not self.target.exists():
+                os.rename(self.directory, self.target)
+            else:
+                os.chmod(self.directory, self.target.stat().st_mode & 0o7777)
+                if not _exchange(self.directory, self.target):
+                    self._swap_in_two_steps()
+            _sync(self.target.parent)
+
+    def _swap_in_two_steps(self) -> None:
+        old = self.target.parent / f"{self._prefix}old-{secrets.token_hex(6)}"
+        os.rename(self.target, old)
+        try:
+            os.rename(self.directory, self.target)
+        except OSError:
+            os.rename(old, self.target)
+            raise
+        _delete(old)
+
+    def _clear_leftovers(self) -> None:
+        """Undo an interrupted swap, and delete what interrupted exports left beside the target."""
+        leftovers = [
+            self.target.parent / name
+            for name in sorted(os.listdir(self.target.parent))
+            if name.startswith(self._prefix)
+        ]
+        for leftover in leftovers:
+            if leftover.is_symlink() or not leftover.is_dir():
+                continue
+            lock = _lock_directory(leftover)
+            if lock < 0:
+                continue  # another process is writing it
+            try:
+                if leftover.name.startswith(f"{self._prefix}old-") and not os.path.lexists(self.target):
+                    os.rename(leftover, self.target)
+                else:
+                    _delete(leftover)
+            finally:
+                os.close(lock)
+
+
+def _lock_directory(directory: Path) -> int:
+    """A descriptor that holds an exclusive lock, or -1 where another process or person has it."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return -1
+    return descriptor
+
+
+def _delete(directory: Path) -> None:
+    """Delete an export: the files that one writes, then the directory unless something else is in it."""
+    for name in OUR_FILES:
+        try:
+            os.unlink(directory / name)
+        except OSError:  # not there, or no longer ours to delete: the directory then stays
+            continue
+    try:
+        os.rmdir(directory)
+    except OSError:
+        return
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+@functools.cache
+def _renameat2() -> ctypes._NamedFuncPointer | None:
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # not Linux, or a C library from before 2.28
+        return None
+    function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+    function.restype = ctypes.c_int
+    return function
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two directories in one step. False where this system or file system cannot."""
+    function = _renameat2()
+    if function is None:
+        return False
+    if function(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+        return False
+    raise OSError(code, os.strerror(code), os.fspath(second))

@@ -1,0 +1,190 @@
+"""The full-text index of one workspace: derived data, written by one thread, rebuildable at any time.
+
+It holds nothing but terms: a hit is a pair (chunk artifact, ordinal), and whatever is shown of it
+comes from the store. Artifacts are shared by all branches of history, so a rollback leaves the index
+alone; the query asks the store what the head can see.
+
+The store records an artifact as indexed only after the commit here that holds it. A crash between
+the two leaves chunks that nobody recorded: they are added again with `replace`, which deletes them
+first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tantivy
+
+from tui_scraper.engine.errors import StoreError, StoreFullError
+from tui_scraper.engine.search.terms import TOKENIZER, analyzer, spaced
+
+INDEX_DIR = "index"
+
+HEAP_BYTES = 20_000_000
+"""The writer's arena. The library's minimum, 15 MB, is a third slower, and more than this no faster."""
+
+_FULL = ("No space left on device", "Disk quota exceeded", "StorageFull", "QuotaExceeded")
+
+
+class DamagedIndexError(StoreError):
+    """The index cannot be read. It is derived data: the next run builds it again."""
+
+
+def schema() -> Any:
+    """The fields of the index. Integers are signed: an unsigned field kills the writer on delete."""
+    builder = tantivy.SchemaBuilder()
+    builder.add_integer_field("artifact", indexed=True, fast=True)
+    builder.add_integer_field("ordinal", fast=True)
+    for name in ("text", "title", "heading"):
+        builder.add_text_field(name, tokenizer_name=TOKENIZER)
+    return builder.build()
+
+
+class TextIndex:
+    """The writer of `<workspace>/index/`. Create, use and close it in one and the same thread.
+
+    `fresh` is True where the directory was missing, damaged or of another schema and an empty index
+    has taken its place: whatever the store calls indexed is to be indexed again.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self.directory = workspace / INDEX_DIR
+        with _explained(self.directory):
+            existing = _open_existing(self.directory)
+            self.fresh = existing is None
+            self._index = existing if existing is not None else _create(self.directory)
+            self._writer = self._index.writer(HEAP_BYTES, 1)
+
+    def add(
+        self,
+        artifact: int,
+        title: str,
+        chunks: Sequence[str],
+        headings: Sequence[str],
+        *,
+        replace: bool,
+    ) -> None:
+        """Add every chunk of one chunk artifact, in order.
+
+        `replace` first deletes what the index holds of that artifact, committed or not. It is
+        needed wherever an earlier process may have got as far as the commit.
+        """
+        shown_title = spaced(title)
+        with _explained(self.directory):
+            if replace:
+                self._writer.delete_documents_by_term("artifact", artifact)
+            for ordinal, (text, heading) in enumerate(zip(chunks, headings, strict=True)):
+                document = tantivy.Document()
+                document.add_integer("artifact", artifact)
+                document.add_integer("ordinal", ordinal)
+                document.add_text("text", spaced(text))
+                if shown_title:
+                    document.add_text("title", shown_title)
+                if heading:
+                    document.add_text("heading", spaced(heading))
+                self._writer.add_document(document)
+
+    def commit(self) -> None:
+        """Make everything added so far durable and visible to searches.
+
+        Raises StoreFullError where the disk is full. After any error the index must be closed and
+        opened again; what was added since the last commit is lost to it, and only to it.
+        """
+        with _explained(self.directory):
+            self._writer.commit()
+
+    def close(self, *, finish_merges: bool = False) -> None:
+        """Give the directory back. What was added since the last commit is dropped.
+
+        `finish_merges` waits for running merges of segments (seconds on a large index), which makes
+        later searches a little faster; without it they are abandoned and done by a later run.
+        """
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        if finish_merges:
+            with _explained(self.directory):
+                writer.rollback()
+                writer.wait_merging_threads()
+        del writer, self._index
+
+
+def open_for_reading(workspace: Path) -> tuple[Any, Any] | None:
+    """The committed index as (tantivy Index, analyzer); None before anything was indexed.
+
+    Raises DamagedIndexError.
+    """
+    directory = workspace / INDEX_DIR
+    if not (directory / "meta.json").exists():
+        return None
+    analyze = analyzer()
+    with _explained(directory):
+        index = tantivy.Index(schema(), str(directory), reuse=True)
+        index.register_tokenizer(TOKENIZER, analyze)
+        index.config_reader("manual", 0)
+        index.reload()
+    return index, analyze
+
+
+def guarded(workspace: Path, work: Callable[[], Any]) -> Any:
+    """Run a read of the index; what the library throws becomes a DamagedIndexError."""
+    with _explained(workspace / INDEX_DIR):
+        return work()
+
+
+def _open_existing(directory: Path) -> Any | None:
+    """The index that is there, or None where it must be built anew."""
+    if not (directory / "meta.json").exists():
+        return None
+    try:
+        with _explained(directory):
+            index = tantivy.Index(schema(), str(directory), reuse=True)
+            index.register_tokenizer(TOKENIZER, analyzer())
+            index.reload()  # opens every segment: files that are missing or cut short are noticed here
+            searcher = index.searcher()
+            if searcher.num_docs:
+                everything = tantivy.Query.all_query()
+                found = searcher.search(everything, 1, count=False).hits
+                searcher.fast_field_values("artifact", [address for _score, address in found])
+            return index
+    except DamagedIndexError:
+        return None
+
+
+def _create(directory: Path) -> Any:
+    if directory.is_symlink() or directory.is_file():
+        directory.unlink()
+    elif directory.exists():
+        shutil.rmtree(directory)
+    os.makedirs(directory)
+    index = tantivy.Index(schema(), str(directory), reuse=False)
+    index.register_tokenizer(TOKENIZER, analyzer())
+    return index
+
+
+@contextmanager
+def _explained(directory: Path) -> Iterator[None]:
+    """Turn the library's errors, and its panics (which are no Exception), into sentences."""
+    try:
+        yield
+    except (StoreError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        text = str(error)
+        if any(sign in text for sign in _FULL):
+            raise StoreFullError(
+                f"{directory}: the disk is full. Free some space and start again; "
+                "everything finished so far is saved."
+            ) from error
+        if isinstance(error, PermissionError) or "Permission denied" in text or "Read-only" in text:
+            raise StoreError(f"{directory}: the search index cannot be written ({text}).") from error
+        if "LockBusy" in text or "LockFailure" in text or "Failed to acquire" in text:
+            raise StoreError(f"{directory}: another process is writing the search index.") from error
+        raise DamagedIndexError(
+            f"{directory}: the search index is damaged ({text[:200]}). The next run builds it again."
+        ) from error
