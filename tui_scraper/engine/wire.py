@@ -64,7 +64,8 @@ class DocumentReply(msgspec.Struct, array_like=True, frozen=True):
     `phase` is the last phase that ran; with a status other than `done` it is the phase that ended
     the document, and `cause` and `message` say why. `content` is the 16-byte BLAKE3 of the bytes
     that were parsed (empty where the file was not read); `size_bytes` and `mtime_ns` are those of
-    the open file. `cpu_ns` holds the CPU nanoseconds of (input, clean, chunk, classify).
+    the open file. `cpu_ns` holds CPU nanoseconds of (input, clean, chunk, classify): measured
+    for some documents and scaled, 0 for the others, so that sums are right.
     """
 
     version: int

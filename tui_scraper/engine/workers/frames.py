@@ -1,0 +1,112 @@
+"""What the engine and its workers speak: length-prefixed MessagePack frames over a socket.
+
+The length is checked before anything is read, the content is decoded against the types of `wire`:
+nothing a worker sends is believed before that.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import msgspec
+
+from tui_scraper.engine.models import PhaseName
+from tui_scraper.engine.wire import DocumentReply, WorkItem
+
+LENGTH = struct.Struct("<I")
+HEARTBEAT = struct.Struct("<qq")
+"""One slot of the shared page: (version in hand or 0, CLOCK_MONOTONIC nanoseconds at its start)."""
+
+MAX_FRAME_BYTES = 192_000_000
+"""Above a clean text of 10 M characters with its chunks, both badly compressible, and a batch's rest."""
+
+FLUSH_BYTES = 256_000
+"""A worker sends what it has when it has this much, so that large results do not pile up in it."""
+
+
+class Batch(msgspec.Struct, array_like=True, frozen=True):
+    """Documents for a worker, in order."""
+
+    items: list[WorkItem]
+
+
+class Replies(msgspec.Struct, array_like=True, frozen=True):
+    """Some of a batch's documents. `last` marks its end; `memory_bytes` is the worker's peak RSS."""
+
+    replies: list[DocumentReply]
+    last: bool
+    memory_bytes: int
+
+
+class ZygoteSettings(msgspec.Struct, frozen=True):
+    """What a zygote is started with: the settings of the run as JSON, and the last phase to run."""
+
+    settings: str
+    until: PhaseName
+    worker_memory: int
+    cpu_s: int
+
+
+class Spawn(msgspec.Struct, tag=True, frozen=True):
+    """Engine to zygote: fork a worker for this slot. Its socket and the shared page come along."""
+
+    slot: int
+
+
+class Kill(msgspec.Struct, tag=True, frozen=True):
+    """Engine to zygote: end this worker, whatever it is doing."""
+
+    pid: int
+
+
+class Spawned(msgspec.Struct, tag=True, frozen=True):
+    """Zygote to engine: the worker of this slot runs as this process."""
+
+    slot: int
+    pid: int
+
+
+class Exited(msgspec.Struct, tag=True, frozen=True):
+    """Zygote to engine: a worker ended. `status` is its exit code, or minus the signal."""
+
+    pid: int
+    status: int
+
+
+class Ready(msgspec.Struct, tag=True, frozen=True):
+    """Zygote to engine: everything is loaded. `sandbox` says what keeps workers in."""
+
+    sandbox: str
+
+
+ToZygote = Spawn | Kill
+FromZygote = Spawned | Exited | Ready
+
+
+def send_frame(connection: socket.socket, payload: bytes) -> None:
+    """Send one frame, blocking. The payload is not copied to be prefixed when it is large."""
+    if len(payload) < 65536:
+        connection.sendall(LENGTH.pack(len(payload)) + payload)
+    else:
+        connection.sendall(LENGTH.pack(len(payload)))
+        connection.sendall(payload)
+
+
+def receive_frame(connection: socket.socket) -> bytes | None:
+    """Receive one frame, blocking; None when the other side has closed."""
+    header = _exactly(connection, LENGTH.size)
+    if header is None:
+        return None
+    return _exactly(connection, LENGTH.unpack(header)[0])
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes | None:
+    buffer = bytearray(size)
+    view, at = memoryview(buffer), 0
+    while at < size:
+        count = connection.recv_into(view[at:])
+        if not count:
+            return None
+        at += count
+    return bytes(buffer)

@@ -1,0 +1,414 @@
+"""The engine's side of the workers: hands out batches, watches deadlines, assigns blame.
+
+What concurrent.futures and its kin do not do is why this exists: when a worker dies or hangs, the
+one document it had in hand is to blame (a shared page names it), the rest of its batch is given
+to another worker, and what it had sent before counts. A document that kills two workers is
+quarantined; one that exceeds its deadline is ended from outside and not tried again by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mmap
+import os
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.models import Cause, PhaseName, Status
+from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.wire import DocumentReply, WorkItem
+from tui_scraper.engine.workers.frames import (
+    HEARTBEAT,
+    LENGTH,
+    MAX_FRAME_BYTES,
+    Batch,
+    Exited,
+    FromZygote,
+    Kill,
+    Ready,
+    Replies,
+    Spawn,
+    Spawned,
+    ZygoteSettings,
+)
+
+_KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+_WATCH_EVERY_S = 0.25
+_STALL_S = 2.0
+_RECYCLE_BYTES = 400_000_000
+_RECYCLE_DOCUMENTS = 20_000
+_START_TIMEOUT_S = 60.0
+_MAX_DEATHS = 2
+_CLOSE_S = 0.5
+_MAX_MESSAGE_CHARS = 500
+_WORKER_PHASES = (PhaseName.INPUT, PhaseName.CLEAN, PhaseName.CHUNK, PhaseName.CLASSIFY)
+
+Deliver = Callable[[Sequence[DocumentReply]], None]
+
+
+@dataclass(eq=False)
+class _Worker:
+    """One worker process as the engine sees it."""
+
+    slot: int
+    pid: int
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    exited: asyncio.Future[int]
+    documents: int = 0
+    overdue: int = 0
+    broke_protocol: bool = False
+
+
+@dataclass
+class _Group:
+    """Documents handed over together. Those in `answered` have come back."""
+
+    items: Sequence[WorkItem]
+    answered: set[int] = field(default_factory=set)
+
+
+class Pool:
+    """A fixed number of workers. `run` may be called by as many tasks as there are workers."""
+
+    def __init__(
+        self,
+        size: int,
+        settings: Settings,
+        until: PhaseName,
+        warn: Callable[[str], None] = lambda _sentence: None,
+    ) -> None:
+        self.size = size
+        self.sandbox = ""
+        self._settings = settings
+        self._start = ZygoteSettings(
+            settings.model_dump_json(), until, settings.clean.worker_memory, settings.clean.cpu_s
+        )
+        self._warn = warn
+        self._deaths: dict[int, int] = {}
+        self._idle: asyncio.Queue[_Worker | int] = asyncio.Queue()
+        self._workers: dict[int, _Worker] = {}
+        self._spawning: dict[int, asyncio.Future[int]] = {}
+        self._exits: dict[int, asyncio.Future[int]] = {}
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(Replies)
+        self._lost_ns = 0
+        self._closing = False
+
+    @property
+    def pids(self) -> list[int]:
+        """Every process of the pool."""
+        return [self._zygote.pid, *(worker.pid for worker in self._workers.values())]
+
+    async def start(self) -> None:
+        """Start the zygote and wait until it is warm. Workers follow when there is work.
+
+        Raises TuiScraperError where it cannot be started.
+        """
+        if self.size * HEARTBEAT.size > mmap.PAGESIZE:
+            raise TuiScraperError(f"engine.workers: at most {mmap.PAGESIZE // HEARTBEAT.size} are possible.")
+        self._page_descriptor = os.memfd_create("tui-scraper-heartbeat")
+        os.ftruncate(self._page_descriptor, mmap.PAGESIZE)
+        self._page = mmap.mmap(self._page_descriptor, mmap.PAGESIZE)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+        environment |= {
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        environment |= {"HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
+        self._zygote = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # modules are never taken from the folder the program was started in
+            "-m",
+            "tui_scraper.engine.workers.zygote",
+            str(theirs.fileno()),
+            pass_fds=[theirs.fileno()],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+        theirs.close()
+        self._control = ours
+        self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        await asyncio.get_running_loop().sock_sendall(ours, msgspec.json.encode(self._start))
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._watch())]
+        try:
+            self.sandbox = await asyncio.wait_for(asyncio.shield(self._ready), _START_TIMEOUT_S)
+        except TimeoutError:
+            raise TuiScraperError("The worker processes did not start within a minute.") from None
+        for slot in range(self.size):
+            self._idle.put_nowait(slot)
+
+    async def run(self, items: Sequence[WorkItem], deliver: Deliver) -> None:
+        """Have some documents processed. `deliver` is called with each reply once, in pieces.
+
+        Every item gets exactly one reply, whatever happens to the workers.
+        """
+        waiting = deque([_Group(items)])
+        while waiting:
+            group = waiting.popleft()
+            worker = await self._take()
+            blamed = await self._converse(worker, group, deliver)
+            rest = [item for item in group.items if item.version not in group.answered]
+            if blamed is None:
+                continue
+            culprit = next((item for item in rest if item.version == blamed.version), None)
+            if not blamed.version and len(rest) == 1:
+                culprit = rest[0]  # it died after the document, not in it, and there is no other
+            if culprit is not None:
+                rest.remove(culprit)
+                deaths = self._deaths.get(culprit.version, 0) + 1
+                if blamed.final or deaths >= _MAX_DEATHS:
+                    self._deaths.pop(culprit.version, None)
+                    deliver([_refused(culprit, blamed)])
+                else:
+                    self._deaths[culprit.version] = deaths
+                    waiting.append(_Group([culprit]))
+            if rest and not blamed.version:  # who is to blame shows when each goes alone
+                waiting.extendleft(_Group([item]) for item in reversed(rest))
+            elif rest:
+                waiting.appendleft(_Group(rest))
+
+    async def close(self) -> None:
+        """End every process. Work in hand is lost; its documents stay pending."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        self._control.close()  # the zygote sees it and ends all workers with all that they started
+        if self._ready.done():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._zygote.wait(), _CLOSE_S)
+        with contextlib.suppress(ProcessLookupError):
+            self._zygote.kill()
+        await self._zygote.wait()
+        for worker in self._workers.values():
+            worker.writer.close()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)  # its parent's end has killed it already
+        self._page.close()
+        os.close(self._page_descriptor)
+
+    async def _take(self) -> _Worker:
+        taken = await self._idle.get()
+        if isinstance(taken, _Worker):
+            if not taken.exited.done():
+                return taken
+            self._forget(taken)
+            taken = taken.slot
+        try:
+            return await self._spawn(taken)
+        except BaseException:
+            self._idle.put_nowait(taken)
+            raise
+
+    async def _spawn(self, slot: int) -> _Worker:
+        loop = asyncio.get_running_loop()
+        HEARTBEAT.pack_into(self._page, slot * HEARTBEAT.size, 0, 0)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        answer: asyncio.Future[int] = loop.create_future()
+        self._spawning[slot] = answer
+        message = msgspec.json.encode(Spawn(slot))
+        try:
+            socket.send_fds(self._control, [message], [theirs.fileno(), self._page_descriptor])
+        except OSError:
+            raise TuiScraperError("The process that starts workers has ended unexpectedly.") from None
+        finally:
+            theirs.close()
+        pid = await answer
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
+        worker = _Worker(slot, pid, reader, writer, self._exits[pid])
+        self._workers[slot] = worker
+        return worker
+
+    def _forget(self, worker: _Worker) -> None:
+        worker.writer.close()
+        self._exits.pop(worker.pid, None)
+        if self._workers.get(worker.slot) is worker:
+            del self._workers[worker.slot]
+
+    async def _converse(self, worker: _Worker, group: _Group, deliver: Deliver) -> _Blame | None:
+        """Give a worker its batch and collect the replies. Returns whom to blame if it ended."""
+        asked = {item.version for item in group.items}
+        try:
+            payload = self._encoder.encode(Batch(list(group.items)))
+            worker.writer.write(LENGTH.pack(len(payload)))
+            worker.writer.write(payload)
+            await worker.writer.drain()
+            while True:
+                replies = await self._receive(worker)
+                versions = [reply.version for reply in replies.replies]
+                fresh = set(versions)
+                if len(fresh) != len(versions) or not fresh <= asked - group.answered:
+                    raise _ProtocolError
+                if not all(map(self._is_sound, replies.replies)):
+                    raise _ProtocolError
+                group.answered |= fresh
+                worker.documents += len(versions)
+                deliver(replies.replies)
+                if replies.last:
+                    if group.answered != asked:
+                        raise _ProtocolError
+                    break
+        except _ProtocolError:
+            worker.broke_protocol = True
+            self._kill(worker)
+            return await self._bury(worker)
+        except (OSError, asyncio.IncompleteReadError):
+            return await self._bury(worker)
+        except BaseException:  # the run is being stopped: the worker must not answer a later batch
+            self._kill(worker)
+            raise
+        if replies.memory_bytes > _RECYCLE_BYTES or worker.documents > _RECYCLE_DOCUMENTS:
+            self._forget(worker)  # the worker sees its socket close and ends
+            self._idle.put_nowait(worker.slot)
+        else:
+            self._idle.put_nowait(worker)
+        return None
+
+    async def _receive(self, worker: _Worker) -> Replies:
+        (length,) = LENGTH.unpack(await worker.reader.readexactly(LENGTH.size))
+        if length > MAX_FRAME_BYTES:
+            raise _ProtocolError
+        data = await worker.reader.readexactly(length)
+        try:
+            return self._decoder.decode(data)
+        except msgspec.MsgspecError:
+            raise _ProtocolError from None
+
+    def _is_sound(self, reply: DocumentReply) -> bool:
+        """Whether a reply can be true: a phase that workers run, with all that belongs to its end."""
+        if reply.phase not in _WORKER_PHASES or len(reply.message) > _MAX_MESSAGE_CHARS:
+            return False
+        if reply.status is Status.DONE:
+            return reply.phase is self._start.until or self._start.until is PhaseName.INPUT
+        return reply.status is not Status.PENDING and reply.cause is not None
+
+    async def _bury(self, worker: _Worker) -> _Blame:
+        """Wait for a worker's end and say which document it had in hand, and what ended it."""
+        status = await worker.exited
+        version, _since = HEARTBEAT.unpack_from(self._page, worker.slot * HEARTBEAT.size)
+        version = worker.overdue or version  # it may have gone on to the next one before it was ended
+        self._forget(worker)
+        self._idle.put_nowait(worker.slot)
+        if worker.overdue or status == -signal.SIGXCPU:
+            limits = self._settings.clean
+            return _Blame(
+                version,
+                Cause.TIMEOUT,
+                f"Reading this file took longer than {limits.timeout_s:g} s (or {limits.cpu_s} s of "
+                "processor time). Raise clean.timeout_s and clean.cpu_s, then retry it.",
+                final=True,
+            )
+        how = "sent what it must not send" if worker.broke_protocol else _ending(status)
+        self._warn(f"A worker {how}; its other documents go to another worker.")
+        return _Blame(
+            version,
+            Cause.CRASHED,
+            f"The reader {how} on this file, twice. The file is left out; the others are not affected.",
+            final=False,
+        )
+
+    def _kill(self, worker: _Worker) -> None:
+        with contextlib.suppress(OSError):
+            self._control.send(msgspec.json.encode(Kill(worker.pid)))
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        decoder = msgspec.json.Decoder(FromZygote)
+        while data := await loop.sock_recv(self._control, 65536):
+            match decoder.decode(data):
+                case Ready(sandbox=level):
+                    self._ready.set_result(level)
+                case Spawned(slot=slot, pid=pid):
+                    self._exits[pid] = loop.create_future()
+                    self._spawning.pop(slot).set_result(pid)
+                case Exited(pid=pid, status=status):
+                    ended = self._exits.get(pid)
+                    if ended is not None and not ended.done():
+                        ended.set_result(status)
+                    self._hang_up(pid)
+        if not self._closing:
+            self._zygote_ended()
+
+    def _hang_up(self, pid: int) -> None:
+        """End the connection of a dead worker, which something that it started may hold open.
+
+        What it had sent is still read.
+        """
+        for worker in self._workers.values():
+            if worker.pid == pid and not worker.writer.is_closing():
+                with contextlib.suppress(OSError):
+                    worker.writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    def _zygote_ended(self) -> None:
+        gone = TuiScraperError("The process that starts workers has ended unexpectedly.")
+        if not self._ready.done():
+            self._ready.set_exception(gone)
+        for spawning in self._spawning.values():
+            spawning.set_exception(gone)
+        for ended in self._exits.values():
+            if not ended.done():
+                ended.set_result(-signal.SIGKILL)
+
+    async def _watch(self) -> None:
+        """End workers whose document is past its deadline.
+
+        When this loop itself stood still (ctrl+z, a machine asleep), that time counts against no
+        document.
+        """
+        limit_ns = int(self._settings.clean.timeout_s * 1e9)
+        before = time.monotonic_ns()
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            now = time.monotonic_ns()
+            if now - before > _STALL_S * 1e9:
+                self._lost_ns = now
+            before = now
+            for worker in self._workers.values():
+                version, since = HEARTBEAT.unpack_from(self._page, worker.slot * HEARTBEAT.size)
+                if version and now - max(since, self._lost_ns) > limit_ns and not worker.overdue:
+                    worker.overdue = version
+                    self._kill(worker)
+
+
+@dataclass(frozen=True, slots=True)
+class _Blame:
+    """The document a dead worker had in hand (0: none). `final`: do not try it again."""
+
+    version: int
+    cause: Cause
+    message: str
+    final: bool
+
+
+class _ProtocolError(Exception):
+    """A worker sent what no sound worker sends."""
+
+
+def _refused(item: WorkItem, blame: _Blame) -> DocumentReply:
+    return DocumentReply(
+        version=item.version, status=Status.FAILED, phase=item.start, cause=blame.cause, message=blame.message
+    )
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"ended by itself (exit code {status})"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"

@@ -1,0 +1,62 @@
+"""A worker: takes batches from its socket, puts what became of each document back.
+
+It stands between hostile bytes and everything else, so it expects to die at any moment: it says in
+a shared page which document it has in hand, it sends results as they come, and it keeps nothing.
+"""
+
+from __future__ import annotations
+
+import mmap
+import resource
+import signal
+import socket
+import time
+
+import msgspec
+
+from tui_scraper.engine.phases.document import Processor
+from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.wire import DocumentReply
+from tui_scraper.engine.workers import sandbox
+from tui_scraper.engine.workers.frames import (
+    FLUSH_BYTES,
+    HEARTBEAT,
+    Batch,
+    Replies,
+    ZygoteSettings,
+    receive_frame,
+    send_frame,
+)
+
+
+def work(connection: socket.socket, page: mmap.mmap, slot: int, start: ZygoteSettings) -> None:
+    """Serve batches until the engine closes the socket."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    sandbox.limit(start.worker_memory)
+    allowance = sandbox.CpuAllowance(start.cpu_s)
+    processor = Processor(Settings.model_validate_json(start.settings), start.until)
+    decoder = msgspec.msgpack.Decoder(Batch)
+    encoder = msgspec.msgpack.Encoder()
+    at = slot * HEARTBEAT.size
+    while (frame := receive_frame(connection)) is not None:
+        done: list[DocumentReply] = []
+        size = 0
+        for item in decoder.decode(frame).items:
+            allowance.renew(time.process_time())
+            HEARTBEAT.pack_into(page, at, item.version, time.monotonic_ns())
+            reply = processor.process(item)
+            HEARTBEAT.pack_into(page, at, 0, 0)
+            done.append(reply)
+            size += _size(reply)
+            if size > FLUSH_BYTES:
+                send_frame(connection, encoder.encode(Replies(done, False, 0)))
+                done, size = [], 0
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        send_frame(connection, encoder.encode(Replies(done, True, peak)))
+
+
+def _size(reply: DocumentReply) -> int:
+    clean = len(reply.clean.payload) if reply.clean else 0
+    chunks = len(reply.chunk.payload) if reply.chunk else 0
+    return clean + chunks + 200
