@@ -1,0 +1,42 @@
+# Two commands for a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint check chaos bench clean
+
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# The main job on real documents of this machine: no key, no terminal, no network.
+demo: $(VENV)/.run
+	@$(BIN)/python demo.py
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Everything that continuous integration runs.
+check: lint test
+
+# The long forms of the crash tests: minutes, not seconds.
+chaos: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow tests/chaos
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.pipeline
+
+clean:
+	rm -rf $(VENV) demo build dist

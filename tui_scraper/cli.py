@@ -1,0 +1,495 @@
+"""The command line: one thin function for each command of the contract.
+
+What a command needs is imported in it, so that `--help` costs little. Every error that a person
+can do something about arrives here as a sentence and leaves as one, with its exit code; nothing
+prints a trace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tui_scraper import __version__
+from tui_scraper.engine.errors import TuiScraperError, UsageError
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.settings import Settings
+
+PHASE_CHOICES = ("input", "clean", "chunk", "classify", "index", "output")
+
+_EPILOG = """\
+examples:
+  tui-scraper ~/reports                      open the TUI on a folder
+  tui-scraper run ~/reports                  the same work without a TUI
+  tui-scraper search "unpaid invoice"        ask the index
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The entry point. Ends the process with an exit code of the contract."""
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command line and return its exit code."""
+    try:
+        options = _parser(arguments).parse_args(arguments)
+    except SystemExit as end:  # argparse has said what it had to say
+        return end.code if isinstance(end.code, int) else 2
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        code = command(options)
+        sys.stdout.flush()
+    except TuiScraperError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return _output_closed()
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        from tui_scraper.engine.safe_text import safe_text
+
+        print(
+            f"A mistake in tui-scraper itself: {safe_text(f'{type(error).__name__}: {error}', limit=500)}. "
+            "What was finished is saved.",
+            file=sys.stderr,
+        )
+        if os.environ.get("TUI_SCRAPER_DEBUG"):
+            raise
+        return 1
+    return code
+
+
+def _output_closed() -> int:
+    """Whoever read our output has enough. Python must not complain about it while it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    first = next((word for word in arguments if not word.startswith("-")), None)
+    parser = argparse.ArgumentParser(
+        prog="tui-scraper",
+        description="Turn a folder of unsorted documents into clean text, chunks, labels and a search index.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tui-scraper {__version__}")
+    if first is not None and first not in _COMMANDS:
+        _add_tui(parser)
+        return parser
+    parser.set_defaults(command=tui, path=None, workspace=None, config=None)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands (or a PATH: opens the TUI)")
+    for name, (add, help_text, example) in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=help_text,
+            description=help_text[0].upper() + help_text[1:] + ".",
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        add(command)
+    return parser
+
+
+def _add_tui(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, metavar="PATH", help="a folder of documents, or a workspace")
+    _add_workspace(parser)
+    _add_config(parser)
+    parser.set_defaults(command=tui)
+
+
+def _add_workspace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-w",
+        "--workspace",
+        type=Path,
+        metavar="DIR",
+        help="the workspace, or the folder it was made for (default: the one of the folder, "
+        "else TUI_SCRAPER_WORKSPACE)",
+    )
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default: tui-scraper.toml)")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return value
+
+
+# --- tui ------------------------------------------------------------------------------------------
+
+
+def tui(options: argparse.Namespace) -> int:
+    """`tui-scraper [PATH]`: the TUI, where there is a terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("There is no terminal here for the TUI; `tui-scraper run PATH` works without one.")
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise UsageError("TERM=dumb: this terminal cannot show the TUI; use `tui-scraper run PATH`.")
+    from tui_scraper.engine.workspace import is_workspace, source_of
+
+    source, workspace = options.path, options.workspace
+    if source is not None:
+        if is_workspace(source):
+            workspace, source = source, source_of(source)
+        _require_folder(source)
+    settings = _settings(options)
+    from tui_scraper.tui import show
+
+    return show(settings, source, workspace)
+
+
+def _require_folder(source: Path | None) -> None:
+    from tui_scraper.engine.safe_text import safe_text
+
+    if source is None:
+        raise UsageError("This workspace has not run yet; name the folder of documents.")
+    if not source.exists():
+        raise UsageError(f"{safe_text(str(source))}: there is no such folder.")
+    if not source.is_dir():
+        raise UsageError(f"{safe_text(str(source))}: this is not a folder.")
+
+
+def _settings(options: argparse.Namespace, overrides: dict[str, dict[str, object]] | None = None) -> Settings:
+    from tui_scraper.engine.settings import load
+
+    return load(options.config, overrides)
+
+
+# --- run ------------------------------------------------------------------------------------------
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, metavar="PATH", help="the folder of documents")
+    _add_workspace(parser)
+    _add_config(parser)
+    parser.add_argument("--until", choices=PHASE_CHOICES, default="output", help="the last phase to run")
+    parser.add_argument(
+        "--sample", type=_positive, metavar="N", help="work on N documents only, the same each time"
+    )
+    parser.add_argument("--offline", action="store_true", help="labels without any network")
+    parser.add_argument(
+        "--workers", type=_positive, metavar="N", help="worker processes (default: one a core)"
+    )
+    parser.add_argument(
+        "--export", type=Path, metavar="DIR", help="where to export (default: in the workspace)"
+    )
+    parser.add_argument("--json", action="store_true", help="events as JSON, one a line")
+    parser.add_argument("-v", "--verbose", action="store_true", help="the log on stderr")
+    parser.set_defaults(command=run_command)
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """`run PATH`."""
+    _require_folder(options.path)
+    overrides: dict[str, dict[str, object]] = {}
+    if options.offline:
+        overrides["classify"] = {"backend": "local"}
+    if options.workers:
+        overrides["engine"] = {"workers": options.workers}
+    settings = _settings(options, overrides)
+    from tui_scraper import headless
+    from tui_scraper.engine.models import PhaseName, RunRequest
+
+    request = RunRequest(
+        source=options.path,
+        settings=settings,
+        workspace=options.workspace,
+        through=PhaseName(options.until),
+        sample=options.sample,
+        export_dir=options.export,
+    )
+    try:
+        return headless.run(request, json_events=options.json, verbose=options.verbose)
+    except headless.OutputGoneError:
+        _output_closed()
+        return 4
+
+
+# --- reading a workspace --------------------------------------------------------------------------
+
+
+def _directory(options: argparse.Namespace) -> Path:
+    """The workspace a command is about: named, of the environment, or of the current folder."""
+    from tui_scraper.engine.workspace import find_directory
+
+    return find_directory(options.workspace)
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    _add_workspace(parser)
+    _add_json(parser)
+    parser.set_defaults(command=status)
+
+
+def status(options: argparse.Namespace) -> int:
+    """`status`."""
+    from tui_scraper import plain
+    from tui_scraper.engine.store.reader import Reader
+    from tui_scraper.engine.workspace import holder
+
+    directory = _directory(options)
+    who = holder(directory)
+    with Reader(directory) as reader:
+        report = reader.status(locked=who is not None)
+    _print_one(plain.status_record(report)) if options.json else _print(plain.status_lines(report, who))
+    return 0
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("query", nargs="+", help='words, "a phrase", -without')
+    _add_workspace(parser)
+    parser.add_argument("-k", type=_positive, default=10, metavar="N", help="at most N hits (default 10)")
+    parser.add_argument("--label", help="only documents with this label")
+    parser.add_argument("--path", help="only paths that begin with this, or match it where it has * or ?")
+    parser.add_argument("--mode", choices=("text",), default="text", help="how to search")
+    _add_json(parser)
+    parser.set_defaults(command=search)
+
+
+def search(options: argparse.Namespace) -> int:
+    """`search QUERY`."""
+    from tui_scraper import plain
+    from tui_scraper.engine.search.query import search as find
+
+    directory = _directory(options)
+    hits = find(directory, " ".join(options.query), k=options.k, label=options.label, path=options.path)
+    if options.json:
+        for hit in hits:
+            _print_one(plain.hit_record(hit))
+    else:
+        _print(plain.hit_lines(hits))
+    return 0
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "directory", type=Path, metavar="DIR", help="the folder to write; an export there is replaced"
+    )
+    parser.add_argument("--format", choices=("jsonl",), default="jsonl", help="file format")
+    _add_workspace(parser)
+    parser.set_defaults(command=export)
+
+
+def export(options: argparse.Namespace) -> int:
+    """`export DIR`."""
+    from tui_scraper import plain
+    from tui_scraper.engine.export import export as write
+
+    report = write(_directory(options), options.directory, formats=(options.format,))
+    _print([f"{report.documents:,} documents exported: {plain.shown_path(report.directory)}"])
+    return 0
+
+
+def _add_failures(parser: argparse.ArgumentParser) -> None:
+    _add_workspace(parser)
+    parser.add_argument("--phase", choices=PHASE_CHOICES[:5], help="only of this phase")
+    parser.add_argument("--cause", help="only with this cause, such as 'encrypted'")
+    _add_json(parser)
+    parser.set_defaults(command=failures)
+
+
+def failures(options: argparse.Namespace) -> int:
+    """`failures`."""
+    from tui_scraper import plain
+    from tui_scraper.engine.models import PhaseName
+    from tui_scraper.engine.store.reader import Reader
+
+    phase = PhaseName(options.phase) if options.phase else None
+    cause = _cause(options.cause)
+    with Reader(_directory(options)) as reader:
+        if options.json:
+            for row in reader.all_failures(cause=cause, phase=phase):
+                _print_one(plain.failure_record(row))
+        else:
+            groups = [
+                group
+                for group in reader.causes()
+                if (cause is None or group.cause is cause) and (phase is None or group.phase is phase)
+            ]
+            rows = reader.all_failures(cause=cause, phase=phase)
+            _print(plain.failure_lines(groups, rows))
+    return 0
+
+
+def _cause(text: str | None) -> Any:
+    from tui_scraper.engine.models import Cause
+
+    if text is None:
+        return None
+    try:
+        return Cause(text)
+    except ValueError:
+        known = ", ".join(f"'{cause}'" for cause in Cause)
+        raise UsageError(f"'{text}' is not a cause; there are {known}.") from None
+
+
+def _add_checkpoints(parser: argparse.ArgumentParser) -> None:
+    _add_workspace(parser)
+    _add_json(parser)
+    parser.set_defaults(command=checkpoints)
+
+
+def checkpoints(options: argparse.Namespace) -> int:
+    """`checkpoints`."""
+    from tui_scraper import plain
+    from tui_scraper.engine.store.reader import Reader
+
+    with Reader(_directory(options)) as reader:
+        history = reader.checkpoints()
+    if options.json:
+        for checkpoint in history:
+            _print_one(plain.checkpoint_record(checkpoint))
+    else:
+        _print(plain.checkpoint_lines(history))
+    return 0
+
+
+# --- changing a workspace -------------------------------------------------------------------------
+
+
+def _add_retry(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", nargs="?", metavar="PATH", help="one document, as `failures` shows it")
+    parser.add_argument("--cause", help="all with this cause")
+    parser.add_argument("--phase", choices=PHASE_CHOICES[:5], help="all that failed in this phase")
+    _add_workspace(parser)
+    parser.set_defaults(command=retry)
+
+
+def retry(options: argparse.Namespace) -> int:
+    """`retry`: puts failures back to pending; the next run works on them."""
+    from tui_scraper.engine.models import PhaseName
+    from tui_scraper.engine.store.results import put_back
+    from tui_scraper.engine.workspace import Workspace, reopen
+
+    workspace: Workspace = reopen(_directory(options))
+    try:
+        count = workspace.writer.call(
+            put_back(
+                cause=_cause(options.cause),
+                phase=PhaseName(options.phase) if options.phase else None,
+                path=os.fsencode(options.path) if options.path else None,
+            )
+        )
+    finally:
+        workspace.close()
+    if options.path and not count:
+        from tui_scraper.engine.safe_text import safe_text
+
+        raise UsageError(f"{safe_text(options.path)}: no failed document has this path.")
+    next_step = "; `tui-scraper run` works on them" if count else ""
+    _print([f"{count:,} documents are pending again{next_step}."])
+    return 0
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "directory", nargs="?", type=Path, default=Path(), help="where to write it (default: here)"
+    )
+    parser.set_defaults(command=init)
+
+
+def init(options: argparse.Namespace) -> int:
+    """`init`: a commented settings file."""
+    from tui_scraper.engine.safe_text import safe_text
+    from tui_scraper.engine.settings import FILE_NAME
+    from tui_scraper.engine.settings_file import commented
+
+    path: Path = options.directory / FILE_NAME
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(commented())
+    except FileExistsError:
+        raise UsageError(f"{safe_text(str(path))}: there is one already; it was left as it is.") from None
+    except OSError as error:
+        raise UsageError(f"{safe_text(str(path))}: this cannot be written ({error.strerror}).") from None
+    _print([f"{safe_text(str(path))} written; every line in it is a default that you can change."])
+    return 0
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    _add_workspace(parser)
+    _add_config(parser)
+    _add_json(parser)
+    parser.set_defaults(command=doctor)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """`doctor`: what this machine offers, and whether the settings can be used here."""
+    from tui_scraper.doctor import examine
+
+    findings = examine(options.config, options.workspace)
+    if options.json:
+        for finding in findings:
+            _print_one({"what": finding.what, "ok": finding.ok, "detail": finding.detail})
+    else:
+        width = max(len(finding.what) for finding in findings)
+        _print(
+            f"{'✓ ok  ' if finding.ok else '✗ look'}  {finding.what:{width}}  {finding.detail}"
+            for finding in findings
+        )
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+# --- printing -------------------------------------------------------------------------------------
+
+
+def _print(lines: Sequence[str] | Iterator[str]) -> None:
+    with _any_encoding():
+        for line in lines:
+            print(line)
+
+
+def _print_one(record: dict[str, object]) -> None:
+    with _any_encoding():
+        print(json.dumps(record, ensure_ascii=False))
+
+
+@contextmanager
+def _any_encoding() -> Iterator[None]:
+    """A locale that has no sign for a character shows another, rather than ending the command."""
+    if isinstance(getattr(sys.stdout, "errors", None), str) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    yield
+
+
+_Add = Callable[[argparse.ArgumentParser], None]
+
+_COMMANDS: dict[str, tuple[_Add, str, str]] = {
+    "run": (
+        _add_run,
+        "the whole pipeline without a TUI; resumes by itself",
+        "tui-scraper run ~/reports --json",
+    ),
+    "status": (_add_status, "where a workspace stands", "tui-scraper status -w ~/reports"),
+    "search": (_add_search, "search the index", 'tui-scraper search "unpaid invoice" -w ~/reports -k 5'),
+    "failures": (
+        _add_failures,
+        "failed, skipped and empty documents, by cause",
+        "tui-scraper failures -w ~/reports --cause encrypted",
+    ),
+    "retry": (_add_retry, "put failures back to pending", "tui-scraper retry -w ~/reports --cause timeout"),
+    "checkpoints": (_add_checkpoints, "the history of a workspace", "tui-scraper checkpoints -w ~/reports"),
+    "export": (_add_export, "write every document to files", "tui-scraper export ./out -w ~/reports"),
+    "init": (_add_init, "write a commented tui-scraper.toml", "tui-scraper init"),
+    "doctor": (_add_doctor, "check what this machine offers", "tui-scraper doctor"),
+}

@@ -1,0 +1,132 @@
+"""`doctor`: what this machine offers the program, each as a finding with what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import locale
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_scraper import __version__
+from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.models import PhaseName
+from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.settings import Settings, load
+
+_FREE_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `detail` says what was found and, if it is not ok, what to do."""
+
+    what: str
+    ok: bool
+    detail: str
+
+
+def examine(config: Path | None, workspace: Path | None) -> list[Finding]:
+    """Look at everything. Never raises for what it finds; a problem is a finding."""
+    settings, about_settings = _settings(config)
+    return [
+        Finding("program", True, f"tui-scraper {__version__}, Python {platform.python_version()}"),
+        *_terminal(),
+        about_settings,
+        _database(),
+        *_workspace(workspace),
+        *_workers(settings),
+        *_formats(),
+        _labels(settings),
+    ]
+
+
+def _settings(config: Path | None) -> tuple[Settings, Finding]:
+    try:
+        settings = load(config)
+    except TuiScraperError as error:
+        return Settings(), Finding("settings", False, str(error).replace("\n", " "))
+    return settings, Finding("settings", True, f"valid{f': {safe_text(str(config))}' if config else ''}")
+
+
+def _terminal() -> Iterator[Finding]:
+    term = os.environ.get("TERM", "")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        yield Finding("terminal", True, "none here; `run` and the other commands work without one")
+    elif term in {"", "dumb"}:
+        yield Finding("terminal", False, f"TERM={term or 'is not set'}: the TUI needs a real terminal type")
+    else:
+        columns, lines = shutil.get_terminal_size()
+        roomy = columns >= 60 and lines >= 15
+        advice = "" if roomy else "; the TUI needs 60x15"
+        yield Finding("terminal", roomy, f"{safe_text(term)}, {columns}x{lines}{advice}")
+    encoding = locale.getpreferredencoding(False)
+    utf8 = encoding.lower().replace("-", "") == "utf8"
+    advice = "" if utf8 else ": bars and signs are drawn in ASCII; LANG=C.UTF-8 gives the better ones"
+    yield Finding("characters", True, f"{encoding}{advice}")
+
+
+def _database() -> Finding:
+    import apsw
+
+    return Finding("database", True, f"SQLite {apsw.sqlite_lib_version()} of its own")
+
+
+def _workspace(named: Path | None) -> Iterator[Finding]:
+    from tui_scraper.engine.workspace import network_file_system, state_home
+
+    directory = named or state_home()
+    probe = directory.absolute()
+    while not probe.exists():
+        probe = probe.parent
+    kind = network_file_system(probe)
+    shown = safe_text(str(directory))
+    if kind:
+        yield Finding("workspace", False, f"{shown} is on a network file system ({kind}); use -w")
+    elif not os.access(probe, os.W_OK):
+        yield Finding("workspace", False, f"{shown} cannot be written; use -w")
+    else:
+        yield Finding("workspace", True, shown)
+    free = shutil.disk_usage(probe).free
+    enough = free > _FREE_BYTES
+    advice = "" if enough else ": a run pauses when the disk is full"
+    yield Finding("disk", enough, f"{free / 1e9:.1f} GB free{advice}")
+
+
+def _workers(settings: Settings) -> Iterator[Finding]:
+    from tui_scraper.engine.workers.pool import Pool
+
+    async def start() -> str:
+        pool = Pool(1, settings, PhaseName.CLASSIFY)
+        try:
+            await pool.start()
+        finally:
+            await pool.close()
+        return pool.sandbox
+
+    count = settings.engine.workers or os.cpu_count() or 1
+    try:
+        sandbox = asyncio.run(start())
+    except TuiScraperError as error:
+        yield Finding("workers", False, str(error))
+        return
+    yield Finding("workers", True, f"{count} processes")
+    yield Finding("sandbox", True, sandbox)
+
+
+def _formats() -> Iterator[Finding]:
+    from tui_scraper.engine.extract import READABLE
+
+    yield Finding("formats", True, f"{', '.join(READABLE)}; everything else is skipped and listed")
+
+
+def _labels(settings: Settings) -> Finding:
+    backend = settings.classify.backend
+    how = "keywords only" if backend == "rules" else "similarity of embeddings, with keywords under it"
+    count = len(settings.classify.labels)
+    taxonomy = f"{count} labels of yours" if count else "the general taxonomy"
+    return Finding("labels", True, f"{backend}: {how}; {taxonomy}; no network, no cost")

@@ -1,0 +1,124 @@
+"""The engine's public face: what front ends may use. It imports no user interface and no model client.
+
+Everything else below this package is its own business. Names are loaded when they are first used:
+workers and `--help` need few of them, and loading all takes longer than either.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.engine import Engine
+    from tui_scraper.engine.errors import (
+        StoreError,
+        StoreFullError,
+        TuiScraperError,
+        UsageError,
+        WorkspaceLockedError,
+    )
+    from tui_scraper.engine.events import (
+        CheckpointTaken,
+        DocumentFailed,
+        Emit,
+        Event,
+        RunPaused,
+        RunResumed,
+    )
+    from tui_scraper.engine.models import (
+        PHASES,
+        Cause,
+        CauseCount,
+        Checkpoint,
+        Counts,
+        FailureRow,
+        FolderSurvey,
+        LogLine,
+        PhaseName,
+        PhaseProgress,
+        RunRequest,
+        RunSnapshot,
+        RunState,
+        SearchHit,
+        Status,
+        StatusReport,
+    )
+    from tui_scraper.engine.settings import Settings
+    from tui_scraper.engine.store.reader import Reader
+    from tui_scraper.engine.survey import survey
+
+_HOME = {
+    "Cause": "tui_scraper.engine.models",
+    "CauseCount": "tui_scraper.engine.models",
+    "Checkpoint": "tui_scraper.engine.models",
+    "CheckpointTaken": "tui_scraper.engine.events",
+    "Counts": "tui_scraper.engine.models",
+    "DocumentFailed": "tui_scraper.engine.events",
+    "Emit": "tui_scraper.engine.events",
+    "Engine": "tui_scraper.engine.engine",
+    "Event": "tui_scraper.engine.events",
+    "FailureRow": "tui_scraper.engine.models",
+    "FolderSurvey": "tui_scraper.engine.models",
+    "LogLine": "tui_scraper.engine.models",
+    "PHASES": "tui_scraper.engine.models",
+    "PhaseName": "tui_scraper.engine.models",
+    "PhaseProgress": "tui_scraper.engine.models",
+    "Reader": "tui_scraper.engine.store.reader",
+    "RunPaused": "tui_scraper.engine.events",
+    "RunRequest": "tui_scraper.engine.models",
+    "RunResumed": "tui_scraper.engine.events",
+    "RunSnapshot": "tui_scraper.engine.models",
+    "RunState": "tui_scraper.engine.models",
+    "SearchHit": "tui_scraper.engine.models",
+    "Settings": "tui_scraper.engine.settings",
+    "Status": "tui_scraper.engine.models",
+    "StatusReport": "tui_scraper.engine.models",
+    "StoreError": "tui_scraper.engine.errors",
+    "StoreFullError": "tui_scraper.engine.errors",
+    "TuiScraperError": "tui_scraper.engine.errors",
+    "UsageError": "tui_scraper.engine.errors",
+    "WorkspaceLockedError": "tui_scraper.engine.errors",
+    "survey": "tui_scraper.engine.survey",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+__all__ = [
+    "PHASES",
+    "Cause",
+    "CauseCount",
+    "Checkpoint",
+    "CheckpointTaken",
+    "Counts",
+    "DocumentFailed",
+    "Emit",
+    "Engine",
+    "Event",
+    "FailureRow",
+    "FolderSurvey",
+    "LogLine",
+    "PhaseName",
+    "PhaseProgress",
+    "Reader",
+    "RunPaused",
+    "RunRequest",
+    "RunResumed",
+    "RunSnapshot",
+    "RunState",
+    "SearchHit",
+    "Settings",
+    "Status",
+    "StatusReport",
+    "StoreError",
+    "StoreFullError",
+    "TuiScraperError",
+    "UsageError",
+    "WorkspaceLockedError",
+    "survey",
+]

@@ -1,0 +1,162 @@
+"""The engine: one workspace, opened once, and the passes over it that a front end asks for.
+
+It lives in its own thread and event loop (`engine_host`). A pass ends complete, stopped, or with a
+sentence; whichever it was, the workspace stays open, and `resume` or a retry begins the next pass
+from what is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+
+from tui_scraper.engine.errors import StoreFullError, TuiScraperError
+from tui_scraper.engine.events import Emit, RunPaused
+from tui_scraper.engine.models import Cause, PhaseName, RunRequest, RunSnapshot, RunState
+from tui_scraper.engine.pipeline import Pipeline
+from tui_scraper.engine.progress import Activity, Progress
+from tui_scraper.engine.runlog import FILE_NAME, RunLog
+from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.store.connection import open_state
+from tui_scraper.engine.store.history import roll_back_to_checkpoint, roll_back_to_phase
+from tui_scraper.engine.store.results import put_back
+from tui_scraper.engine.workspace import Workspace, choose_directory
+
+
+class Engine:
+    """All methods are called in the engine's event loop."""
+
+    def __init__(
+        self, request: RunRequest, publish: Callable[[RunSnapshot], None], emit: Emit = lambda _event: None
+    ) -> None:
+        self._request = request
+        self._publish = publish
+        self._emit = emit
+        self._go = asyncio.Event()
+        self._go.set()
+        self._closing = False
+        self._pipeline: Pipeline | None = None
+        self._last = RunSnapshot()
+        self._between = asyncio.Lock()
+        self.error: TuiScraperError | None = None
+
+    async def serve(self, opened: Callable[[], None] = lambda: None) -> None:
+        """Open the workspace, begin, and carry out what is asked for until `close`.
+
+        Raises UsageError, WorkspaceLockedError, StoreError or StoreFullError where the workspace
+        cannot be opened.
+        """
+        directory = choose_directory(self._request.source, self._request.workspace)
+        workspace = Workspace(directory, self._request.source)
+        self._workspace = workspace
+        self._log = RunLog(workspace.directory)
+        opened()
+        try:
+            while True:
+                await self._go.wait()
+                self._go.clear()
+                if self._closing:
+                    return
+                async with self._between:
+                    await self._pass()
+        finally:
+            self._log.close()
+            workspace.close()
+
+    def pause(self) -> None:
+        """See `Pipeline.pause`. Between passes there is nothing to pause."""
+        if self._pipeline is not None:
+            self._pipeline.pause()
+
+    def resume(self) -> None:
+        """Go on: after a pause in the same pass, else with a new one."""
+        if self._pipeline is not None:
+            self._pipeline.resume()
+        else:
+            self._go.set()
+
+    def stop(self) -> None:
+        """End the pass that is going on, if any."""
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+    async def retry(
+        self, *, version: int | None = None, cause: Cause | None = None, phase: PhaseName | None = None
+    ) -> None:
+        """Put failures back to pending and work on them."""
+        if self._pipeline is not None:
+            await self._pipeline.retry(version=version, cause=cause, phase=phase)
+        else:
+            await self._workspace.writer.submit(put_back(version=version, cause=cause, phase=phase))
+            self._go.set()
+
+    async def roll_back(self, target: PhaseName | int) -> int:
+        """Go back to a phase (all later results become pending) or to a checkpoint.
+
+        A pass that is going on is drained first. Returns the checkpoint that is now the head;
+        `resume` works on from there. Raises UsageError where the target does not exist.
+        """
+        self.stop()
+        async with self._between:
+            operation = (
+                roll_back_to_phase(target)
+                if isinstance(target, PhaseName)
+                else roll_back_to_checkpoint(target)
+            )
+            checkpoint = await self._workspace.writer.submit(operation)
+            self._log.info(f"Rolled back to {target}; checkpoint {checkpoint} is the head.")
+            self._show_store(checkpoint)
+        return checkpoint
+
+    def close(self) -> None:
+        """End the pass, then `serve`."""
+        self._closing = True
+        self.stop()
+        self._go.set()
+
+    async def _pass(self) -> None:
+        self.error = None
+        pipeline = Pipeline(self._workspace, self._request, self._log, self._take, self._emit)
+        self._pipeline = pipeline
+        try:
+            await pipeline.run()
+        except StoreFullError as error:
+            self.error = error
+            self._log.warning(str(error))
+            self._end(RunState.PAUSED, str(error))
+            self._emit(RunPaused(self._last.started, str(error)))
+        except TuiScraperError as error:
+            self.error = error
+            self._log.error(str(error))
+            self._end(RunState.FAILED, str(error))
+        except Exception as error:
+            sentence = (
+                f"A mistake in tui-scraper itself ended the run ({type(error).__name__}); everything "
+                f"finished is saved. Details: {safe_text(str(self._workspace.directory / FILE_NAME))}"
+            )
+            self.error = TuiScraperError(sentence)
+            self._log.crash(sentence, error)
+            self._end(RunState.FAILED, sentence)
+        finally:
+            self._pipeline = None
+        if pipeline.again:
+            self._go.set()
+
+    def _take(self, snapshot: RunSnapshot) -> None:
+        self._last = snapshot
+        self._publish(snapshot)
+
+    def _end(self, state: RunState, notice: str) -> None:
+        self._take(
+            dataclasses.replace(self._last, state=state, notice=safe_text(notice), log=self._log.lines)
+        )
+
+    def _show_store(self, checkpoint: int) -> None:
+        connection = open_state(self._workspace.directory, read_only=True)
+        try:
+            shown = safe_text(str(self._workspace.directory))
+            progress = Progress(connection, self._request, shown, self._log)
+            self._take(progress.take(Activity(state=RunState.STOPPED, checkpoint=checkpoint)))
+        finally:
+            connection.close()

@@ -1,0 +1,53 @@
+"""What happens during a run, for those who want each thing as it happens (`run --json`, the log).
+
+A screen does not use these: it paints snapshots. Events are made in the engine's thread and must
+be taken without delay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tui_scraper.engine.models import Cause, PhaseName, Status
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFailed:
+    """A document ended without being done. `path` and `message` are safe to show."""
+
+    time: float
+    path: str
+    phase: PhaseName
+    status: Status
+    cause: Cause
+    message: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointTaken:
+    """A point to come back to was recorded."""
+
+    time: float
+    checkpoint: int
+    phase: PhaseName
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaused:
+    """Nothing further is taken up; `reason` says why."""
+
+    time: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """Work goes on."""
+
+    time: float
+
+
+Event = DocumentFailed | CheckpointTaken | RunPaused | RunResumed
+Emit = Callable[[Event], None]

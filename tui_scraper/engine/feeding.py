@@ -1,0 +1,178 @@
+"""What is to be done next: pages of unfinished documents, cut into batches for the workers.
+
+The store is asked, always: a first run, a resumed one and one with other settings differ only in
+what the store answers. What exists already under the key that would be made is taken over here and
+never reaches a worker.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import apsw
+
+from tui_scraper.engine.models import PhaseName, Status
+from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER, artifact_key
+from tui_scraper.engine.store.results import Configs, Reached, Work, find_artifacts
+from tui_scraper.engine.wire import WorkItem
+
+_CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
+_CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
+_CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
+_DONE = STATUS_NUMBER[Status.DONE]
+
+_HEAVY_BYTES = 500_000
+_HEAVY_ENDINGS = (b".pdf", b".docx")
+_BATCH_BYTES = 1_000_000
+_FIRST_BATCH = 32
+_SMALLEST_BATCH, _LARGEST_BATCH = 4, 256
+_BATCH_S = 0.08
+"""Aim: long enough that handing over costs little, short enough that a pause takes effect at once."""
+
+
+@dataclass
+class BatchSize:
+    """How many small documents make a batch: follows the time that batches take."""
+
+    documents: int = _FIRST_BATCH
+
+    def learn(self, documents: int, seconds: float) -> None:
+        """Adjust after a batch of small documents took `seconds`."""
+        if documents < self.documents // 2 or seconds <= 0:
+            return
+        wanted = documents * _BATCH_S / seconds
+        self.documents = int(max(_SMALLEST_BATCH, min(_LARGEST_BATCH, (self.documents + wanted) / 2)))
+
+
+def is_heavy(work: Work) -> bool:
+    """Whether a document is handed over alone, because it may take long."""
+    return work.size_bytes > _HEAVY_BYTES or work.path.lower().endswith(_HEAVY_ENDINGS)
+
+
+def batches(work: Sequence[Work], size: BatchSize) -> list[list[Work]]:
+    """Cut a page into batches: heavy documents alone, the others by number and bytes."""
+    cut: list[list[Work]] = []
+    light: list[Work] = []
+    held_bytes = 0
+    for one in work:
+        if is_heavy(one):
+            cut.append([one])
+            continue
+        if light and (len(light) >= size.documents or held_bytes + one.size_bytes > _BATCH_BYTES):
+            cut.append(light)
+            light, held_bytes = [], 0
+        light.append(one)
+        held_bytes += one.size_bytes
+    if light:
+        cut.append(light)
+    return cut
+
+
+@dataclass
+class Plan:
+    """What is to be done with a page of documents.
+
+    `reuse` are results that exist: (work, phase number, artifact, tokens). `work` goes to the
+    workers, `index` straight to the index.
+    """
+
+    reuse: list[tuple[Work, int, int, int]] = field(default_factory=list)
+    work: list[Work] = field(default_factory=list)
+    index: list[Work] = field(default_factory=list)
+
+
+def plan(state: apsw.Connection, page: Sequence[Work], configs: Configs, through: PhaseName) -> Plan:
+    """Take over what exists for a page of documents, and say what is left to do.
+
+    What is taken over is entered into each work's `reached`, so that the rest can build on it.
+    """
+    planned = Plan()
+    _take_over_clean(state, page, configs, planned)
+    if through is not PhaseName.CLEAN:
+        _take_over_chunks(state, page, configs, planned)
+    last = min(PHASE_NUMBER[through], _CLASSIFY)
+    for work in page:
+        missing = any(not _is_done(work, phase) for phase in range(_CLEAN, last + 1))
+        if missing:
+            planned.work.append(work)
+        elif PHASE_NUMBER[through] > _CLASSIFY:
+            planned.index.append(work)
+    return planned
+
+
+def _is_done(work: Work, phase: int) -> bool:
+    reached = work.reached.get(phase)
+    return reached is not None and reached.status == _DONE
+
+
+def _take_over_clean(state: apsw.Connection, page: Sequence[Work], configs: Configs, planned: Plan) -> None:
+    wanted = [
+        (work, artifact_key(configs[PhaseName.CLEAN], work.content + work.media_type.encode()))
+        for work in page
+        if work.content and work.media_type and not _is_done(work, _CLEAN)
+    ]
+    found = find_artifacts(state, [key for _work, key in wanted])
+    for work, key in wanted:
+        if key in found:
+            _enter(work, _CLEAN, found[key][0], 0, planned)
+
+
+def _take_over_chunks(state: apsw.Connection, page: Sequence[Work], configs: Configs, planned: Plan) -> None:
+    ready = [work for work in page if _is_done(work, _CLEAN) and not _is_done(work, _CHUNK)]
+    if not ready:
+        return
+    artifacts = [work.reached[_CLEAN].artifact for work in ready]
+    marks = ",".join("?" * len(artifacts))
+    rows = state.execute(f"SELECT id, output FROM artifact WHERE id IN ({marks})", artifacts)  # noqa: S608
+    outputs = {int(row[0] or 0): row[1] for row in rows}
+    keys: dict[int, bytes] = {}
+    for work in ready:
+        output = outputs.get(work.reached[_CLEAN].artifact or 0)
+        if isinstance(output, bytes):
+            keys[work.version] = artifact_key(configs[PhaseName.CHUNK], output)
+    found = find_artifacts(state, list(keys.values()))
+    for work in ready:
+        known = found.get(keys.get(work.version, b""))
+        if known is not None:
+            amount = state.execute("SELECT amount FROM artifact WHERE id = ?", (known[0],)).get
+            _enter(work, _CHUNK, known[0], int(amount or 0), planned)
+
+
+def _enter(work: Work, phase: int, artifact: int, tokens: int, planned: Plan) -> None:
+    before = work.reached.get(phase)
+    planned.reuse.append((work, phase, artifact, tokens))
+    work.reached[phase] = Reached(_DONE, artifact, before.attempt + 1 if before else 1)
+
+
+def work_item(work: Work, source: bytes, payload: Payloads) -> WorkItem:
+    """What a worker is given: a file to read, or the stored results to go on from."""
+    path = os.path.join(source, work.path)
+    if not _is_done(work, _CLEAN):
+        return WorkItem(work.version, path, work.size_bytes)
+    clean = payload.of(work.reached[_CLEAN])
+    if not _is_done(work, _CHUNK):
+        return WorkItem(work.version, path, work.size_bytes, PhaseName.CHUNK, work.media_type, clean=clean)
+    chunks = payload.of(work.reached[_CHUNK])
+    return WorkItem(
+        work.version, path, work.size_bytes, PhaseName.CLASSIFY, work.media_type, clean=clean, chunks=chunks
+    )
+
+
+@dataclass
+class Payloads:
+    """Reads payloads of artifacts from the two databases."""
+
+    state: apsw.Connection
+    blobs: apsw.Connection
+
+    def blob_id(self, reached: Reached) -> int:
+        """Where an artifact's payload is."""
+        blob = self.state.execute("SELECT blob FROM artifact WHERE id = ?", (reached.artifact,)).get
+        return int(blob or 0)
+
+    def of(self, reached: Reached) -> bytes | None:
+        """An artifact's payload, compressed; None where it is missing."""
+        data = self.blobs.execute("SELECT data FROM blob WHERE id = ?", (self.blob_id(reached),)).get
+        return data if isinstance(data, bytes) else None

@@ -1,0 +1,273 @@
+"""Index: puts chunks into the full-text index and records it once the index has committed.
+
+One thread owns the index. It takes documents as they come, commits every second or two, and only
+then records them in the store: a crash in between leaves chunks in the index that nobody recorded,
+so a document that comes from an earlier run is added with `replace`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from tui_scraper.engine.errors import StoreError
+from tui_scraper.engine.search.text_index import TextIndex
+from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.store.codec import Unpacker
+from tui_scraper.engine.store.connection import open_blobs, open_state
+from tui_scraper.engine.store.results import record_indexed
+from tui_scraper.engine.store.writer import Transaction, Writer
+from tui_scraper.engine.wire import Chunk, CleanText
+
+VERSION = 1
+
+_COMMIT_EVERY_S = 1.5
+_COMMIT_DOCUMENTS = 5_000
+_HELD_BYTES = 24_000_000
+_POLL_S = 0.25
+
+
+def relevant(settings: Settings) -> dict[str, object]:
+    """No setting changes what the index holds. Its generation is added when a run begins."""
+    del settings
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """A document whose chunks are to be searchable.
+
+    `clean` and `chunks` are payloads at hand, or None to read them from the store by blob id.
+    """
+
+    version: int
+    size_bytes: int
+    attempts: int
+    artifact: int
+    replace: bool
+    clean: bytes | None
+    chunks: bytes | None
+    clean_blob: int = 0
+    chunk_blob: int = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What the entry keeps in memory while it waits."""
+        return len(self.clean or b"") + len(self.chunks or b"") + 500
+
+
+Recorded = Callable[[Sequence[int]], None]
+
+
+class Indexer:
+    """The thread that writes the index. Call from one event loop.
+
+    `recorded` is called in that loop with the versions of each commit.
+    """
+
+    def __init__(self, workspace: Path, writer: Writer, recorded: Recorded) -> None:
+        self.workspace = workspace
+        self._writer = writer
+        self._recorded = recorded
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[Sequence[IndexEntry] | asyncio.Future[None] | None] = (
+            queue.SimpleQueue()
+        )
+        self._room = asyncio.Event()
+        self._room.set()
+        self._held_bytes = 0
+        self._opened: asyncio.Future[bool] = self._loop.create_future()
+        self._failure: asyncio.Future[None] = self._loop.create_future()
+        self.cpu_ns = 0
+        self._thread = threading.Thread(target=self._work, name="index-writer", daemon=True)
+        self._thread.start()
+
+    async def open(self) -> bool:
+        """Wait until the index is open. Returns whether it had to be made anew, empty.
+
+        Raises StoreError or StoreFullError where it cannot be written.
+        """
+        return await self._opened
+
+    async def put(self, entries: Sequence[IndexEntry]) -> None:
+        """Hand over documents; waits while much is held already.
+
+        Raises what ended the thread: StoreFullError, StoreError.
+        """
+        while not self._room.is_set():
+            room = asyncio.ensure_future(self._room.wait())
+            await _first(room, self._failure)
+            room.cancel()
+            self._raise_failure()
+        self._raise_failure()
+        self._held_bytes += sum(entry.held_bytes for entry in entries)
+        self._queue.put(entries)
+        if self._held_bytes > _HELD_BYTES:
+            self._room.clear()
+
+    async def flush(self) -> None:
+        """Commit and record everything handed over so far."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._queue.put(done)
+        await _first(done, self._failure)
+        self._raise_failure()
+
+    async def close(self) -> None:
+        """End the thread. What was not flushed is indexed again by the next run."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        if self._failure.done():
+            self._failure.exception()
+
+    def _raise_failure(self) -> None:
+        if self._failure.done():
+            self._failure.result()
+
+    def _release(self, size_bytes: int) -> None:
+        self._held_bytes -= size_bytes
+        if self._held_bytes <= _HELD_BYTES:
+            self._room.set()
+
+    def _work(self) -> None:
+        state = blobs = None
+        try:
+            index = TextIndex(self.workspace)
+            self._loop.call_soon_threadsafe(self._opened.set_result, index.fresh)
+            state = open_state(self.workspace, read_only=True)
+            blobs = open_blobs(self.workspace, read_only=True)
+            _Thread(self, index, state, blobs).serve()
+        except BaseException as error:
+            self._loop.call_soon_threadsafe(self._fail, error)
+        finally:
+            for connection in (state, blobs):
+                if connection is not None:
+                    connection.close()
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._opened.done():
+            self._opened.set_exception(error)
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
+
+class _Thread:
+    """The state of the thread itself: what has been added since the last commit."""
+
+    def __init__(
+        self, indexer: Indexer, index: TextIndex, state: apsw.Connection, blobs: apsw.Connection
+    ) -> None:
+        self._indexer = indexer
+        self._index = index
+        self._state = state
+        self._blobs = blobs
+        self._clean = Unpacker(CleanText)
+        self._chunks = Unpacker(list[Chunk])
+        self._added: set[int] = set()
+        self._waiting: list[tuple[int, int, int, int]] = []
+        self._dirty = False
+        self._last = time.monotonic()
+
+    def serve(self) -> None:
+        try:
+            while True:
+                try:
+                    item = self._indexer._queue.get(timeout=_POLL_S)
+                except queue.Empty:
+                    self._commit_if_due()
+                    continue
+                if item is None:
+                    return
+                if isinstance(item, asyncio.Future):
+                    self._commit()
+                    self._indexer._loop.call_soon_threadsafe(_resolve, item)
+                    continue
+                for entry in item:
+                    self._add(entry)
+                held_bytes = sum(entry.held_bytes for entry in item)
+                self._indexer._loop.call_soon_threadsafe(self._indexer._release, held_bytes)
+                self._commit_if_due()
+        finally:
+            self._index.close()
+
+    def _add(self, entry: IndexEntry) -> None:
+        if entry.artifact not in self._added and not self._is_indexed(entry.artifact):
+            clean = self._clean(entry.clean or self._blob(entry.clean_blob))
+            chunks = self._chunks(entry.chunks or self._blob(entry.chunk_blob))
+            text = clean.text
+            self._index.add(
+                entry.artifact,
+                clean.title or "",
+                [text[chunk.start : chunk.end] for chunk in chunks],
+                [chunk.heading for chunk in chunks],
+                replace=entry.replace,
+            )
+            self._added.add(entry.artifact)
+            self._dirty = True
+        self._waiting.append((entry.version, entry.size_bytes, entry.attempts, entry.artifact))
+
+    def _is_indexed(self, artifact: int) -> bool:
+        return bool(self._state.execute("SELECT 1 FROM indexed WHERE artifact = ?", (artifact,)).get)
+
+    def _blob(self, blob: int) -> bytes:
+        data = self._blobs.execute("SELECT data FROM blob WHERE id = ?", (blob,)).get
+        if not isinstance(data, bytes):
+            raise StoreError(f"{self._indexer.workspace}: payload {blob} is missing from the database.")
+        return data
+
+    def _commit_if_due(self) -> None:
+        due = time.monotonic() - self._last >= _COMMIT_EVERY_S or len(self._waiting) >= _COMMIT_DOCUMENTS
+        if due and self._waiting:
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._dirty:
+            self._index.commit()
+            self._dirty = False
+        if self._waiting:
+            entries = self._waiting
+            self._waiting = []
+            self._indexer._writer.call(record_indexed(entries))
+            self._indexer._loop.call_soon_threadsafe(self._indexer._recorded, [entry[0] for entry in entries])
+        self._added.clear()
+        self._last = time.monotonic()
+        self._indexer.cpu_ns = time.thread_time_ns()
+
+
+async def _first(*futures: asyncio.Future[Any]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def generation(fresh: bool) -> Callable[[Transaction], int]:
+    """Which index the store's records are about: one more for each index made anew.
+
+    It is part of the index phase's settings, so that an index that was lost is built again the way
+    any changed phase is redone.
+    """
+
+    def operation(transaction: Transaction) -> int:
+        state = transaction.state
+        known = int(state.execute("SELECT value FROM meta WHERE key = 'index_generation'").get or 0)
+        if fresh or not known:
+            state.execute("DELETE FROM indexed")
+            known += 1
+            state.execute(
+                """INSERT INTO meta VALUES('index_generation', ?)
+                ON CONFLICT DO UPDATE SET value = excluded.value""",
+                (known,),
+            )
+        return known
+
+    return operation

@@ -1,0 +1,186 @@
+"""Input: which files of the source folder are documents.
+
+A walk reads directory entries only, never a file. It is sorted within each folder, so that two
+walks of an unchanged folder meet the same files in the same order, and it holds one folder at a
+time. What is passed over is counted by reason: nothing disappears without being mentioned.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from pathspec import GitIgnoreSpec
+
+from tui_scraper.engine.errors import UsageError
+from tui_scraper.engine.safe_text import safe_text, show_path
+from tui_scraper.engine.settings import InputSettings, Settings
+from tui_scraper.engine.store.scans import FoundFile
+
+VERSION = 1
+
+
+def relevant(settings: Settings) -> dict[str, object]:
+    """The settings that decide whether a found file may be read."""
+    return {"max_file_size": settings.input.max_file_size, "follow_symlinks": settings.input.follow_symlinks}
+
+
+_Rules = tuple[tuple[bytes, GitIgnoreSpec], ...]
+
+
+@dataclass
+class Walk:
+    """One pass over a folder. Iterate `files`; then `ignored` and `unreadable` are complete.
+
+    `ignored` counts entries by reason. `unreadable` lists the folders (relative, with a trailing
+    '/') whose entries could not be listed: what was known below them is not gone, only unseen.
+    `leave_out` holds (device, inode) of folders of our own, such as a workspace inside the source.
+    """
+
+    source: bytes
+    settings: InputSettings
+    leave_out: frozenset[tuple[int, int]] = frozenset()
+    warn: Callable[[str], None] = lambda _sentence: None
+    ignored: Counter[str] = field(default_factory=Counter)
+    unreadable: list[bytes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._include = _spec(self.settings.include, "include")
+        self._exclude = _spec(self.settings.exclude, "exclude")
+        self._root = os.path.realpath(self.source)
+
+    def files(self) -> Iterator[FoundFile]:
+        """Every document of the folder.
+
+        Raises UsageError where the folder itself cannot be listed.
+        """
+        stack: list[tuple[bytes, _Rules]] = [(b"", ())]
+        while stack:
+            folder, rules = stack.pop()
+            absolute = os.path.join(self.source, folder) if folder else self.source
+            try:
+                with os.scandir(absolute) as entries:
+                    listed = sorted(entries, key=lambda entry: entry.name)
+            except OSError as error:
+                if not folder:
+                    raise UsageError(
+                        f"{safe_text(show_path(self.source))}: this folder cannot be read ({error.strerror})."
+                    ) from None
+                self._cannot_list(folder, error)
+                continue
+            if self.settings.gitignore:
+                rules = (*rules, *_gitignore(listed, folder))
+            below: list[tuple[bytes, _Rules]] = []
+            for entry in listed:
+                found = self._judge(entry, folder + entry.name, rules, below)
+                if found is not None:
+                    yield found
+            stack.extend(reversed(below))
+
+    def _judge(
+        self, entry: os.DirEntry[bytes], path: bytes, rules: _Rules, below: list[tuple[bytes, _Rules]]
+    ) -> FoundFile | None:
+        if entry.name.startswith(b"."):
+            self.ignored["hidden"] += 1
+            return None
+        try:
+            if entry.is_symlink():
+                return self._link(entry, path, rules)
+            if entry.is_dir(follow_symlinks=False):
+                self._folder(entry, path, rules, below)
+                return None
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:  # it went away between listing and looking
+            return None
+        except OSError:
+            self.ignored["unreadable"] += 1
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            self.ignored["special file"] += 1
+            return None
+        if not self._wanted(path, rules):
+            return None
+        return FoundFile(path, status.st_size, status.st_mtime_ns)
+
+    def _folder(
+        self, entry: os.DirEntry[bytes], path: bytes, rules: _Rules, below: list[tuple[bytes, _Rules]]
+    ) -> None:
+        if self.leave_out:
+            status = entry.stat(follow_symlinks=False)
+            if (status.st_dev, status.st_ino) in self.leave_out:
+                self.ignored["workspace"] += 1
+                return
+        name = _text(path) + "/"
+        if self._exclude is not None and self._exclude.match_file(name):
+            self.ignored["excluded folder"] += 1
+        elif _ignored_by(rules, path + b"/"):
+            self.ignored["gitignore"] += 1
+        else:
+            below.append((path + b"/", rules))
+
+    def _link(self, entry: os.DirEntry[bytes], path: bytes, rules: _Rules) -> FoundFile | None:
+        if self.settings.follow_symlinks:
+            target = os.path.realpath(entry.path)
+            inside = target.startswith(self._root.rstrip(b"/") + b"/")
+            if inside and entry.is_file():
+                if not self._wanted(path, rules):
+                    return None
+                status = entry.stat()
+                return FoundFile(path, status.st_size, status.st_mtime_ns)
+        self.ignored["symlink"] += 1
+        return None
+
+    def _wanted(self, path: bytes, rules: _Rules) -> bool:
+        if self._include is not None and not self._include.match_file(_text(path)):
+            self.ignored["not included"] += 1
+            return False
+        if self._exclude is not None and self._exclude.match_file(_text(path)):
+            self.ignored["excluded"] += 1
+            return False
+        if rules and _ignored_by(rules, path):
+            self.ignored["gitignore"] += 1
+            return False
+        return True
+
+    def _cannot_list(self, folder: bytes, error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            return
+        self.ignored["unreadable folder"] += 1
+        self.unreadable.append(folder)
+        self.warn(f"{safe_text(show_path(folder))}: this folder cannot be listed ({error.strerror}).")
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+def _spec(patterns: list[str], key: str) -> GitIgnoreSpec | None:
+    if not patterns:
+        return None
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise UsageError(f"the settings: input.{key}: a pattern is not valid: {error}.") from None
+
+
+def _gitignore(listed: list[os.DirEntry[bytes]], folder: bytes) -> _Rules:
+    for entry in listed:
+        if entry.name == b".gitignore":
+            try:
+                with open(entry.path, encoding="utf-8", errors="surrogateescape") as lines:
+                    return ((folder, GitIgnoreSpec.from_lines(lines)),)
+            except (OSError, ValueError):
+                return ()
+    return ()
+
+
+def _ignored_by(rules: _Rules, path: bytes) -> bool:
+    """The innermost .gitignore that says anything about a path decides."""
+    for folder, spec in reversed(rules):
+        verdict = spec.check_file(_text(path[len(folder) :])).include
+        if verdict is not None:
+            return bool(verdict)
+    return False

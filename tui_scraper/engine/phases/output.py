@@ -1,0 +1,81 @@
+"""Output: the exported folder, written when everything else is done, and only if it would differ."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from tui_scraper.engine.export import ExportCancelledError, ExportReport, export, is_current, record_export
+from tui_scraper.engine.models import RunRequest
+from tui_scraper.engine.progress import Activity
+from tui_scraper.engine.runlog import RunLog
+from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.store.connection import open_state
+from tui_scraper.engine.store.head import read_head, read_totals
+from tui_scraper.engine.store.reader import counts_of
+from tui_scraper.engine.store.writer import Writer
+
+FOLDER = "export"
+
+
+def export_folder(workspace: Path, request: RunRequest) -> Path | None:
+    """Where a run exports to; None where the settings ask for no export."""
+    if request.export_dir is not None:
+        return request.export_dir.absolute()
+    output = request.settings.output
+    if not output.formats:
+        return None
+    return Path(output.dir).expanduser().absolute() if output.dir else workspace / FOLDER
+
+
+class Output:
+    """The last phase of one pass."""
+
+    def __init__(
+        self, workspace: Path, request: RunRequest, writer: Writer, activity: Activity, log: RunLog
+    ) -> None:
+        self._workspace = workspace
+        self._request = request
+        self._writer = writer
+        self._activity = activity
+        self._log = log
+
+    async def run(self, stopping: Callable[[], bool]) -> bool:
+        """Export. Returns whether anything was written.
+
+        Raises UsageError, StoreFullError or StoreError; the export before stays as it was.
+        """
+        target = export_folder(self._workspace, self._request)
+        if target is None:
+            return False
+        self._activity.export_dir = safe_text(str(target))
+        found = await asyncio.to_thread(self._up_to_date, target)
+        if found is not None:
+            self._activity.output_done = self._activity.output_total = found
+            self._log.info("The export is up to date.")
+            return False
+
+        def progress(rows: int) -> None:
+            self._activity.output_done = rows
+
+        try:
+            report: ExportReport = await asyncio.to_thread(
+                export, self._workspace, target, progress=progress, cancelled=stopping
+            )
+        except ExportCancelledError:
+            return False
+        self._activity.output_done = self._activity.output_total = report.documents
+        await self._writer.submit(record_export(report))
+        self._log.info(f"Exported {report.documents:,} documents to {self._activity.export_dir}.")
+        return True
+
+    def _up_to_date(self, target: Path) -> int | None:
+        """The number of documents exported where the export is current, else None."""
+        connection = open_state(self._workspace, read_only=True)
+        try:
+            head = read_head(connection)
+            found = counts_of(read_totals(connection, head)).found
+            return found if is_current(connection, head, target) else None
+        finally:
+            connection.close()

@@ -1,0 +1,535 @@
+"""One pass over the corpus: scan, work, index and export, all at the same time where they can be.
+
+    scan (thread) -> store -> feed -> workers -> store -> index (thread) -> store -> export (thread)
+
+Every arrow is bounded: the feeder waits for a free place, a batch keeps its place until its results
+are committed and taken by the index, and the index takes only so many bytes. Nothing is kept in
+memory that the store does not hold already or will hold next, so a pass can end at any instant and
+the next one goes on from what was committed. That is also how it resumes, pauses on a full disk
+and redoes a phase: there is no second path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.events import CheckpointTaken, DocumentFailed, Emit, RunPaused, RunResumed
+from tui_scraper.engine.feeding import (
+    BatchSize,
+    Payloads,
+    batches,
+    is_heavy,
+    plan,
+    work_item,
+)
+from tui_scraper.engine.memory import total_pss
+from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunRequest, RunSnapshot, RunState, Status
+from tui_scraper.engine.phases.base import configurations, hashes
+from tui_scraper.engine.phases.index import IndexEntry, Indexer, generation
+from tui_scraper.engine.phases.input import Walk
+from tui_scraper.engine.phases.output import Output, export_folder
+from tui_scraper.engine.phases.registry import DOCUMENT_PHASE_MODULES
+from tui_scraper.engine.progress import Activity, Progress
+from tui_scraper.engine.runlog import RunLog
+from tui_scraper.engine.safe_text import safe_text, show_path
+from tui_scraper.engine.scanning import Scan
+from tui_scraper.engine.store.connection import open_blobs, open_state
+from tui_scraper.engine.store.head import PHASE_NUMBER, PhaseConfigs, read_head, set_lineages
+from tui_scraper.engine.store.history import begin_run, changed_since_checkpoint, end_run, take_checkpoint
+from tui_scraper.engine.store.results import (
+    Finished,
+    Work,
+    commit_replies,
+    put_back,
+    reuse,
+    sampled,
+    unfinished,
+)
+from tui_scraper.engine.store.writer import Transaction
+from tui_scraper.engine.wire import DocumentReply
+from tui_scraper.engine.workers.pool import Pool
+from tui_scraper.engine.workspace import Workspace
+
+_PAGE = 1_000
+_SNAPSHOT_S = 0.25
+_MEMORY_S = 1.0
+_MEMORY_LOW = 0.9
+_STOP_GRACE_S = 1.2
+_PLACES_PER_WORKER = 3
+_CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
+_CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
+_INDEX = PHASE_NUMBER[PhaseName.INDEX]
+_WORKER_PHASES = (PhaseName.INPUT, PhaseName.CLEAN, PhaseName.CHUNK, PhaseName.CLASSIFY)
+
+
+class Pipeline:
+    """One pass. Made, run and thrown away in one event loop."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        request: RunRequest,
+        log: RunLog,
+        publish: Callable[[RunSnapshot], None],
+        emit: Emit,
+    ) -> None:
+        self._workspace = workspace
+        self._request = request
+        self._settings = request.settings
+        self._through = request.through
+        self._log = log
+        self._publish = publish
+        self._emit = emit
+        self._writer = workspace.writer
+        self._source = os.fsencode(workspace.source)
+        self.activity = Activity(started=time.time(), began=time.monotonic())
+        self._registered = asyncio.Event()
+        self._scanned = False
+        self._stop = asyncio.Event()
+        self._paused = False
+        self._memory_full = False
+        self._intake = asyncio.Event()
+        self._intake.set()
+        self._in_hand: set[int] = set()
+        self._after = 0
+        self._rewind = False
+        self._batch_size = BatchSize()
+        self._committed = 0
+        self._pool: Pool | None = None
+        self._pool_start: asyncio.Task[None] | None = None
+        self._run = 0
+
+    async def run(self) -> RunState:
+        """Carry the pass out. Returns COMPLETE, or STOPPED where it was told to stop.
+
+        Raises StoreFullError, StoreError and other TuiScraperErrors with the sentence to show.
+        """
+        with contextlib.ExitStack() as stack:
+            directory = self._workspace.directory
+            self._state = open_state(directory, read_only=True)
+            stack.callback(self._state.close)
+            self._blobs = open_blobs(directory, read_only=True)
+            stack.callback(self._blobs.close)
+            progress_state = open_state(directory, read_only=True)
+            stack.callback(progress_state.close)
+            self._payloads = Payloads(self._state, self._blobs)
+            shown = safe_text(str(directory))
+            self._progress = Progress(progress_state, self._request, shown, self._log)
+            indexer = None
+            if self._wants(PhaseName.INDEX):
+                indexer = Indexer(directory, self._writer, self._on_indexed)
+            try:
+                return await self._work(indexer)
+            finally:
+                if self._pool is not None:
+                    await self._pool.close()
+                if indexer is not None:
+                    await indexer.close()
+
+    @property
+    def again(self) -> bool:
+        """Whether a retry was asked for too late for this pass: another one is due."""
+        return self._rewind
+
+    def pause(self, reason: str = "") -> None:
+        """Take up nothing further; what is in hand is finished."""
+        if self._paused or self._stop.is_set():
+            return
+        self._paused = True
+        self._set_intake()
+        self.activity.state, self.activity.notice = RunState.PAUSED, reason
+        self._emit(RunPaused(time.time(), reason or "paused"))
+        self._log.info("Paused.")
+        self._show()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        if not self._paused:
+            return
+        self._paused = False
+        self._set_intake()
+        self.activity.state = RunState.SCANNING if self.activity.scanning else RunState.RUNNING
+        self.activity.notice = ""
+        self.activity.last_commit = time.monotonic()
+        self._emit(RunResumed(time.time()))
+        self._log.info("Going on.")
+        self._show()
+
+    def stop(self) -> None:
+        """End the pass at the next committed batch."""
+        self._stop.set()
+        self._set_intake()
+        self.activity.state = RunState.STOPPING
+        self._show()
+
+    async def retry(
+        self, *, version: int | None = None, cause: Cause | None = None, phase: PhaseName | None = None
+    ) -> int:
+        """Put failures back to pending while the pass goes on. Returns how many."""
+        self._rewind = True
+        count = await self._writer.submit(put_back(version=version, cause=cause, phase=phase))
+        self._registered.set()
+        self._log.info(f"{count:,} documents are tried again.")
+        return count
+
+    def _set_intake(self) -> None:
+        if self._stop.is_set() or not (self._paused or self._memory_full):
+            self._intake.set()
+        else:
+            self._intake.clear()
+
+    def _wants(self, phase: PhaseName) -> bool:
+        return PHASES.index(phase) <= PHASES.index(self._through)
+
+    def _show(self) -> None:
+        self._publish(self._progress.take(self.activity))
+
+    async def _work(self, indexer: Indexer | None) -> RunState:
+        self._indexer = indexer
+        self.activity.state = RunState.SCANNING
+        fresh = await indexer.open() if indexer is not None else False
+        configs, before = await self._begin(fresh)
+        self._configs = hashes(configs)
+        self._artifacts_before = before
+        self.activity.method = self._settings.classify.backend
+        self.activity.workers = self._settings.engine.workers or os.cpu_count() or 1
+        self.activity.last_commit = time.monotonic()
+        self._since_checkpoint = (0, time.monotonic())
+        ended = "failed"
+        try:
+            async with asyncio.TaskGroup() as group:
+                watchers = [
+                    group.create_task(self._watch_progress()),
+                    group.create_task(self._watch_memory()),
+                ]
+                await self._scan_and_feed(group)
+                if not self._stop.is_set():
+                    await self._finish()
+                for watcher in watchers:
+                    watcher.cancel()
+            ended = "stopped" if self._stop.is_set() else "complete"
+        except BaseExceptionGroup as errors:
+            raise _most_telling(errors) from errors
+        finally:
+            with contextlib.suppress(TuiScraperError):
+                await self._writer.submit(end_run(self._run, ended))
+        self.activity.state = RunState.STOPPED if self._stop.is_set() else RunState.COMPLETE
+        self._log.info("Stopped; everything finished is saved." if self._stop.is_set() else "Complete.")
+        self._show()
+        return self.activity.state
+
+    async def _begin(self, fresh_index: bool) -> tuple[PhaseConfigs, int]:
+        """Put this run's settings in force. Returns them, and the newest artifact of earlier runs."""
+        number = await self._writer.submit(generation(fresh_index))
+        extra: dict[PhaseName, dict[str, object]] = {PhaseName.INDEX: {"generation": number}}
+        configs = configurations(DOCUMENT_PHASE_MODULES, self._settings, extra)
+        settings_json = self._settings.model_dump_json()
+
+        def operation(transaction: Transaction) -> tuple[tuple[PhaseName, ...], int, bool]:
+            first = not read_head(transaction.state).lineages
+            return set_lineages(transaction.state, configs), transaction.last_artifact, first
+
+        changed, newest, first = await self._writer.submit(operation)
+        self._run = await self._writer.submit(begin_run(settings_json))
+        if changed and not first:
+            named = ", ".join(str(phase) for phase in changed)
+            self._log.info(f"The settings changed: {named} is done again where no earlier result fits.")
+        return configs, newest
+
+    async def _scan_and_feed(self, group: asyncio.TaskGroup) -> None:
+        scan = group.create_task(self._scan())
+        if self._request.sample is not None:
+            await asyncio.wait({scan})
+        places = asyncio.Semaphore(self.activity.workers * _PLACES_PER_WORKER)
+        tasks: set[asyncio.Task[None]] = set()
+        feed = group.create_task(self._feed(group, places, tasks))
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({feed, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if self._stop.is_set():
+            feed.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=_STOP_GRACE_S)
+            for task in tasks:
+                task.cancel()
+        await asyncio.wait({scan})
+        if self._indexer is not None:
+            await self._indexer.flush()
+
+    async def _scan(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.activity.scanning = True
+        connection = open_state(self._workspace.directory, read_only=True)
+        walk = Walk(self._source, self._settings.input, self._own_folders(), self._log.warning)
+        scan = Scan(
+            walk=walk,
+            settings=self._settings.input,
+            writer=self._writer,
+            state=connection,
+            registered=lambda: _wake(loop, self._registered),
+            stopping=self._stop.is_set,
+        )
+        try:
+            tally = await asyncio.to_thread(scan.run)
+        finally:
+            connection.close()
+            self.activity.scanning = False
+            self._scanned = True
+            self._registered.set()
+        if not self._stop.is_set():
+            if self.activity.state is RunState.SCANNING:
+                self.activity.state = RunState.RUNNING
+            ignored = sum(tally.ignored.values())
+            self._log.info(
+                f"{tally.found:,} documents found: {tally.new:,} new, {tally.changed:,} changed, "
+                f"{tally.gone:,} gone; {ignored:,} entries ignored.",
+                ignored=tally.ignored,
+            )
+
+    def _own_folders(self) -> frozenset[tuple[int, int]]:
+        """The workspace and the export may lie inside the source folder; they are no documents."""
+        found = set()
+        for folder in (self._workspace.directory, export_folder(self._workspace.directory, self._request)):
+            if folder is None:
+                continue
+            with contextlib.suppress(OSError):
+                status = os.stat(folder)
+                found.add((status.st_dev, status.st_ino))
+        return frozenset(found)
+
+    async def _feed(
+        self, group: asyncio.TaskGroup, places: asyncio.Semaphore, tasks: set[asyncio.Task[None]]
+    ) -> None:
+        head = read_head(self._state)
+        only = None
+        if self._request.sample is not None:
+            only = sampled(self._state, head, self._request.sample)
+        self._after = head.settled if only is None else 0
+        while True:
+            self._registered.clear()
+            scanned = self._scanned
+            page, reached = unfinished(self._state, read_head(self._state), self._after, _PAGE, self._through)
+            if reached != self._after:
+                wanted = [work for work in page if only is None or work.version in only]
+                await self._hand_out(wanted, group, places, tasks)
+                self._after = reached
+            elif self._rewind:
+                self._rewind, self._after = False, 0
+            elif not scanned:
+                await self._registered.wait()
+            elif tasks:  # a retry may still be asked for meanwhile
+                await asyncio.wait(tasks)
+            else:
+                return
+
+    async def _hand_out(
+        self,
+        page: Sequence[Work],
+        group: asyncio.TaskGroup,
+        places: asyncio.Semaphore,
+        tasks: set[asyncio.Task[None]],
+    ) -> None:
+        fresh = [work for work in page if work.version not in self._in_hand]
+        if not fresh:
+            return
+        planned = plan(self._state, fresh, self._configs, self._through)
+        self._in_hand.update(work.version for work in fresh)
+        if planned.reuse:
+            await self._writer.submit(reuse(planned.reuse))
+        if planned.index:
+            await self._index_stored(planned.index)
+        if planned.work and self._pool_start is None:
+            self._pool_start = group.create_task(self._start_pool())
+        for batch in batches(planned.work, self._batch_size):
+            await self._intake.wait()
+            await places.acquire()
+            task = group.create_task(self._do_batch(batch))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            task.add_done_callback(lambda _task: places.release())
+
+    async def _start_pool(self) -> None:
+        until = min(self._through, PhaseName.CLASSIFY, key=PHASES.index)
+        pool = Pool(self.activity.workers, self._settings, until, self._log.warning)
+        self._pool = pool
+        await pool.start()
+        self.activity.sandbox = pool.sandbox
+        level = pool.sandbox
+
+        def operation(transaction: Transaction) -> None:
+            transaction.state.execute(
+                "INSERT INTO meta VALUES('sandbox', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+                (level,),
+            )
+
+        await self._writer.submit(operation)
+
+    async def _do_batch(self, batch: list[Work]) -> None:
+        """Have a batch worked on, its results committed and handed to the index."""
+        if self._pool_start is not None:
+            await asyncio.shield(self._pool_start)
+        assert self._pool is not None
+        items = [work_item(work, self._source, self._payloads) for work in batch]
+        by_version = {work.version: work for work in batch}
+        commits: list[asyncio.Future[list[Finished]]] = []
+        answered: list[Sequence[DocumentReply]] = []
+
+        def deliver(replies: Sequence[DocumentReply]) -> None:
+            pairs = [(by_version[reply.version], reply) for reply in replies]
+            answered.append(replies)
+            commits.append(self._writer.submit(commit_replies(pairs, self._configs)))
+
+        started = time.monotonic()
+        await self._pool.run(items, deliver)
+        if len(batch) > 1 or not is_heavy(batch[0]):
+            self._batch_size.learn(len(batch), time.monotonic() - started)
+        for replies, commit in zip(answered, commits, strict=True):
+            finished = await commit
+            self._account(replies, by_version)
+            await self._index(finished, by_version)
+
+    def _account(self, replies: Sequence[DocumentReply], by_version: dict[int, Work]) -> None:
+        activity = self.activity
+        activity.last_commit = time.monotonic()
+        activity.documents += len(replies)
+        self._committed += len(replies)
+        for reply in replies:
+            for phase, spent_ns in zip(_WORKER_PHASES, reply.cpu_ns, strict=True):
+                activity.cpu_ns[phase] = activity.cpu_ns.get(phase, 0) + spent_ns
+            if reply.status is not Status.DONE:
+                self._in_hand.discard(reply.version)
+                self._tell_failure(reply, by_version[reply.version])
+
+    def _tell_failure(self, reply: DocumentReply, work: Work) -> None:
+        path = safe_text(show_path(work.path))
+        message = safe_text(reply.message)
+        cause = reply.cause or Cause.READ_ERROR
+        attempts = _attempts(work, PHASE_NUMBER[reply.phase]) + 1
+        self._emit(DocumentFailed(time.time(), path, reply.phase, reply.status, cause, message, attempts))
+        if reply.status is Status.FAILED:
+            self._log.error(f"✗ {reply.phase} {path} · {cause}: {message}", path=path, cause=str(cause))
+
+    async def _index(self, finished: Sequence[Finished], by_version: dict[int, Work]) -> None:
+        if self._indexer is None:
+            self._in_hand.difference_update(item.version for item in finished)
+            return
+        entries = []
+        for item in finished:
+            work = by_version[item.version]
+            if item.chunks is None:
+                continue
+            clean, chunks = item.clean_payload, item.chunk_payload
+            entries.append(
+                IndexEntry(
+                    version=item.version,
+                    size_bytes=work.size_bytes,
+                    attempts=_attempts(work, _INDEX),
+                    artifact=item.chunks,
+                    replace=item.chunks <= self._artifacts_before,
+                    clean=clean,
+                    chunks=chunks,
+                    clean_blob=0 if clean else self._payloads.blob_id(work.reached[_CLEAN]),
+                    chunk_blob=0 if chunks else self._payloads.blob_id(work.reached[_CHUNK]),
+                )
+            )
+        if entries:
+            await self._indexer.put(entries)
+
+    async def _index_stored(self, ready: Sequence[Work]) -> None:
+        """Index documents whose text and chunks exist already."""
+        await self._index(
+            [
+                Finished(work.version, work.size_bytes, work.reached[_CHUNK].artifact, None, None, 0)
+                for work in ready
+            ],
+            {work.version: work for work in ready},
+        )
+
+    def _on_indexed(self, versions: Sequence[int]) -> None:
+        self.activity.last_commit = time.monotonic()
+        self._in_hand.difference_update(versions)
+        if self._indexer is not None:
+            self.activity.cpu_ns[PhaseName.INDEX] = self._indexer.cpu_ns
+
+    async def _watch_progress(self) -> None:
+        """Publish a snapshot four times a second, and take checkpoints when they are due."""
+        engine = self._settings.engine
+        while True:
+            self._show()
+            documents, at = self._since_checkpoint
+            enough = self._committed - documents >= engine.checkpoint_every_docs
+            if enough and time.monotonic() - at >= engine.checkpoint_every_s:
+                await self._checkpoint(self._current_phase())
+            await asyncio.sleep(_SNAPSHOT_S)
+
+    def _current_phase(self) -> PhaseName:
+        """The first phase that is not complete: where the run stands."""
+        for phase in self._progress.take(self.activity).phases:
+            if not phase.complete:
+                return phase.name
+        return PhaseName.INDEX
+
+    async def _checkpoint(self, phase: PhaseName) -> None:
+        number = await self._writer.submit(take_checkpoint(self._run, phase, self._settled()))
+        self._since_checkpoint = (self._committed, time.monotonic())
+        self.activity.checkpoint = number
+        self._emit(CheckpointTaken(time.time(), number, phase))
+        self._log.info(f"● checkpoint {number} · {phase}")
+
+    def _settled(self) -> int:
+        """The version up to which every document has finished, so that no later pass looks there."""
+        if self._rewind or self._request.sample is not None or not self._wants(PhaseName.INDEX):
+            return 0
+        return min(min(self._in_hand, default=self._after + 1), self._after + 1) - 1
+
+    async def _watch_memory(self) -> None:
+        limit = self._settings.engine.memory_limit
+        while True:
+            pids = [os.getpid(), *(self._pool.pids if self._pool is not None else [])]
+            used = self.activity.memory_bytes = await asyncio.to_thread(total_pss, pids)
+            if used > limit and not self._memory_full:
+                self._memory_full = True
+                self._log.warning("Memory is above engine.memory_limit: reading waits until it falls.")
+            elif self._memory_full and used < limit * _MEMORY_LOW:
+                self._memory_full = False
+            self._set_intake()
+            await asyncio.sleep(_MEMORY_S)
+
+    async def _finish(self) -> None:
+        """Mark the ends of the phases and export, where anything changed since the last time."""
+        changed = await self._writer.submit(changed_since_checkpoint)
+        if changed:
+            for phase in PHASES[:-1]:
+                if self._wants(phase):
+                    await self._checkpoint(phase)
+        if self._wants(PhaseName.OUTPUT):
+            output = Output(self._workspace.directory, self._request, self._writer, self.activity, self._log)
+            if await output.run(self._stop.is_set):
+                await self._checkpoint(PhaseName.OUTPUT)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(event.set)
+
+
+def _attempts(work: Work, phase: int) -> int:
+    before = work.reached.get(phase)
+    return before.attempt if before is not None else 0
+
+
+def _most_telling(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error to show of several that ended a pass together: one with a sentence, if any."""
+    flat: list[BaseException] = []
+    pending: list[BaseException] = [errors]
+    while pending:
+        error = pending.pop()
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(error.exceptions)
+        else:
+            flat.append(error)
+    return next((error for error in flat if isinstance(error, TuiScraperError)), flat[0])

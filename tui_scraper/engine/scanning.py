@@ -1,0 +1,145 @@
+"""The scan: what is new, changed, touched or gone since the last pass over the source folder.
+
+A file whose size and time stamp are as recorded costs one look at its directory entry. One that
+differs is read and hashed, and only other content makes it changed. It runs in a thread beside the
+pipeline, which takes up what has been registered while the scan goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from tui_scraper.engine.errors import DocumentError
+from tui_scraper.engine.extract.reading import read_file
+from tui_scraper.engine.phases.input import Walk
+from tui_scraper.engine.settings import InputSettings
+from tui_scraper.engine.store.codec import digest
+from tui_scraper.engine.store.connection import explained
+from tui_scraper.engine.store.scans import (
+    FoundFile,
+    KnownFile,
+    begin_scan,
+    end_scan,
+    known_files,
+    register,
+    vanish,
+)
+from tui_scraper.engine.store.writer import Writer
+
+_BATCH = 500
+
+
+@dataclass
+class Tally:
+    """What a scan found, for the log."""
+
+    found: int = 0
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+    ignored: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Scan:
+    """One scan. `run` blocks; `registered` is called, in that thread, when documents were added."""
+
+    walk: Walk
+    settings: InputSettings
+    writer: Writer
+    state: apsw.Connection
+    registered: Callable[[], None]
+    stopping: Callable[[], bool]
+    tally: Tally = field(default_factory=Tally)
+
+    def run(self) -> Tally:
+        """Pass over the folder. Returns early, without judging what is gone, when told to stop.
+
+        Raises UsageError where the folder cannot be listed, StoreError where the store fails.
+        """
+        with explained(self.source):
+            last = int(self.state.execute("SELECT coalesce(max(id), 0) FROM document").get)
+        seen = bytearray(last + 1)
+        scan = self.writer.call(begin_scan)
+        batch: list[FoundFile] = []
+        for file in self.walk.files():
+            batch.append(file)
+            if len(batch) >= _BATCH:
+                self._take(scan, batch, seen)
+                batch = []
+                if self.stopping():
+                    return self.tally
+        if batch:
+            self._take(scan, batch, seen)
+        if self.stopping():
+            return self.tally
+        self._judge_gone(scan, seen)
+        self.tally.ignored = dict(self.walk.ignored)
+        self.writer.call(end_scan(scan, self.tally.ignored))
+        return self.tally
+
+    @property
+    def source(self) -> Path:
+        """The source folder, for messages."""
+        return Path(os.fsdecode(self.walk.source))
+
+    def _take(self, scan: int, batch: list[FoundFile], seen: bytearray) -> None:
+        with explained(self.source):
+            known = known_files(self.state, [file.path for file in batch])
+        new: list[FoundFile] = []
+        changed: list[tuple[FoundFile, KnownFile]] = []
+        touched: list[tuple[FoundFile, KnownFile]] = []
+        for file in batch:
+            before = known.get(file.path)
+            if before is None:
+                new.append(file)
+                continue
+            seen[before.document] = 1
+            if (file.size_bytes, file.mtime_ns) == (before.size_bytes, before.mtime_ns):
+                continue
+            (touched if self._same_content(file, before) else changed).append((file, before))
+        self.tally.found += len(batch)
+        self.tally.new += len(new)
+        self.tally.changed += len(changed)
+        if new or changed or touched:
+            self.writer.call(register(scan, new, changed, touched))
+            self.registered()
+
+    def _same_content(self, file: FoundFile, before: KnownFile) -> bool:
+        if before.content is None or file.size_bytes != before.size_bytes:
+            return False
+        path = os.path.join(self.walk.source, file.path)
+        try:
+            content = read_file(path, self.settings.max_file_size, self.settings.follow_symlinks)
+        except DocumentError:
+            return False
+        return digest(content.data) == before.content
+
+    def _judge_gone(self, scan: int, seen: bytearray) -> None:
+        after, gone = 0, list[int]()
+        unreadable = tuple(self.walk.unreadable)
+        while True:
+            with explained(self.source):
+                rows: Any = self.state.execute(
+                    """SELECT d.id, v.id, d.path FROM document d
+                    JOIN version v ON v.document = d.id AND v.scan_to IS NULL
+                    WHERE d.id > ? AND d.id < ? AND d.parent = 0 ORDER BY d.id LIMIT 5000""",
+                    (after, len(seen)),
+                ).fetchall()
+            if not rows:
+                break
+            after = rows[-1][0]
+            gone.extend(
+                version
+                for document, version, path in rows
+                if not seen[document] and not (unreadable and path.startswith(unreadable))
+            )
+        for start in range(0, len(gone), _BATCH):
+            self.writer.call(vanish(scan, gone[start : start + _BATCH]))
+        self.tally.gone = len(gone)

@@ -1,0 +1,245 @@
+"""The directory that holds everything known about one corpus, and who may write to it.
+
+One process at a time: the lock is an advisory lock of the operating system on an open file, so it
+ends with the process that holds it, however that process ends. What the file says (process,
+host, boot) is there for the sentence that a second process shows.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import socket
+import time
+from pathlib import Path
+
+import platformdirs
+import psutil
+
+from tui_scraper.engine.errors import StoreError, StoreFullError, UsageError, WorkspaceLockedError
+from tui_scraper.engine.safe_text import safe_text, show_path
+from tui_scraper.engine.store.codec import digest
+from tui_scraper.engine.store.connection import STATE_FILE, open_state
+from tui_scraper.engine.store.writer import Transaction, Writer
+
+ENVIRONMENT = "TUI_SCRAPER_WORKSPACE"
+_LOCK_FILE = "lock"
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs"}
+)
+"""File systems whose locks or shared memory SQLite's write-ahead log cannot rely on
+(https://www.sqlite.org/wal.html: all processes must be on the same host)."""
+
+
+def default_directory(source: Path) -> Path:
+    """The workspace of a folder that is used when nobody chose another."""
+    resolved = os.fsencode(os.path.realpath(source))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", show_path(os.path.basename(resolved)))[:40].strip("-.") or "root"
+    return state_home() / f"{name}-{digest(resolved).hex()[:8]}"
+
+
+def state_home() -> Path:
+    """Where the default workspaces live (the XDG state directory)."""
+    return platformdirs.user_state_path("tui-scraper", appauthor=False)
+
+
+def choose_directory(source: Path | None, workspace: Path | None) -> Path:
+    """The workspace to use: the one that was named, the one of the environment, or the default one.
+
+    Raises UsageError where neither a folder nor a workspace is known.
+    """
+    if workspace is not None:
+        return Path(os.path.abspath(workspace))
+    named = os.environ.get(ENVIRONMENT)
+    if named:
+        return Path(os.path.abspath(named))
+    if source is None:
+        raise UsageError(f"Name the folder, or its workspace with -w (or {ENVIRONMENT}).")
+    return source if is_workspace(source) else default_directory(source)
+
+
+def is_workspace(directory: Path) -> bool:
+    """Whether a directory holds a workspace."""
+    return (directory / STATE_FILE).is_file()
+
+
+def find_directory(named: Path | None) -> Path:
+    """The workspace that a command without a folder is about.
+
+    In this order: the one that was named (itself, or the folder it was made for), the one of the
+    environment, the one of the current folder.
+
+    Raises UsageError where there is none.
+    """
+    chosen = named or os.environ.get(ENVIRONMENT) or Path()
+    for candidate in (Path(chosen), default_directory(Path(chosen))):
+        if is_workspace(candidate):
+            return Path(os.path.abspath(candidate))
+    shown = safe_text(str(named or os.environ.get(ENVIRONMENT) or "the current folder"))
+    raise UsageError(
+        f"{shown}: there is no workspace of this name or for this folder. Name one with -w "
+        "(or the folder it was made for); `tui-scraper run PATH` makes one."
+    )
+
+
+def reopen(directory: Path) -> Workspace:
+    """Open an existing workspace to change it, whether or not its folder is in reach.
+
+    Raises what `Workspace` raises.
+    """
+    return Workspace(directory, source_of(directory) or Path(), folder_needed=False)
+
+
+def source_of(directory: Path) -> Path | None:
+    """The folder a workspace was made for; None where it has not run."""
+    connection = open_state(directory, read_only=True)
+    try:
+        source = connection.execute("SELECT value FROM meta WHERE key = 'source'").get
+    finally:
+        connection.close()
+    return Path(os.fsdecode(source)) if source else None
+
+
+def holder(directory: Path) -> str | None:
+    """Who works in a workspace right now, as 'process 12 on host'; None where nobody does."""
+    try:
+        descriptor = os.open(directory / _LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _describe(os.read(descriptor, 4096))
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _describe(text: bytes) -> str:
+    try:
+        said = json.loads(text)
+        return f"process {int(said['pid'])} on {safe_text(str(said['host']), limit=100)}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
+
+
+class Workspace:
+    """An open workspace: locked, with its writer. Close it to let others in."""
+
+    def __init__(self, directory: Path, source: Path, *, folder_needed: bool = True) -> None:
+        """Open or create. Without `folder_needed` the documents themselves may be out of reach.
+
+        Raises WorkspaceLockedError where another process holds it, UsageError where it belongs to
+        another folder or cannot be made, StoreError or StoreFullError where the store cannot be
+        opened.
+        """
+        self.directory = directory
+        self.source = Path(os.path.realpath(source))
+        if folder_needed and not self.source.is_dir():
+            raise UsageError(f"{safe_text(str(source))}: {_no_folder(source)}")
+        _refuse_network(directory)
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _cannot_make(directory, error) from None
+        try:
+            self._take_lock()
+            self.writer = Writer(directory)
+            try:
+                self.writer.call(self._claim)
+            except BaseException:
+                self.writer.close()
+                raise
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _take_lock(self) -> None:
+        try:
+            _lock(self._lock)
+        except BlockingIOError:
+            who = _describe(os.pread(self._lock, 4096, 0))
+            raise WorkspaceLockedError(
+                f"{safe_text(str(self.directory))}: {who} is working in this workspace. "
+                "Wait for it, stop it, or use another workspace with -w."
+            ) from None
+        said = {"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot_id()}
+        try:
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, json.dumps(said).encode(), 0)
+        except OSError as error:
+            raise _cannot_make(self.directory, error) from None
+
+    def _claim(self, transaction: Transaction) -> None:
+        state = transaction.state
+        ours = os.fsencode(self.source)
+        known = state.execute("SELECT value FROM meta WHERE key = 'source'").get
+        if known is None:
+            state.execute("INSERT INTO meta VALUES('source', ?)", (ours,))
+        elif known != ours:
+            raise UsageError(
+                f"{safe_text(str(self.directory))}: this workspace belongs to "
+                f"{safe_text(show_path(known))}; choose another with -w."
+            )
+
+    def close(self) -> None:
+        """Write what is queued and release the lock."""
+        self.writer.close()
+        os.close(self._lock)
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock. A command that only asks who holds it has it for an instant: try a few times."""
+    for attempt in range(5):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt == 4:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _no_folder(source: Path) -> str:
+    if source.exists():
+        return "this is not a folder."
+    return "there is no such folder."
+
+
+def _cannot_make(directory: Path, error: OSError) -> StoreError | StoreFullError | UsageError:
+    where = safe_text(str(directory))
+    if error.errno in {28, 122}:  # ENOSPC, EDQUOT
+        return StoreFullError(f"{where}: the disk is full. Free some space, or use another disk with -w.")
+    return UsageError(f"{where}: the workspace cannot be written ({error.strerror}). Choose another with -w.")
+
+
+def network_file_system(directory: Path) -> str:
+    """The kind of network file system a path lies on; '' where it is local."""
+    resolved = os.path.realpath(directory)
+    best, kind = "", ""
+    for partition in psutil.disk_partitions(all=True):
+        mount = partition.mountpoint
+        inside = resolved == mount or resolved.startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= len(best):
+            best, kind = mount, partition.fstype
+    return kind if kind in _NETWORK_FILE_SYSTEMS else ""
+
+
+def _refuse_network(directory: Path) -> None:
+    kind = network_file_system(directory)
+    if kind:
+        raise UsageError(
+            f"{safe_text(str(directory))}: the workspace would lie on a network file system ({kind}), "
+            "where a database is not safe. Choose a local directory with -w."
+        )
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,294 @@
+"""`run`: the pipeline without a TUI, as plain lines or as JSON events. Both are made from snapshots.
+
+stdout carries only the output; on a terminal the progress line is rewritten in place, elsewhere a
+line is printed every few seconds, so that a log of it stays readable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tui_scraper import formatting
+from tui_scraper.engine import (
+    CheckpointTaken,
+    Counts,
+    DocumentFailed,
+    Event,
+    PhaseName,
+    RunPaused,
+    RunRequest,
+    RunResumed,
+    RunSnapshot,
+    RunState,
+)
+from tui_scraper.engine.runlog import rfc3339
+from tui_scraper.engine_host import EngineHost
+from tui_scraper.signals import SignalWatch
+
+_POLL_S = 0.05
+_LINE_EVERY_S = 2.0
+_PROGRESS_EVERY_S = 0.25
+_CLOSE_S = 10.0
+_ENDED = frozenset({RunState.COMPLETE, RunState.STOPPED, RunState.FAILED})
+_PAUSED = 4
+_SOME_FAILED = 3
+
+
+class OutputGoneError(Exception):
+    """Whoever read our output has closed it."""
+
+
+def run(request: RunRequest, *, json_events: bool, verbose: bool = False) -> int:
+    """Run to the end. Returns the exit code of product.md."""
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    host = EngineHost(events.put)
+    watch = SignalWatch(lambda _number: host.stop())
+    view: _Lines | _JsonEvents = _JsonEvents() if json_events else _Lines()
+    log_number = 0
+    host.start(request)
+    with _stopped_after(host):
+        view.begin(request)
+        while True:
+            ended = host.ended
+            snapshot = host.snapshot()
+            while not events.empty():
+                view.event(events.get())
+            if verbose:
+                log_number = _print_log(snapshot, log_number)
+            view.progress(snapshot)
+            full = snapshot.state is RunState.PAUSED and host.error is not None
+            if ended or full or snapshot.state in _ENDED:
+                break
+            if watch.received is not None:
+                host.stop()  # a signal that came before the engine listened is not lost
+            time.sleep(_POLL_S)
+    snapshot = host.snapshot()
+    error = host.error
+    code = watch.exit_code
+    if code is None:
+        code = error.exit_code if error is not None else _code(snapshot)
+    view.finish(snapshot, code, str(error) if error is not None else "")
+    return code
+
+
+def _code(snapshot: RunSnapshot) -> int:
+    if snapshot.state is RunState.STOPPED:
+        return _PAUSED
+    return _SOME_FAILED if snapshot.counts.failed else 0
+
+
+@contextmanager
+def _stopped_after(host: EngineHost) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise OutputGoneError from None
+    finally:
+        if not host.close(_CLOSE_S):
+            sys.stdout.flush()
+            os._exit(1)  # something in a thread does not return; what is committed is safe
+
+
+def _print_log(snapshot: RunSnapshot, after: int) -> int:
+    for line in snapshot.log:
+        if line.number > after:
+            after = line.number
+            print(f"{line.level:7} {line.text}", file=sys.stderr)
+    return after
+
+
+class _Lines:
+    """Plain lines for a person or a log file."""
+
+    def __init__(self) -> None:
+        self._in_place = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._next = 0.0
+        self._shown = ""
+
+    def begin(self, request: RunRequest) -> None:
+        del request
+
+    def event(self, event: Event) -> None:
+        match event:
+            case RunPaused():
+                self._print(f"Paused: {event.reason}")
+            case RunResumed():
+                self._print("Going on.")
+            case _:
+                pass  # failures and checkpoints are counted in the progress line and listed at the end
+
+    def progress(self, snapshot: RunSnapshot) -> None:
+        now = time.monotonic()
+        if now < self._next or snapshot.state in _ENDED:
+            return
+        self._next = now + (_PROGRESS_EVERY_S if self._in_place else _LINE_EVERY_S)
+        line = _progress_line(snapshot)
+        if self._in_place:
+            width = os.get_terminal_size(sys.stdout.fileno()).columns
+            sys.stdout.write(f"\r\x1b[K{formatting.cut(line, width - 1)}")
+            sys.stdout.flush()
+            self._shown = line
+        else:
+            self._print(line)
+
+    def finish(self, snapshot: RunSnapshot, code: int, error: str) -> None:
+        if error:
+            self._clear()
+            sys.stdout.flush()
+            print(error, file=sys.stderr)
+        if not snapshot.counts.found:
+            if not error:
+                self._print("No documents were found." if snapshot.state is RunState.COMPLETE else "Stopped.")
+            return
+        counts = snapshot.counts
+        took = formatting.clock(snapshot.elapsed_s)
+        word = {RunState.COMPLETE: "Complete", RunState.STOPPED: "Stopped"}.get(snapshot.state, "Ended")
+        self._print(f"{word} after {took}: {describe(counts)}")
+        if snapshot.export_dir and snapshot.state is RunState.COMPLETE:
+            self._print(f"Export: {snapshot.export_dir}")
+        self._print(f"Workspace: {snapshot.workspace}")
+        if counts.pending and snapshot.state is not RunState.COMPLETE:
+            self._print("Everything finished is saved; the same command goes on from here.")
+        if counts.failed:
+            self._print("`tui-scraper failures` says why documents failed.")
+
+    def _print(self, line: str) -> None:
+        self._clear()
+        print(line, flush=True)
+
+    def _clear(self) -> None:
+        if self._shown:
+            sys.stdout.write("\r\x1b[K")
+            self._shown = ""
+
+
+def describe(counts: Counts) -> str:
+    """`10,431 found = 10,000 done + 14 failed + …`: the sum that always holds."""
+    parts = [f"{counts.done:,} done", f"{counts.failed:,} failed", f"{counts.skipped:,} skipped"]
+    parts.append(f"{counts.empty:,} empty")
+    if counts.pending:
+        parts.append(f"{counts.pending:,} pending")
+    return f"{counts.found:,} found = {' + '.join(parts)}"
+
+
+def _progress_line(snapshot: RunSnapshot) -> str:
+    parts = [formatting.clock(snapshot.elapsed_s), str(snapshot.state)]
+    for phase in snapshot.phases:
+        if phase.name is PhaseName.INPUT:
+            parts.append(f"found {phase.total:,}")
+        elif phase.total and (phase.name is not PhaseName.OUTPUT or phase.done):
+            ended = phase.done + phase.failed + phase.skipped + phase.empty
+            speed = formatting.rate(phase.rate) if phase.active else ""
+            parts.append(f"{phase.name} {ended:,}/{phase.total:,} {speed}".rstrip())
+    if snapshot.counts.failed:
+        parts.append(f"failed {snapshot.counts.failed:,}")
+    eta = formatting.eta(snapshot.eta_s, snapshot.eta_low_s, snapshot.eta_high_s)
+    if eta:
+        parts.append(f"done in {eta}")
+    if snapshot.idle_s > 10 and snapshot.state is RunState.RUNNING:
+        parts.append(f"no progress for {snapshot.idle_s:.0f} s")
+    return " · ".join(parts)
+
+
+class _JsonEvents:
+    """One JSON object a line, as product.md names them."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._last: RunSnapshot | None = None
+
+    def begin(self, request: RunRequest) -> None:
+        self._write(
+            "run_started",
+            time.time(),
+            source=str(request.source),
+            through=str(request.through),
+            sample=request.sample,
+        )
+
+    def event(self, event: Event) -> None:
+        match event:
+            case DocumentFailed():
+                self._write(
+                    "failure",
+                    event.time,
+                    path=event.path,
+                    phase=str(event.phase),
+                    cause=str(event.cause),
+                    message=event.message,
+                    attempts=event.attempts,
+                    status=str(event.status),
+                )
+            case CheckpointTaken():
+                self._write("checkpoint", event.time, id=event.checkpoint, phase=str(event.phase))
+            case RunPaused():
+                self._write("paused", event.time, reason=event.reason)
+            case RunResumed():
+                self._write("resumed", event.time)
+
+    def progress(self, snapshot: RunSnapshot) -> None:
+        now = time.monotonic()
+        if now < self._next or snapshot is self._last or not snapshot.workspace:
+            return
+        self._next, self._last = now + _PROGRESS_EVERY_S, snapshot
+        self._write("progress", time.time(), **_totals(snapshot), phases=_phases(snapshot))
+
+    def finish(self, snapshot: RunSnapshot, code: int, error: str) -> None:
+        self._write(
+            "run_finished",
+            time.time(),
+            **_totals(snapshot),
+            phases=_phases(snapshot),
+            workspace=snapshot.workspace,
+            export=snapshot.export_dir,
+            elapsed_s=round(snapshot.elapsed_s, 3),
+            through=str(snapshot.through),
+            exit_code=code,
+            error=error or None,
+        )
+
+    @staticmethod
+    def _write(event: str, when: float, **fields: object) -> None:
+        print(json.dumps({"event": event, "time": rfc3339(when), **fields}, ensure_ascii=False), flush=True)
+
+
+def _totals(snapshot: RunSnapshot) -> dict[str, object]:
+    counts = snapshot.counts
+    return {
+        "state": str(snapshot.state),
+        "found": counts.found,
+        "done": counts.done,
+        "failed": counts.failed,
+        "skipped": counts.skipped,
+        "empty": counts.empty,
+        "pending": counts.pending,
+        "ignored": snapshot.ignored,
+        "tokens": {"in": snapshot.tokens_in, "out": snapshot.tokens_out},
+        "cost_usd": snapshot.cost_nano_usd / 1e9,
+        "eta_s": snapshot.eta_s,
+        "memory_bytes": snapshot.memory_bytes,
+    }
+
+
+def _phases(snapshot: RunSnapshot) -> dict[str, dict[str, object]]:
+    return {
+        str(phase.name): {
+            "done": phase.done,
+            "failed": phase.failed,
+            "skipped": phase.skipped,
+            "empty": phase.empty,
+            "total": phase.total,
+            "rate": phase.rate,
+            "eta_s": phase.eta_s,
+            "eta_low_s": phase.eta_low_s,
+            "eta_high_s": phase.eta_high_s,
+            "cpu_ms_per_doc": phase.cpu_ms_per_doc,
+        }
+        for phase in snapshot.phases
+    }

@@ -1,0 +1,151 @@
+"""What the commands print: the JSON objects of the contract, and lines for people.
+
+Everything that comes from documents has passed through `safe_text` where it was read.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from tui_scraper import formatting
+from tui_scraper.engine.models import CauseCount, Checkpoint, FailureRow, SearchHit, StatusReport
+from tui_scraper.engine.runlog import rfc3339
+from tui_scraper.engine.safe_text import safe_text
+
+_NANO = 1e9
+
+
+def shown_path(path: Path) -> str:
+    """A path of this machine, safe for a terminal."""
+    return safe_text(str(path))
+
+
+def status_record(report: StatusReport) -> dict[str, object]:
+    """`status --json`."""
+    counts = report.counts
+    return {
+        "workspace": report.workspace,
+        "source": report.source,
+        "state": report.state,
+        "found": counts.found,
+        "done": counts.done,
+        "failed": counts.failed,
+        "skipped": counts.skipped,
+        "empty": counts.empty,
+        "pending": counts.pending,
+        "ignored": report.ignored,
+        "phases": report.phases,
+        "tokens": {"in": report.tokens_in, "out": report.tokens_out},
+        "cost_usd": report.cost_nano_usd / _NANO,
+        "head": report.head,
+        "sandbox": report.sandbox,
+    }
+
+
+def status_lines(report: StatusReport, who: str | None) -> Iterator[str]:
+    """`status`."""
+    counts = report.counts
+    yield f"source     {report.source}"
+    yield f"workspace  {report.workspace}"
+    yield f"state      {report.state}" + (f" ({who})" if who else "")
+    yield (
+        f"documents  {counts.found:,} found = {counts.done:,} done + {counts.failed:,} failed + "
+        f"{counts.skipped:,} skipped + {counts.empty:,} empty + {counts.pending:,} pending"
+    )
+    if report.ignored:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.ignored.items()))
+        yield f"ignored    {reasons}"
+    if report.head:
+        yield f"head       checkpoint {report.head}"
+    yield ""
+    yield f"{'phase':10}{'done':>12}{'failed':>9}{'skipped':>9}{'empty':>9}"
+    for name, by_status in report.phases.items():
+        numbers = [by_status.get(status, 0) for status in ("done", "failed", "skipped", "empty")]
+        yield f"{name:10}{numbers[0]:>12,}{numbers[1]:>9,}{numbers[2]:>9,}{numbers[3]:>9,}"
+
+
+def hit_record(hit: SearchHit) -> dict[str, object]:
+    """One line of `search --json`."""
+    return {
+        "path": hit.path,
+        "title": hit.title,
+        "label": hit.label,
+        "score": round(hit.score, 4),
+        "chunk": hit.chunk,
+        "start": hit.start,
+        "end": hit.end,
+        "snippet": hit.snippet,
+    }
+
+
+def hit_lines(hits: Sequence[SearchHit]) -> Iterator[str]:
+    """`search`."""
+    if not hits:
+        yield "Nothing was found."
+    for number, hit in enumerate(hits, 1):
+        label = f"  [{hit.label}]" if hit.label else ""
+        title = f"  {hit.title}" if hit.title else ""
+        yield f"{number:>2}. {hit.path}{label}{title}"
+        yield from (f"    {line}" for line in formatting.wrap(hit.snippet, 90))
+
+
+def failure_record(row: FailureRow) -> dict[str, object]:
+    """One line of `failures --json`."""
+    return {
+        "path": row.path,
+        "phase": str(row.phase),
+        "cause": str(row.cause),
+        "message": row.message,
+        "attempts": row.attempts,
+        "time": rfc3339(row.time),
+        "status": str(row.status),
+    }
+
+
+def failure_lines(groups: Sequence[CauseCount], rows: Iterable[FailureRow]) -> Iterator[str]:
+    """`failures`: a table of causes, then every document under its cause."""
+    if not groups:
+        yield "No document has failed, was skipped or is empty."
+        return
+    yield f"{'documents':>9}  {'status':8}{'phase':10}cause"
+    for group in groups:
+        yield f"{group.count:>9,}  {group.status:8}{group.phase:10}{group.cause}"
+    ordered = sorted(rows, key=lambda row: (row.status, row.phase, row.cause, row.path))
+    for key, members in itertools.groupby(ordered, key=lambda row: (row.status, row.phase, row.cause)):
+        yield ""
+        yield f"{key[0]} in {key[1]} · {key[2]}"
+        for row in members:
+            yield f"  {row.path} · {row.message}"
+
+
+def checkpoint_record(checkpoint: Checkpoint) -> dict[str, object]:
+    """One line of `checkpoints --json`."""
+    return {
+        "id": checkpoint.id,
+        "parent": checkpoint.parent,
+        "time": rfc3339(checkpoint.time),
+        "phase": str(checkpoint.phase),
+        "counts": checkpoint.counts,
+        "tokens": checkpoint.tokens,
+        "cost_usd": checkpoint.cost_nano_usd / _NANO,
+        "name": checkpoint.name,
+        "head": checkpoint.head,
+    }
+
+
+def checkpoint_lines(history: Sequence[Checkpoint]) -> Iterator[str]:
+    """`checkpoints`, oldest first; the head is marked."""
+    if not history:
+        yield "There are no checkpoints yet."
+        return
+    yield f"  {'id':>5}  {'time':19}  {'phase':9}{'found':>11}{'indexed':>11}"
+    for point in history:
+        when = datetime.datetime.fromtimestamp(point.time).strftime("%Y-%m-%d %H:%M:%S")
+        found = sum(point.counts.get("input", {}).values())
+        indexed = point.counts.get("index", {}).get("done", 0)
+        mark = "▶" if point.head else " "
+        name = f"  {safe_text(point.name)}" if point.name else ""
+        yield f"{mark} {point.id:>5}  {when:19}  {point.phase:9}{found:>11,}{indexed:>11,}{name}"
