@@ -141,7 +141,7 @@ def _positive(text: str) -> int:
 
 def tui(options: argparse.Namespace) -> int:
     """`tui-scraper [PATH]`: the TUI, where there is a terminal."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError("There is no terminal here for the TUI; `tui-scraper run PATH` works without one.")
     if os.environ.get("TERM", "dumb") == "dumb":
         raise UsageError("TERM=dumb: this terminal cannot show the TUI; use `tui-scraper run PATH`.")

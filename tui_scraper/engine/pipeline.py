@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -39,8 +40,15 @@ from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.scanning import Scan
 from tui_scraper.engine.store.connection import open_blobs, open_state
-from tui_scraper.engine.store.head import PHASE_NUMBER, PhaseConfigs, read_head, set_lineages
+from tui_scraper.engine.store.head import (
+    PHASE_NUMBER,
+    PhaseConfigs,
+    read_head,
+    read_totals,
+    set_lineages,
+)
 from tui_scraper.engine.store.history import begin_run, changed_since_checkpoint, end_run, take_checkpoint
+from tui_scraper.engine.store.reader import counts_of
 from tui_scraper.engine.store.results import (
     Finished,
     Work,
@@ -51,6 +59,7 @@ from tui_scraper.engine.store.results import (
     unfinished,
 )
 from tui_scraper.engine.store.writer import Transaction
+from tui_scraper.engine.threads import in_thread
 from tui_scraper.engine.wire import DocumentReply
 from tui_scraper.engine.workers.pool import Pool
 from tui_scraper.engine.workspace import Workspace
@@ -91,6 +100,7 @@ class Pipeline:
         self._registered = asyncio.Event()
         self._scanned = False
         self._stop = asyncio.Event()
+        self._abandoned = threading.Event()
         self._paused = False
         self._memory_full = False
         self._intake = asyncio.Event()
@@ -193,9 +203,8 @@ class Pipeline:
         self._indexer = indexer
         self.activity.state = RunState.SCANNING
         fresh = await indexer.open() if indexer is not None else False
-        configs, before = await self._begin(fresh)
+        configs, expects_work = await self._begin(fresh)
         self._configs = hashes(configs)
-        self._artifacts_before = before
         self.activity.method = self._settings.classify.backend
         self.activity.workers = self._settings.engine.workers or os.cpu_count() or 1
         self.activity.last_commit = time.monotonic()
@@ -203,6 +212,8 @@ class Pipeline:
         ended = "failed"
         try:
             async with asyncio.TaskGroup() as group:
+                if expects_work:
+                    self._pool_start = group.create_task(self._start_pool())
                 watchers = [
                     group.create_task(self._watch_progress()),
                     group.create_task(self._watch_memory()),
@@ -223,23 +234,28 @@ class Pipeline:
         self._show()
         return self.activity.state
 
-    async def _begin(self, fresh_index: bool) -> tuple[PhaseConfigs, int]:
-        """Put this run's settings in force. Returns them, and the newest artifact of earlier runs."""
+    async def _begin(self, fresh_index: bool) -> tuple[PhaseConfigs, bool]:
+        """Put this run's settings in force. Returns them, and whether there is work before any scan.
+
+        If so, the workers start beside the scan: they take most of a second to load.
+        """
         number = await self._writer.submit(generation(fresh_index))
         extra: dict[PhaseName, dict[str, object]] = {PhaseName.INDEX: {"generation": number}}
         configs = configurations(DOCUMENT_PHASE_MODULES, self._settings, extra)
         settings_json = self._settings.model_dump_json()
 
-        def operation(transaction: Transaction) -> tuple[tuple[PhaseName, ...], int, bool]:
+        def operation(transaction: Transaction) -> tuple[tuple[PhaseName, ...], int, bool, int]:
             first = not read_head(transaction.state).lineages
-            return set_lineages(transaction.state, configs), transaction.last_artifact, first
+            changed = set_lineages(transaction.state, configs)
+            totals = read_totals(transaction.state, read_head(transaction.state))
+            return changed, transaction.last_artifact, first, counts_of(totals).pending
 
-        changed, newest, first = await self._writer.submit(operation)
+        changed, self._artifacts_before, first, pending = await self._writer.submit(operation)
         self._run = await self._writer.submit(begin_run(settings_json))
         if changed and not first:
             named = ", ".join(str(phase) for phase in changed)
             self._log.info(f"The settings changed: {named} is done again where no earlier result fits.")
-        return configs, newest
+        return configs, first or pending > 0
 
     async def _scan_and_feed(self, group: asyncio.TaskGroup) -> None:
         scan = group.create_task(self._scan())
@@ -272,10 +288,10 @@ class Pipeline:
             writer=self._writer,
             state=connection,
             registered=lambda: _wake(loop, self._registered),
-            stopping=self._stop.is_set,
+            stopping=lambda: self._stop.is_set() or self._abandoned.is_set(),
         )
         try:
-            tally = await asyncio.to_thread(scan.run)
+            tally = await in_thread(scan.run, self._abandoned.set)
         finally:
             connection.close()
             self.activity.scanning = False
@@ -527,7 +543,7 @@ def _most_telling(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     flat: list[BaseException] = []
     pending: list[BaseException] = [errors]
     while pending:
-        error = pending.pop()
+        error = pending.pop(0)
         if isinstance(error, BaseExceptionGroup):
             pending.extend(error.exceptions)
         else:

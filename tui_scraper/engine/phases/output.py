@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from tui_scraper.engine.export import ExportCancelledError, ExportReport, export, is_current, record_export
+from tui_scraper.engine.export import ExportCancelledError, export, is_current, record_export
 from tui_scraper.engine.models import RunRequest
 from tui_scraper.engine.progress import Activity
 from tui_scraper.engine.runlog import RunLog
@@ -15,6 +16,7 @@ from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.head import read_head, read_totals
 from tui_scraper.engine.store.reader import counts_of
 from tui_scraper.engine.store.writer import Writer
+from tui_scraper.engine.threads import in_thread
 
 FOLDER = "export"
 
@@ -56,12 +58,17 @@ class Output:
             self._log.info("The export is up to date.")
             return False
 
+        abandoned = threading.Event()
+
+        def cancelled() -> bool:
+            return stopping() or abandoned.is_set()
+
         def progress(rows: int) -> None:
             self._activity.output_done = rows
 
         try:
-            report: ExportReport = await asyncio.to_thread(
-                export, self._workspace, target, progress=progress, cancelled=stopping
+            report = await in_thread(
+                lambda: export(self._workspace, target, progress=progress, cancelled=cancelled), abandoned.set
             )
         except ExportCancelledError:
             return False

@@ -49,7 +49,7 @@ _RECYCLE_DOCUMENTS = 20_000
 _START_TIMEOUT_S = 60.0
 _MAX_DEATHS = 2
 _CLOSE_S = 0.5
-_MAX_MESSAGE_CHARS = 500
+_MAX_MESSAGE_CHARS = 2_000
 _WORKER_PHASES = (PhaseName.INPUT, PhaseName.CLEAN, PhaseName.CHUNK, PhaseName.CLASSIFY)
 
 Deliver = Callable[[Sequence[DocumentReply]], None]
@@ -102,11 +102,15 @@ class Pool:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Replies)
         self._lost_ns = 0
+        self._zygote: asyncio.subprocess.Process | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
 
     @property
     def pids(self) -> list[int]:
         """Every process of the pool."""
+        if self._zygote is None:
+            return []
         return [self._zygote.pid, *(worker.pid for worker in self._workers.values())]
 
     async def start(self) -> None:
@@ -128,6 +132,7 @@ class Pool:
             "TOKENIZERS_PARALLELISM": "false",
         }
         environment |= {"HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
+        self._control = ours
         self._zygote = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",  # modules are never taken from the folder the program was started in
@@ -142,7 +147,6 @@ class Pool:
             start_new_session=True,
         )
         theirs.close()
-        self._control = ours
         self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         await asyncio.get_running_loop().sock_sendall(ours, msgspec.json.encode(self._start))
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._watch())]
@@ -185,11 +189,13 @@ class Pool:
 
     async def close(self) -> None:
         """End every process. Work in hand is lost; its documents stay pending."""
+        if self._closing or self._zygote is None:
+            return
         self._closing = True
         for task in self._tasks:
             task.cancel()
         self._control.close()  # the zygote sees it and ends all workers with all that they started
-        if self._ready.done():
+        if self.sandbox:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._zygote.wait(), _CLOSE_S)
         with contextlib.suppress(ProcessLookupError):
@@ -294,7 +300,12 @@ class Pool:
         if reply.phase not in _WORKER_PHASES or len(reply.message) > _MAX_MESSAGE_CHARS:
             return False
         if reply.status is Status.DONE:
-            return reply.phase is self._start.until or self._start.until is PhaseName.INPUT
+            results = {
+                PhaseName.CLEAN: reply.clean,
+                PhaseName.CHUNK: reply.chunk,
+                PhaseName.CLASSIFY: reply.label,
+            }
+            return reply.phase is self._start.until and results.get(reply.phase) is not None
         return reply.status is not Status.PENDING and reply.cause is not None
 
     async def _bury(self, worker: _Worker) -> _Blame:
@@ -329,7 +340,7 @@ class Pool:
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         decoder = msgspec.json.Decoder(FromZygote)
-        while data := await loop.sock_recv(self._control, 65536):
+        while data := await self._control_message():
             match decoder.decode(data):
                 case Ready(sandbox=level):
                     self._ready.set_result(level)
@@ -343,6 +354,12 @@ class Pool:
                     self._hang_up(pid)
         if not self._closing:
             self._zygote_ended()
+
+    async def _control_message(self) -> bytes:
+        try:
+            return await asyncio.get_running_loop().sock_recv(self._control, 65536)
+        except OSError:  # it ended before it had read what was sent to it
+            return b""
 
     def _hang_up(self, pid: int) -> None:
         """End the connection of a dead worker, which something that it started may hold open.

@@ -11,6 +11,7 @@ import signal
 _CLONE_NEWNET = 0x40000000
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _MAX_FILE_BYTES = 1_000_000
 """Workers have no reason to write a file; a library's small temporary one is tolerated."""
@@ -32,8 +33,8 @@ def leave_network() -> bool:
 
 def describe(network_left: bool) -> str:
     """The level reached, in words for `doctor` and `status`."""
-    network = "no network" if network_left else "network not closed by this system"
-    return f"own processes, limits on memory, CPU time and files, {network}"
+    network = "no network" if network_left else "network not closed here"
+    return f"own processes, limits, {network}"
 
 
 def die_with_parent() -> None:
@@ -42,6 +43,12 @@ def die_with_parent() -> None:
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what this process's children leave behind, so that it can be ended."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def limit(memory_bytes: int) -> None:

@@ -41,6 +41,7 @@ def main(descriptor: int) -> None:
     """Serve until the engine closes its end."""
     control = socket.socket(fileno=descriptor)
     network_left = sandbox.leave_network()
+    sandbox.adopt_orphans()
     start = msgspec.json.decode(control.recv(_MAX_MESSAGE), type=ZygoteSettings)
     _preload(start.until, Settings.model_validate_json(start.settings).chunk.tokenizer)
     gc.collect()
@@ -136,11 +137,23 @@ class _Zygote:
         os.close(waiter)
         _end(pid)  # what it started and left behind, before its number can be another's
         _pid, status = os.waitpid(pid, 0)
+        self._end_strays()
         self._tell(Exited(pid, os.waitstatus_to_exitcode(status)))
 
     def _end_all(self) -> None:
         for pid in self._children:
             _end(pid)
+        for pid in self._children:
+            os.waitpid(pid, 0)
+        self._children.clear()
+        self._end_strays()
+
+    def _end_strays(self) -> None:
+        """Kill what dead workers had started and taken out of their group: it is ours by now."""
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children", "rb") as listed:
+            for pid in set(map(int, listed.read().split())) - self._children.keys():
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def _end(pid: int) -> None:
