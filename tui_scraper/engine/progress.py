@@ -141,6 +141,8 @@ class Progress:
         working = activity.state in {RunState.SCANNING, RunState.RUNNING}
         if wanted and working:
             rate, eta, low, high = self._rates(name, total_bytes - ended)
+        if not ended:
+            rate = None  # it has not begun
         active = working and wanted and bool(rate)
         if name is PhaseName.INPUT:
             active, eta, low, high = activity.scanning, None, None, None

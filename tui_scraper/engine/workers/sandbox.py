@@ -51,8 +51,13 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+NICENESS = 5
+"""Workers step back behind the engine and the screen, which need little but need it at once."""
+
+
 def limit(memory_bytes: int) -> None:
-    """Bound address space, written files and core dumps of this process."""
+    """Bound address space, written files and core dumps of this process, and let others go first."""
+    os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_FILE_BYTES, _MAX_FILE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
