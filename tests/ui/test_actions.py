@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tui_scraper import actions
+from tui_scraper.app import TuiScraperApp
+from tui_scraper.engine.models import RunState
+from tui_scraper.formatting import cells
+from tui_scraper.widgets.key_footer import footer_line
+
+EATEN = {"ctrl+b", "ctrl+a", "ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m"}
+
+
+def test_every_action_is_carried_out_by_the_app_or_a_screen() -> None:
+    own = {"go", "retry", "retry_cause", "filter", "zoom", "leave"}
+    for action in actions.ACTIONS:
+        assert action.name in own or hasattr(TuiScraperApp, f"_do_{action.name}"), action.name
+
+
+def test_no_key_has_two_meanings_on_a_screen_and_none_is_eaten_by_terminals() -> None:
+    for screen in actions.EVERYWHERE:
+        keys = [key for action in actions.on_screen(actions.Situation(screen)) for key in action.keys]
+        assert len(keys) == len(set(keys))
+        assert not EATEN & set(keys)
+        assert not [key for key in keys if key.startswith("alt+")]
+
+
+def test_the_footer_fits_and_always_names_help_and_quit() -> None:
+    for screen in actions.EVERYWHERE:
+        for state in RunState:
+            now = actions.Situation(screen, state, open=True, bad=1_234_567, failed=1_234_567)
+            text = "".join(span.text for span in footer_line(now, 80))
+            assert cells(text) <= 80
+            assert "? help" in text
+            assert "q quit" in text
+
+
+def test_an_action_that_cannot_be_used_stays_in_the_footer_in_parentheses() -> None:
+    now = actions.Situation("run", RunState.COMPLETE, open=True)
+    assert "(p) pause" in "".join(span.text for span in footer_line(now, 80))
+
+
+def test_while_typing_the_footer_names_no_letters() -> None:
+    now = actions.Situation("start", typing=True)
+    words = [span.text for span in footer_line(now, 80) if span.role == "key"]
+    assert words == ["enter", "esc", "ctrl+p", "ctrl+q"]
+
+
+def test_every_reason_is_a_sentence_that_fits_the_footer() -> None:
+    base = actions.Situation("run")
+    for screen in actions.EVERYWHERE:
+        for state in RunState:
+            for is_open in (True, False):
+                now = replace(base, screen=screen, state=state, open=is_open)
+                for action in actions.on_screen(now):
+                    reason = action.reason(now)
+                    assert not reason or (reason.endswith(".") and len(reason) <= 78), reason

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from seeing import screen_text, until, until_text
+from served import IDLE, ServedHost, busy, complete
+from textual.pilot import Pilot
+
+from tui_scraper.app import TuiScraperApp
+from tui_scraper.engine.errors import WorkspaceLockedError
+from tui_scraper.engine.models import Counts, LogLine, RunState
+from tui_scraper.screens.confirm import Confirm
+from tui_scraper.widgets.lines import Lines
+from tui_scraper.widgets.log_view import LogView
+
+MakeApp = Callable[..., TuiScraperApp]
+NARROW, WIDE = (80, 24), (200, 50)
+OPEN = "/nowhere/workspace"
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_a_busy_run_shows_all_that_matters_without_scrolling(
+    make_app: MakeApp, size: tuple[int, int]
+) -> None:
+    expected = (
+        "▶ RUNNING 00:03:12", "following",
+        "done ~2m 45s (2m 10s – 3m 30s)", "✓ input", "▶ clean", "▶ classify", "· output",
+        "9,880/10,431", "1,912/s", "eta 2m43s", "✗ 14 » 3 ○ 2", "10,431", "✓ done", "✗ failed", "» skipped",
+        "○ empty", "· pending", "6,231", "12,345,678", "612 MB", "local", "slowest: classify",
+        "p pause", "f failed 15", "? help", "q quit",
+    )  # fmt: skip
+    async with make_app(busy(workspace=OPEN)).run_test(size=size) as pilot:
+        text = await until_text(pilot, *expected)
+    assert "eta 0s" not in text
+
+
+async def test_a_wide_screen_puts_the_documents_beside_the_phases(make_app: MakeApp) -> None:
+    async with make_app(busy(workspace=OPEN)).run_test(size=WIDE) as pilot:
+        text = await until_text(pilot, "sandbox")
+    assert any("Phases" in line and "Documents" in line for line in text.splitlines())
+
+
+async def test_numbers_are_right_aligned_and_do_not_jitter(make_app: MakeApp) -> None:
+    host = ServedHost(busy(workspace=OPEN))
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        before = (await until_text(pilot, "1,912/s")).splitlines()
+        first = host.now.phases[1]
+        host.now = replace(
+            host.now, phases=(host.now.phases[0], replace(first, done=9, rate=3.25), *host.now.phases[2:])
+        )
+        after = (await until_text(pilot, "3.2/s")).splitlines()
+    row = next(index for index, line in enumerate(before) if "clean" in line)
+    assert before[row].index("/10,431") == after[row].index("/10,431")
+    assert before[row].index("/s") == after[row].index("/s")
+
+
+async def test_a_million_documents_fit_80_columns(make_app: MakeApp) -> None:
+    now = busy(
+        workspace=OPEN, counts=Counts(1_234_567, 1_000_001, 12_345, 3_456, 234, 218_531), ignored=1_000_002
+    )
+    phases = tuple(
+        replace(phase, done=1_000_001, total=1_234_567, failed=12_345, skipped=3_456, empty=234)
+        for phase in now.phases
+    )
+    async with make_app(replace(now, phases=phases)).run_test(size=NARROW) as pilot:
+        text = await until_text(pilot, "1,000,001/1,234,567", "eta 2m43s", "✗ 12k » 3.5k ○ 234", "q quit")
+    for said in (
+        "1,234,567",
+        "✓ done   1,000,001",
+        "· pending 218,531",
+        "1,000,002",
+        "» skipped   3,456",
+        "○ empty 234",
+    ):
+        assert said in text, said
+
+
+async def test_no_progress_is_said(make_app: MakeApp) -> None:
+    async with make_app(busy(workspace=OPEN, idle_s=42.4)).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "no progress for 42 s")
+
+
+async def test_p_pauses_and_resumes(make_app: MakeApp) -> None:
+    host = ServedHost(busy(workspace=OPEN))
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "p pause")
+        await pilot.press("p")
+        await until_text(pilot, "‖ PAUSED", "p resume")
+        await pilot.press("p")
+        await until_text(pilot, "▶ RUNNING", "p pause")
+    assert [call for call in host.calls if call[0] != "start"] == [("pause",), ("resume",)]
+
+
+async def test_a_key_that_cannot_be_used_says_why(make_app: MakeApp) -> None:
+    host = ServedHost(complete(workspace=OPEN))
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "✓ COMPLETE", "(p) pause")
+        await pilot.press("p")
+        await until_text(pilot, "The run is complete, so there is nothing to pause.")
+    assert ("pause",) not in host.calls
+
+
+async def test_a_complete_run_says_where_the_result_is(make_app: MakeApp) -> None:
+    async with make_app(complete(workspace=OPEN)).run_test(size=NARROW) as pilot:
+        text = await until_text(pilot, "exported to", "20 documents did not get through")
+    assert "reports-1a2b3c4d/export" in text
+
+
+async def test_a_notice_and_an_error_are_shown_as_sentences(make_app: MakeApp) -> None:
+    host = ServedHost(
+        busy(workspace=OPEN, state=RunState.PAUSED, notice="The disk is full. Free some space.")
+    )
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "! The disk is full. Free some space.", "‖ PAUSED")
+        host.problem = WorkspaceLockedError("process 7 on web[1] is working in this workspace.")
+        await until_text(pilot, "✗ process 7 on web[1] is working in this workspace.")
+
+
+async def test_hostile_names_are_only_names(make_app: MakeApp) -> None:
+    name = "report [/final] [2024].pdf [bold red]契約書[/]"
+    log = (LogLine(1, 0.0, "ERROR", name), LogLine(2, 0.0, "INFO", "[@click=app.quit]x[/]"))
+    now = busy(workspace=OPEN, source=f"/data/{name}", notice=name, log=log)
+    async with make_app(now).run_test(size=WIDE) as pilot:
+        text = await until_text(pilot, "[@click=app.quit]x[/]")
+    assert text.count("[/final] [2024].pdf [bold red]契約書[/]") >= 2
+
+
+async def test_the_log_follows_only_at_its_end(make_app: MakeApp) -> None:
+    host = ServedHost(busy(workspace=OPEN))
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "following")
+        log = pilot.app.screen.query_one(LogView)
+        await pilot.press("g")
+        text = await until_text(pilot, "G follows")
+        top = log.scroll_offset.y
+        host.now = replace(host.now, log=(*host.now.log, LogLine(37, 0.0, "INFO", "the newest")))
+        await until(pilot, lambda: len(log.lines) == 37)
+        assert log.scroll_offset.y == top == 0
+        assert "the newest" not in text
+        await pilot.press("G")
+        await until_text(pilot, "the newest", "following")
+
+
+async def test_nothing_is_painted_while_nothing_changes(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_app(busy(workspace=OPEN)).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "following")
+        painted: list[object] = []
+        monkeypatch.setattr(Lines, "refresh", lambda self, *regions, **_: painted.append((self.id, regions)))
+
+        def paint_thrice() -> bool:
+            painted.clear()
+            for _ in range(3):
+                pilot.app._paint()  # type: ignore[attr-defined]
+            return not painted
+
+        await until(pilot, paint_thrice)
+
+
+@pytest.mark.parametrize("size", [(59, 24), (80, 14), (20, 5), (1, 1)])
+async def test_below_60x15_one_line_says_what_is_too_small(make_app: MakeApp, size: tuple[int, int]) -> None:
+    async with make_app(busy(workspace=OPEN)).run_test(size=size) as pilot:
+        await pilot.pause()
+        text = screen_text(pilot.app)  # type: ignore[arg-type]
+        assert "Too small: tui-scraper needs 60x15."[: size[0] - 1] in text
+        assert "Phases" not in text
+        await pilot.resize_terminal(60, 15)
+        await until_text(pilot, "Phases", "RUNNING")
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q", "ctrl+c"])
+async def test_quitting_a_run_asks_with_cancel_in_focus(make_app: MakeApp, key: str) -> None:
+    host = ServedHost(busy(workspace=OPEN))
+    app = make_app(host=host)
+    async with app.run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING")
+        for leaving in ("enter", "escape"):
+            await pilot.press(key)
+            await until_text(pilot, "Stop here and leave?", "▸ Cancel", "y Stop and leave")
+            await pilot.press(leaving)
+            await until(pilot, lambda: not isinstance(app.screen, Confirm))
+        assert not [call for call in host.calls if call[0] == "close"]
+        await pilot.press(key)
+        await until_text(pilot, "▸ Cancel")
+        await pilot.press("y")
+        await until(pilot, lambda: app._exit)
+    assert ("close", 3.0) in host.calls
+    assert app.return_code == 0
+
+
+@pytest.mark.parametrize(
+    "now", [IDLE, complete(workspace=OPEN), busy(workspace=OPEN, state=RunState.STOPPED)]
+)
+async def test_quitting_asks_nothing_when_nothing_is_worked_on(make_app: MakeApp, now: object) -> None:
+    app = make_app(now)
+    async with app.run_test(size=NARROW) as pilot:
+        await until_text(pilot, "quit")
+        await pilot.press("q")
+        await until(pilot, lambda: app._exit)
+    assert app.return_code == 0
+
+
+async def test_help_is_made_from_the_registry_and_names_reasons(make_app: MakeApp) -> None:
+    async with make_app(complete(workspace=OPEN)).run_test(size=WIDE) as pilot:
+        await until_text(pilot, "COMPLETE")
+        await pilot.press("question_mark")
+        text = await until_text(pilot, "esc close")
+        assert "Pause or resume. Take up no further documents" in text
+        assert "Not now: The run is complete, so there is nothing to pause." in text
+        assert "ctrl+q ctrl+c" in text
+        await pilot.press("escape")
+        await until_text(pilot, "Phases")
+
+
+async def test_the_palette_holds_the_actions_and_the_themes(make_app: MakeApp) -> None:
+    app = make_app(busy(workspace=OPEN))
+    async with app.run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING")
+        await pilot.press("ctrl+p")
+        await until_text(pilot, "Pause or resume", "(p)")
+        await pilot.press(*"light")
+        await until_text(pilot, "Theme: light")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.theme == "light")
+    titles = [command.title for command in app.get_system_commands(app._screens["run"])]
+    assert not {"Screenshot", "Maximize", "Keys"} & set(titles)
+
+
+async def test_zoom_gives_the_log_the_screen_and_esc_takes_it_back(make_app: MakeApp) -> None:
+    async with make_app(busy(workspace=OPEN)).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "Phases")
+        await pilot.press("z")
+        await until(pilot, lambda: "Phases" not in screen_text(pilot.app))  # type: ignore[arg-type]
+        await pilot.press("escape")
+        await until_text(pilot, "Phases", "following")
+
+
+async def test_without_utf8_everything_is_ascii(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    now = busy(workspace=OPEN, source="/data/契約書")
+    async with make_app(now).run_test(size=NARROW) as pilot:
+        text = await until_text(pilot, "> RUNNING", "+ input", "######")
+    assert text.isascii()
+    assert all(len(line) == 80 for line in text.splitlines())
+
+
+async def test_no_color_sends_no_colour(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = make_app(busy(workspace=OPEN), theme="light")
+    async with app.run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING")
+        strips = app.screen._compositor.render_strips()
+        styles = [segment.style for strip in strips for segment in strip if segment.style is not None]
+    colors = {color.name for style in styles for color in (style.color, style.bgcolor) if color is not None}
+    assert app.theme == "ansi-16"
+    assert colors <= {"default"}
+
+
+async def test_an_unknown_theme_is_a_sentence(make_app: MakeApp) -> None:
+    app = make_app(IDLE, start=True, theme="drak")
+    async with app.run_test(size=NARROW) as pilot:
+        await until_text(pilot, "There is no usable theme 'drak'")
+    assert app.theme == "dark"
+
+
+def test_a_secret_never_reaches_the_person_or_the_log(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret-key")
+
+    class Broken(ServedHost):
+        def pause(self) -> None:
+            key = "sk-very-secret-" + "key"
+            raise RuntimeError(f"refused {key}")
+
+    async def press(pilot: Pilot[None]) -> None:
+        await until_text(pilot, "RUNNING", "p pause")
+        await pilot.press("p")
+
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    app = make_app(host=Broken(busy(workspace=str(workspace))))
+    app.run(headless=True, size=NARROW, auto_pilot=press)
+    said = capsys.readouterr().err
+    log = workspace / "crash.log"
+    assert app.return_code == 1
+    assert said.count("\n") == 1
+    assert str(log) in said
+    assert "Traceback" not in said
+    written = log.read_text()
+    assert "RuntimeError: refused <OPENAI_API_KEY>" in written
+    assert "in pause" in written
+    assert "sk-very" not in said + written
+    assert log.stat().st_mode & 0o077 == 0
+
+
+async def test_a_log_line_has_one_sign_and_shows_where_it_is_cut(make_app: MakeApp) -> None:
+    log = (LogLine(1, 0.0, "ERROR", "✗ clean a.pdf · corrupt"), LogLine(2, 0.0, "INFO", "契" * 60))
+    async with make_app(busy(workspace=OPEN, log=log)).run_test(size=NARROW) as pilot:
+        text = await until_text(pilot, "✗ clean a.pdf", "契", "q quit")
+    assert "✗ ✗" not in text
+    assert any(line.rstrip().endswith("…") for line in text.splitlines())

@@ -1,0 +1,213 @@
+"""The one registry of what a person can do: keys, words, help and when it is possible.
+
+Bindings, footer, palette and help are all made from `ACTIONS`, so they cannot disagree. An action
+that cannot be used now stays in its place and `reason` says why; one that is not built is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+from tui_scraper.engine.models import RunState
+
+EVERYWHERE = frozenset({"start", "run", "failed"})
+_ENDED = frozenset({RunState.IDLE, RunState.COMPLETE, RunState.STOPPED, RunState.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What decides whether an action makes sense now.
+
+    `bad` is the number of failed, skipped and empty documents, `failed` that of the failed ones alone.
+    `document` and `cause` say whether
+    the cursor of the Failed screen is on a document, or at least inside a group of one cause.
+    `typing` is set while a text field has the focus: letters and digits go there.
+    """
+
+    screen: str
+    state: RunState = RunState.IDLE
+    open: bool = False
+    bad: int = 0
+    failed: int = 0
+    document: bool = False
+    cause: bool = False
+    typing: bool = False
+
+    @property
+    def working(self) -> bool:
+        """Leaving now would interrupt something."""
+        return self.state not in _ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing a person can do.
+
+    `keys` are Textual's key names; `shown` is how the first of them is written for people.
+    `label` is the word in the footer ('' keeps the action out of it), `weight` says which ones
+    stay when the footer is too narrow (higher stays). `screens` are those on which it works.
+    `reason` returns '' when it can be used now, else a sentence that says why not.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    shown: str
+    title: str
+    help: str
+    group: str
+    label: Callable[[Situation], str] = lambda _: ""
+    weight: int = 0
+    screens: frozenset[str] = EVERYWHERE
+    reason: Callable[[Situation], str] = lambda _: ""
+    priority: bool = False
+    palette: bool = True
+
+    def word(self, now: Situation) -> str:
+        """The word in the footer; '' for a letter while letters are typed into a field."""
+        return "" if now.typing and len(self.shown) == 1 else self.label(now)
+
+
+def _word(text: str) -> Callable[[Situation], str]:
+    return lambda _: text
+
+
+def _pause_label(now: Situation) -> str:
+    return "resume" if now.state in {RunState.PAUSED, RunState.STOPPED} else "pause"
+
+
+def _pause_reason(now: Situation) -> str:
+    if not now.open or now.state is RunState.IDLE:
+        return "Nothing is running, so there is nothing to pause. Press o to open a folder."
+    if now.state is RunState.COMPLETE:
+        return "The run is complete, so there is nothing to pause."
+    if now.state is RunState.STOPPING:
+        return "The run is stopping already."
+    if now.state is RunState.FAILED:
+        return "The run has failed. Press o to open the folder again."
+    return ""
+
+
+def _run_reason(now: Situation) -> str:
+    return "" if now.open else "No folder is open yet. Press enter in the path field to begin."
+
+
+def _failed_label(now: Situation) -> str:
+    if now.screen == "failed":
+        return ""
+    return f"failed {now.failed:,}" if now.failed else "failed"
+
+
+def _back_reason(now: Situation) -> str:
+    if now.typing:
+        return ""
+    if now.screen == "run":
+        return "This is the first screen. Press o to open another folder, q to quit."
+    if now.screen == "start":
+        return _run_reason(now)
+    return ""
+
+
+def _back_label(now: Situation) -> str:
+    if now.typing:
+        return "leave the field"
+    return "back" if now.screen == "failed" else ""
+
+
+def _retry_reason(now: Situation) -> str:
+    if not now.open:
+        return "Nothing is open, so nothing can be retried. Press o to open a folder."
+    if now.state is RunState.STOPPING:
+        return "The run is stopping; retry once it has stopped."
+    return "" if now.document else "Move to a document first (j and k), or press R for all of a cause."
+
+
+def _retry_cause_reason(now: Situation) -> str:
+    if not now.open or now.state is RunState.STOPPING:
+        return _retry_reason(now)
+    return "" if now.cause else "There is nothing to retry here."
+
+
+def _filter_reason(now: Situation) -> str:
+    return "" if now.bad else "There is nothing to filter yet."
+
+
+_FAILED = frozenset({"failed"})
+
+ACTIONS: tuple[Action, ...] = (
+    Action("go", ("enter",), "enter", "Go", "Begin with the folder in the field, or resume it.",
+           "The run", _word("go"), 99, frozenset({"start"})),
+    Action("pause", ("p",), "p", "Pause or resume",
+           "Take up no further documents, or go on. What is in hand is finished and saved.",
+           "The run", _pause_label, 80, reason=_pause_reason),
+    Action("retry", ("r",), "r", "Retry this document", "Put the document under the cursor back to pending.",
+           "Failed", _word("retry"), 75, _FAILED, _retry_reason),
+    Action("retry_cause", ("R",), "R", "Retry all of this cause",
+           "Put every document of this phase and cause back to pending.",
+           "Failed", _word("retry cause"), 74, _FAILED, _retry_cause_reason),
+    Action("filter", ("slash",), "/", "Filter the list", "Show only paths and messages that contain a text.",
+           "Failed", _word("filter"), 60, _FAILED, _filter_reason),
+    Action("show_run", ("1",), "1", "Run", "Phases, counts and log of the run.",
+           "Screens", lambda now: "" if now.screen == "run" else "run", 45, reason=_run_reason),
+    Action("show_failed", ("2", "f"), "f", "Failed",
+           "Failed, skipped and empty documents, by cause.", "Screens",
+           _failed_label, 70, reason=_run_reason),
+    Action("show_start", ("o",), "o", "Open another folder", "Choose a folder to process.",
+           "Screens", lambda now: "" if now.screen == "start" else "open", 50),
+    Action("zoom", ("z",), "z", "Zoom",
+           "Give the log, or a document's details, the whole screen; again: back.",
+           "Screens", _word("zoom"), 30, frozenset({"run", "failed"})),
+    Action("back", ("escape",), "esc", "Back", "Leave a text field, a question, or this screen.",
+           "Screens", _back_label, 66, reason=_back_reason,
+           palette=False),
+    Action("help", ("question_mark",), "?", "Help", "All keys, and why some cannot be used now.",
+           "Screens", _word("help"), 90),
+    Action("palette", ("ctrl+p",), "ctrl+p", "Palette", "Find an action or a theme by its name.",
+           "Screens", lambda now: "palette" if now.typing else "", 40, priority=True, palette=False),
+    Action("quit", ("q",), "q", "Quit", "Stop safely and leave; the run resumes from here later.",
+           "The run", _word("quit"), 100),
+    Action("leave", ("ctrl+q", "ctrl+c"), "ctrl+q", "Quit from anywhere",
+           "The same as q, also in a text field.", "The run",
+           lambda now: "quit" if now.typing else "", 100, priority=True, palette=False),
+)  # fmt: skip
+
+MOVES: tuple[tuple[str, str, str, str], ...] = (
+    ("down,j", "move(1)", "j ↓", "One line down"),
+    ("up,k", "move(-1)", "k ↑", "One line up"),
+    ("pagedown", "page(1)", "pgdn", "One page down"),
+    ("pageup", "page(-1)", "pgup", "One page up"),
+    ("home,g", "edge(-1)", "g", "To the beginning"),
+    ("end,G", "edge(1)", "G", "To the end; at the end of the log it follows new lines"),
+)
+"""Keys of everything that scrolls: (keys, action of the widget, how it is written, help)."""
+
+OTHER_KEYS: tuple[tuple[str, str], ...] = (
+    ("tab", "The next panel; in the path field, complete the folder"),
+    ("enter", "Fold or unfold a cause, or go to the details of a document (Failed)"),
+    ("y", "Yes, in a question; enter and esc on Cancel leave it"),
+)
+"""Keys that belong to one widget, for the help."""
+
+BY_NAME = {action.name: action for action in ACTIONS}
+
+
+def bindings() -> list[BindingType]:
+    """The application's bindings."""
+    return [
+        Binding(
+            ",".join(action.keys), f"act('{action.name}')", action.title, show=False, priority=action.priority
+        )
+        for action in ACTIONS
+    ]
+
+
+def move_bindings() -> list[BindingType]:
+    """Bindings of a widget that scrolls."""
+    return [Binding(keys, action, words, show=False) for keys, action, _, words in MOVES]
+
+
+def on_screen(now: Situation) -> list[Action]:
+    """The actions of a screen, in the order of the registry."""
+    return [action for action in ACTIONS if now.screen in action.screens]

@@ -1,0 +1,379 @@
+"""The Textual application: screens, palette, theme, leaving. Nothing else.
+
+It never waits for the engine: a timer takes a snapshot from the host and the screen in view paints
+what changed. It ends in one of four ways: `q` (asks, stops the engine with a deadline), `leave`
+(from a signal, also with a stalled terminal), the end of a test, or a mistake of the program, which
+becomes one sentence and a log file, never a traceback with the values of variables in it.
+"""
+
+from __future__ import annotations
+
+import os
+import termios
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import platformdirs
+from textual.app import App, SystemCommand
+from textual.filter import LineFilter
+from textual.screen import Screen
+
+from tui_scraper import actions, theming
+from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.models import RunRequest
+from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.settings import Settings
+from tui_scraper.engine_host import EngineHost
+from tui_scraper.screens.aside import aside
+from tui_scraper.screens.confirm import Confirm
+from tui_scraper.screens.failed import FailedScreen
+from tui_scraper.screens.help import Help
+from tui_scraper.screens.live import LiveScreen
+from tui_scraper.screens.run import RunScreen
+from tui_scraper.screens.start import StartScreen
+
+CLOSE_S = 3.0
+_UNSTALL_AFTER_S = 0.5
+_UNSTALL_FOR_S = 30.0
+_CRASH_FILE = "crash.log"
+
+
+class TuiScraperApp(App[None]):
+    """`TuiScraperApp(host, settings, source, workspace).run()`; exit with its `return_code`."""
+
+    TITLE = "tui-scraper"
+    CSS_PATH = "app.tcss"
+    BINDINGS = actions.bindings()
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-normal"), (120, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (15, "-tall")]
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self,
+        host: EngineHost,
+        settings: Settings,
+        source: Path | None = None,
+        workspace: Path | None = None,
+        autostart: bool = False,
+    ) -> None:
+        """`source` fills the path field; `autostart` begins with it at once, without the Start screen."""
+        no_color = "NO_COLOR" in os.environ
+        super().__init__(ansi_color=True if no_color else None)
+        self._host = host
+        self._settings = settings
+        self._source = source
+        self._workspace = workspace
+        self._autostart = autostart and source is not None
+        self._drawing = [] if theming.is_utf8() else [theming.AsciiFilter()]
+        self._ended = threading.Event()
+        self._leaving = False
+        self._start_problem = ""
+        themes, problems = theming.load_themes()
+        for theme in themes:
+            self.register_theme(theme)
+        self._theme_names = [theme.name for theme in themes]
+        chosen, sentence = theming.choose(
+            settings.ui.theme,
+            self._theme_names,
+            no_color=no_color,
+            color_system=self.console.color_system,
+        )
+        self.theme = chosen
+        self._first_words = sentence or "\n".join(problems)
+        self.animation_level = "none"
+        self._screens: dict[str, LiveScreen] = {
+            "start": StartScreen(settings, source, workspace),
+            "run": RunScreen("run"),
+            "failed": FailedScreen(),
+        }
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Colours of ours that a theme may leave out."""
+        return {
+            "track": "#303030",
+            "line": "#505050",
+            "quiet": "#909090",
+            "ansi-background": "ansi_black",  # Textual's own styles need these two in an `ansi` theme
+            "ansi-foreground": "ansi_white",
+        }
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Everything is drawn in ASCII where the locale has nothing else."""
+        return [*super().get_line_filters(), *self._drawing]
+
+    # Screens
+
+    def on_mount(self) -> None:
+        """Show the first screen and begin to paint."""
+        for name, screen in self._screens.items():
+            self.install_screen(screen, name)
+        self.push_screen("run" if self._autostart else "start")
+        self.set_interval(1 / self._settings.ui.refresh_hz, self._paint)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        if self._first_words:
+            self._live().say(self._first_words.split("\n", 1)[0])
+        if self._autostart and self._source is not None:
+            self._start(self._source, self._workspace)
+        self._paint()
+
+    def _live(self) -> LiveScreen:
+        """The full screen in view, also below a question or the palette."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, LiveScreen):
+                return screen
+        return self._screens["start"]
+
+    def _paint(self) -> None:
+        if self.is_running and not self._exit:
+            self._live().paint(self._host.snapshot(), self._problem())
+
+    def _problem(self) -> str:
+        error = self._host.error
+        return safe_text(str(error)) if error is not None else self._start_problem
+
+    def _go_to(self, name: str) -> None:
+        if self._live() is self._screens[name]:
+            return
+        while not isinstance(self.screen, LiveScreen) and len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.switch_screen(name)
+
+    # Actions of the registry
+
+    def action_act(self, name: str) -> None:
+        """A key of the registry was pressed."""
+        self.act(name)
+
+    def act(self, name: str) -> None:
+        """Carry out an action, or say why not."""
+        name = "quit" if name == "leave" else name
+        if name in {"quit", "palette"} and not isinstance(self.screen, LiveScreen):
+            return
+        screen, action = self._live(), actions.BY_NAME[name]
+        now = screen.situation()
+        if now.screen not in action.screens or (name == "back" and screen.back_out()):
+            return
+        reason = action.reason(now)
+        if reason:
+            screen.say(reason)
+        elif not screen.perform(name):
+            getattr(self, f"_do_{name}")()
+
+    def _do_pause(self) -> None:
+        if actions.BY_NAME["pause"].label(self._live().situation()) == "resume":
+            self._host.resume()
+        else:
+            self._host.pause()
+
+    def _do_show_run(self) -> None:
+        self._go_to("run")
+
+    def _do_show_failed(self) -> None:
+        self._go_to("failed")
+
+    def _do_show_start(self) -> None:
+        self._go_to("start")
+
+    def _do_back(self) -> None:
+        self._go_to("run")
+
+    def _do_help(self) -> None:
+        self.push_screen(Help(self._live().situation()))
+
+    def _do_palette(self) -> None:
+        self.action_command_palette()
+
+    def _do_quit(self) -> None:
+        if not self._live().situation().working:
+            self.run_worker(self.action_quit(), group="quit", exclusive=True)
+            return
+        sentences = [
+            "What is done is saved. The documents in hand are finished or go back to pending; "
+            "the next start resumes from here.",
+        ]
+        self.push_screen(Confirm("Stop here and leave?", sentences, "Stop and leave"), self._answered_quit)
+
+    def _answered_quit(self, yes: bool | None) -> None:
+        if yes:
+            self.run_worker(self.action_quit(), group="quit", exclusive=True)
+
+    async def action_quit(self) -> None:
+        """Stop the engine, wait for it at most three seconds, then leave."""
+        if self._leaving:
+            return
+        self._leaving = True
+        self._live().say("Stopping; what is done is saved.")
+        ended = await aside(partial(self._host.close, CLOSE_S))
+        late = None if ended else "tui-scraper: the engine is still finishing; nothing acknowledged is lost."
+        self.exit(message=late)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: the registry's actions for the screen in view, and the themes."""
+        now = self._live().situation()
+        for action in actions.on_screen(now):
+            if action.palette:
+                reason = action.reason(now)
+                words = f"Not now: {reason}" if reason else f"{action.help} ({action.shown})"
+                yield SystemCommand(action.title, words, partial(self.act, action.name))
+        if not self.no_color:
+            for name in self._theme_names:
+                yield SystemCommand(
+                    f"Theme: {name}", "Change the colours.", partial(setattr, self, "theme", name)
+                )
+
+    # What screens ask for
+
+    def on_start_screen_go(self, message: StartScreen.Go) -> None:
+        """Go: begin, after a question where another run would be stopped for it."""
+        message.stop()
+        snapshot = self._host.snapshot()
+        if not self._live().situation().working:
+            self._open(message.source, message.workspace)
+            return
+        sentences = [
+            f"A run of {safe_text(snapshot.source)} is going on. It is stopped first: "
+            "what is done is saved, and it resumes when you open it again.",
+        ]
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._open(message.source, message.workspace)
+
+        self.push_screen(
+            Confirm("Stop the run and open another folder?", sentences, "Stop and open"), answered
+        )
+
+    def _open(self, source: Path, workspace: Path | None) -> None:
+        if self._start(source, workspace):
+            self._go_to("run")
+        self._paint()
+
+    def _start(self, source: Path, workspace: Path | None) -> bool:
+        """Hand a folder to the host, which closes another one first. False where it was refused."""
+        self._start_problem = ""
+        try:
+            self._host.start(RunRequest(source, self._settings, workspace))
+        except TuiScraperError as error:
+            self._start_problem = safe_text(str(error))
+        return not self._start_problem
+
+    def on_failed_screen_retry(self, message: FailedScreen.Retry) -> None:
+        """Put documents back to pending."""
+        message.stop()
+        self._host.retry(version=message.version, cause=message.cause, phase=message.phase)
+
+    # Leaving
+
+    def leave(self) -> None:
+        """Give the terminal back and end `run()`. From any thread, also inside a signal handler.
+
+        Returns at once. Where the terminal takes no bytes, Textual's loop waits for its writer for
+        ever; so from half a second on, a thread throws away what is queued for the terminal until
+        `run()` has ended.
+        """
+        self._leaving = True
+        loop = self._loop
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(self.exit)
+            except RuntimeError:
+                return  # the loop has ended already
+        threading.Thread(target=self._unstall, name="unstall", daemon=True).start()
+
+    def _unstall(self) -> None:
+        deadline = time.monotonic() + _UNSTALL_FOR_S
+        if self._ended.wait(_UNSTALL_AFTER_S):
+            return
+        writer = getattr(self._driver, "_writer_thread", None)
+        while writer is not None and time.monotonic() < deadline and not self._ended.wait(0.02):
+            drop_output(writer)
+
+    async def _shutdown(self) -> None:
+        try:
+            await super()._shutdown()
+        finally:
+            self._ended.set()
+
+    # Mistakes of the program
+
+    def _handle_exception(self, error: Exception) -> None:
+        if self._return_code != 1:
+            self._return_code = 1
+            self._crashed(error)
+            self._exception = error  # a test that drives the app raises it
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
+    def _fatal_error(self) -> None:
+        self._return_code = 1
+        self._close_messages_no_wait()
+
+    def panic(self, *renderables: object) -> None:
+        """End with a sentence. What Textual would print (tracebacks) goes nowhere."""
+        self._return_code = 1
+        if not self._exit_renderables and not self._leaving:
+            self._exit_renderables.append(_ENDED_BADLY)
+        self._close_messages_no_wait()
+
+    def _crashed(self, error: Exception) -> None:
+        path = self._crash_path()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n{crash_report(error)}\n")
+            where = f"The details are in {safe_text(str(path))}."
+        except OSError:
+            where = "The details could not be written to a file."
+        self._exit_renderables.append(f"{_ENDED_BADLY} {where}")
+
+    def _crash_path(self) -> Path:
+        workspace = self._last_workspace()
+        return (Path(workspace) if workspace else platformdirs.user_log_path("tui-scraper")) / _CRASH_FILE
+
+    def _last_workspace(self) -> str:
+        return next(
+            (screen.snapshot.workspace for screen in self._screens.values() if screen.snapshot.workspace), ""
+        )
+
+    def _print_error_renderables(self) -> None:
+        """One sentence on stderr; a terminal that is gone is no error."""
+        words = [str(text) for text in self._exit_renderables[:1]]
+        self._exit_renderables.clear()
+        try:
+            for text in words:
+                self.error_console.print(text, markup=False, highlight=False, soft_wrap=True)
+        except OSError:
+            self._return_code = self._return_code or 1
+
+
+_ENDED_BADLY = "tui-scraper: the screen ended because of a mistake in the program; what was done is saved."
+
+
+def crash_report(error: BaseException) -> str:
+    """Where it happened, without the values of variables; secrets of the environment taken out."""
+    report = "".join(traceback.format_exception(error))
+    for name, value in os.environ.items():
+        if len(value) >= 8 and any(word in name.upper() for word in ("KEY", "TOKEN", "SECRET", "PASSWORD")):
+            report = report.replace(value, f"<{name}>")
+    return safe_text(report, newlines=True)
+
+
+def drop_output(writer: threading.Thread) -> None:
+    """Throw away what a Textual writer thread has queued, in the process and in the kernel."""
+    queue = writer._queue  # type: ignore[attr-defined]
+    held_end = False
+    while not queue.empty():
+        held_end = queue.get_nowait() is None or held_end
+    if held_end:
+        queue.put_nowait(None)
+    try:
+        termios.tcflush(writer.fileno(), termios.TCOFLUSH)  # type: ignore[attr-defined]
+    except (OSError, termios.error, ValueError):
+        return

@@ -1,0 +1,379 @@
+"""Failed: what did not get through, by cause; one document's details and text beside the list."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.message import Message
+from textual.widgets import Input
+
+from tui_scraper.actions import Situation
+from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.models import Cause, FailureRow, PhaseName, Status
+from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.formatting import STATUS_SIGNS, Line, Span, number, rule, size, wrap
+from tui_scraper.screens.aside import aside
+from tui_scraper.screens.failure_rows import (
+    PAGE_ROWS,
+    FailureRows,
+    Group,
+    Key,
+    read_causes,
+    read_matches,
+    read_pages,
+)
+from tui_scraper.screens.live import LiveScreen
+from tui_scraper.widgets.key_footer import KeyFooter
+from tui_scraper.widgets.lines import Lines, ScrollLines
+from tui_scraper.widgets.paged_table import PagedTable
+from tui_scraper.widgets.text_field import TextField
+
+_RELOAD_S = 2.0
+_PREVIEW_AFTER_S = 0.1
+
+
+class FailedScreen(LiveScreen):
+    """Failed, skipped and empty documents."""
+
+    PLACE = "Failed"
+    AUTO_FOCUS = "#rows"
+
+    class Retry(Message):
+        """The person wants documents back to pending: one version, or all of a phase and cause."""
+
+        def __init__(self, *, version: int | None = None, cause: Cause | None = None,
+                     phase: PhaseName | None = None) -> None:  # fmt: skip
+            super().__init__()
+            self.version = version
+            self.cause = cause
+            self.phase = phase
+
+    def __init__(self) -> None:
+        super().__init__("failed")
+        self._rows = FailureRows()
+        self._directory = ""
+        self._loaded_bad = -1
+        self._loaded_at = 0.0
+        self._reading: set[tuple[Key, int]] = set()
+        self._needle = ""
+        self._complete = True
+        self._shown: FailureRow | None = None
+        self._preview: str | None = None
+        self._reading_causes = False
+
+    def body(self) -> ComposeResult:
+        """List left, details right; an empty screen says what to do next."""
+        with Container(id="failed"):
+            with Container(id="list"):
+                yield Lines(id="list-rule")
+                yield PagedTable(self._rows, id="rows")
+                with Container(id="filter-row"):
+                    yield Lines(id="filter-mark")
+                    yield TextField(id="filter", placeholder="part of a path or message")
+            yield Container(id="divider")
+            with Container(id="detail"):
+                yield Lines(id="detail-rule")
+                yield ScrollLines(id="document")
+        yield Lines(id="nothing")
+
+    def situation(self) -> Situation:
+        """The cursor decides what can be retried."""
+        base = super().situation()
+        if not self.is_here:
+            return base
+        cursor = self.query_one(PagedTable).cursor
+        return replace(
+            base,
+            document=self._rows.row(cursor) is not None,
+            cause=self._rows.key(cursor) is not None,
+        )
+
+    def paint_body(self) -> None:
+        """Reload when the counts have changed, at most every two seconds."""
+        if self.snapshot.workspace != self._directory:
+            self._directory = self.snapshot.workspace
+            self._rows.forget_all()
+            self._loaded_bad, self._loaded_at, self._shown = -1, 0.0, None
+            self.query_one(PagedTable).reload()
+        bad = self.situation().bad
+        due = time.monotonic() - self._loaded_at >= _RELOAD_S
+        if self._directory and bad != self._loaded_bad and due and not self._reading_causes:
+            self._reading_causes = True
+            self.run_worker(self._load(bad), group="causes")
+        self._paint_frame()
+
+    def _paint_frame(self) -> None:
+        list_width = max(20, self.query_one("#list").size.width)
+        empty = not self._rows.documents
+        filled = self.has_class("-empty") and not empty
+        self.set_class(empty, "-empty")
+        if filled:  # what was hidden had lost the focus
+            self.call_after_refresh(self.query_one(PagedTable).focus)
+        if empty:
+            self.query_one("#nothing", Lines).show(self._nothing())
+            return
+        if self._rows.matches is None:
+            title, right = "By cause", number(self._rows.documents)
+        else:
+            shown = number(len(self._rows.matches))
+            title = f"Filter: {self._needle}"
+            right = shown if self._complete else f"first {shown}"
+        self.query_one("#list-rule", Lines).show([rule(title, list_width, right)])
+        width = max(20, self.query_one("#detail").size.width)
+        self.query_one("#detail-rule", Lines).show([rule("Document", width)])
+        self.query_one("#filter-mark", Lines).show([(Span(" / ", "key"),)])
+
+    def _nothing(self) -> list[Line]:
+        if self.problem:
+            return [
+                (Span("✗ ", "bad"), Span(part, "bad")) for part in wrap(self.problem, self.size.width - 8)
+            ]
+        if not self._directory:
+            return [(Span("No folder is open yet. Press "), Span("o", "key"), Span(" to open one."))]
+        if self.situation().bad:
+            return [(Span("Reading the list …", "dim"),)]
+        return [
+            (Span("✓ ", "ok"), Span("Nothing has failed, been skipped or been empty so far.")),
+            (),
+            (Span("Press "), Span("1", "key"), Span(" to go back to the run.")),
+        ]
+
+    async def _load(self, bad: int) -> None:
+        directory = Path(self._directory)
+        try:
+            causes = await aside(lambda: read_causes(directory))
+        except TuiScraperError as error:
+            self.say(safe_text(str(error)), "bad")
+            return
+        finally:
+            self._reading_causes = False
+            self._loaded_at = time.monotonic()
+        if not self.is_here or str(directory) != self._directory:
+            return
+        self._loaded_bad = bad
+        self._rows.set_causes(causes)
+        if self._needle:
+            await self._match(self._needle)
+        self.query_one(PagedTable).reload()
+        self.repaint()
+
+    def on_paged_table_wanted(self, event: PagedTable.Wanted) -> None:
+        """Read the page of a row that has to be drawn."""
+        event.stop()
+        place = self._rows.place(event.index) if self._rows.matches is None else None
+        if place is None or not self._rows.missing(event.index):
+            return
+        group, number_in_group = place
+        page = number_in_group // PAGE_ROWS
+        if (group.key, page) not in self._reading:
+            self._reading.add((group.key, page))
+            self.run_worker(self._read(group, page), group="pages")
+
+    async def _read(self, group: Group, page: int) -> None:
+        directory, anchors = Path(self._directory), list(group.anchors)
+        try:
+            for pages in await aside(lambda: read_pages(directory, group.key, anchors, page)):
+                self._rows.put(pages)
+        except TuiScraperError as error:
+            self.say(safe_text(str(error)), "bad")
+        finally:
+            self._reading.discard((group.key, page))
+        if self.is_here:
+            table = self.query_one(PagedTable)
+            table.refresh()
+            self._look_at(table.cursor)
+
+    def on_paged_table_highlighted(self, event: PagedTable.Highlighted) -> None:
+        """Show the document under the cursor."""
+        event.stop()
+        self._look_at(event.index)
+
+    def on_paged_table_chosen(self, event: PagedTable.Chosen) -> None:
+        """Enter folds a cause, and goes to the details of a document."""
+        event.stop()
+        if self._rows.row(event.index) is not None:
+            self.query_one("#document").focus()
+            return
+        heading = self._rows.toggle(event.index)
+        table = self.query_one(PagedTable)
+        table.reload()
+        table.move_to(heading)
+
+    def _look_at(self, index: int) -> None:
+        row = self._rows.row(index)
+        if row is None or self._shown is None or row.version != self._shown.version:
+            self._preview = None
+            if row is not None:
+                self.run_worker(self._read_preview(row), group="preview", exclusive=True)
+        self._shown = row
+        self._show_document(index)
+        self.query_one(KeyFooter).paint(self.situation())
+
+    async def _read_preview(self, row: FailureRow) -> None:
+        from tui_scraper.engine.store.reader import Reader
+
+        await asyncio.sleep(_PREVIEW_AFTER_S)  # while a key repeats, nothing is read
+        directory = Path(self._directory)
+
+        def read() -> str:
+            with Reader(directory) as reader:
+                return reader.preview(row.version)
+
+        try:
+            text = await aside(read)
+        except (TuiScraperError, ValueError) as error:
+            text = f"The preview cannot be read: {error}"
+        if self.is_here and self._shown is not None and self._shown.version == row.version:
+            self._preview = safe_text(text, newlines=True)
+            self._show_document(self.query_one(PagedTable).cursor)
+
+    def _show_document(self, index: int) -> None:
+        pane = self.query_one("#document", ScrollLines)
+        width = max(20, pane.size.width - 2)
+        if self._shown is not None:
+            pane.show(document_lines(self._shown, self._preview, width))
+            return
+        key = self._rows.key(index)
+        if key is None:
+            pane.show([(Span(" No match.", "dim"),)] if self._rows.matches is not None else [])
+            return
+        place = self._rows.place(index)
+        pane.show(cause_lines(key, place[0].count if place else 0, width))
+
+    def perform(self, name: str) -> bool:
+        """Retry, filter, zoom."""
+        cursor = self.query_one(PagedTable).cursor
+        if name == "retry":
+            row = self._rows.row(cursor)
+            if row is not None:
+                self.post_message(self.Retry(version=row.version))
+                self.say("Put back to pending: 1 document.", "ok")
+        elif name == "retry_cause":
+            key = self._rows.key(cursor)
+            if key is not None:
+                count = next((group.count for group in self._rows.groups if group.key == key), 0)
+                self.post_message(self.Retry(cause=key[2], phase=key[0]))
+                self.say(f"Put back to pending: {number(count)} documents ({key[2]}).", "ok")
+        elif name == "filter":
+            self.add_class("-filtering")
+            self.query_one("#filter").focus()
+        elif name == "zoom":
+            self.toggle_class("-zoomed")
+            self.query_one("#document" if self.has_class("-zoomed") else "#rows").focus()
+            self.call_after_refresh(self._fit)
+        else:
+            return False
+        return True
+
+    def _fit(self) -> None:
+        if self.is_here:
+            self._show_document(self.query_one(PagedTable).cursor)
+            self.repaint()
+
+    def on_resize(self) -> None:
+        """Wrap the details to the new width."""
+        super().on_resize()
+        self.call_after_refresh(self._fit)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter as one types."""
+        event.stop()
+        self._needle = event.value.strip()
+        self.run_worker(self._filter(self._needle), group="filter", exclusive=True)
+
+    async def _filter(self, needle: str) -> None:
+        await asyncio.sleep(_PREVIEW_AFTER_S)
+        if needle:
+            await self._match(needle)
+        else:
+            self._rows.matches = None
+        if self.is_here:
+            self.query_one(PagedTable).reload()
+            self.query_one(PagedTable).move_to(0)
+            self.repaint()
+
+    async def _match(self, needle: str) -> None:
+        directory = Path(self._directory)
+        try:
+            matches, complete = await aside(lambda: read_matches(directory, needle))
+        except TuiScraperError as error:
+            self.say(safe_text(str(error)), "bad")
+            return
+        if needle == self._needle:
+            self._rows.matches, self._complete = matches, complete
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter keeps the filter and goes to the list."""
+        event.stop()
+        self.query_one(PagedTable).focus()
+
+    def back_out(self) -> bool:
+        """Esc leaves the zoom, the filter, or the details."""
+        field, table = self.query_one("#filter", TextField), self.query_one(PagedTable)
+        if self.has_class("-zoomed"):
+            self.perform("zoom")
+        elif self.has_class("-filtering"):
+            field.value = ""
+            self.remove_class("-filtering")
+            table.focus()
+        elif self.query_one("#document").has_focus:
+            table.focus()
+        else:
+            return False
+        return True
+
+
+def document_lines(row: FailureRow, preview: str | None, width: int) -> list[Line]:
+    """The details of one document. `preview` None: not read yet."""
+    sign, role = STATUS_SIGNS[row.status]
+    lines: list[Line] = [(Span(" "), Span(part, "strong")) for part in wrap(safe_text(row.path), width)]
+    lines.append((Span(f" {sign} {row.status}", role), Span(f" in {row.phase} · {row.cause}")))
+    lines.append(())
+    lines += [(Span(" "), Span(part)) for part in wrap(safe_text(row.message), width)]
+    lines.append(())
+    when = datetime.fromtimestamp(row.time).strftime("%Y-%m-%d %H:%M:%S")
+    for word, value in (("size", size(row.size_bytes)), ("attempts", number(row.attempts)), ("time", when)):
+        lines.append((Span(f" {word:<9}", "dim"), Span(value)))
+    lines += [(), rule("Text", width + 1)]
+    if preview is None:
+        lines.append((Span(" reading …", "dim"),))
+    elif not preview.strip():
+        lines.append((Span(" No text was extracted.", "dim"),))
+    else:
+        lines += [(Span(" "), Span(part)) for part in wrap(preview, width)]
+    return lines
+
+
+def cause_lines(key: Key, count: int, width: int) -> list[Line]:
+    """The details of a heading: what the group is and what can be done with it."""
+    phase, status, cause = key
+    sign, role = STATUS_SIGNS[status]
+    return [
+        (Span(f" {cause}", "strong"),),
+        (Span(f" {sign} {status}", role), Span(f" in {phase}")),
+        (),
+        *[(Span(" "), Span(part)) for part in wrap(_MEANING[status], width)],
+        (),
+        (
+            Span(" R", "key"),
+            Span(f" retry all {number(count)}   "),
+            Span("enter", "key"),
+            Span(" fold or unfold"),
+        ),
+    ]
+
+
+_MEANING = {
+    Status.FAILED: "These documents could not be read. Some can be retried after a change: a password "
+    "removed, a permission given, a limit raised in the settings.",
+    Status.SKIPPED: "Nothing here reads this kind of file.",
+    Status.EMPTY: "These documents were read but have no text of their own, such as scanned pages.",
+    Status.DONE: "",
+    Status.PENDING: "",
+}

@@ -1,0 +1,48 @@
+"""Starting and leaving the TUI: the engine's host, the signals and the terminal around the app."""
+
+from __future__ import annotations
+
+import multiprocessing.resource_tracker
+import os
+import threading
+from pathlib import Path
+
+from tui_scraper.app import TuiScraperApp
+from tui_scraper.engine.settings import Settings
+from tui_scraper.engine_host import EngineHost
+from tui_scraper.signals import SignalWatch
+
+_LEAVE_S = 2.0
+_CLOSE_S = 10.0
+
+
+def show(settings: Settings, source: Path | None, workspace: Path | None) -> int:
+    """Run the TUI to its end. Returns the exit code.
+
+    On a signal the screen is given back at once; a watchdog ends the process when the engine has
+    saved its state, even where the terminal no longer takes a byte.
+    """
+    multiprocessing.resource_tracker.ensure_running()
+    host = EngineHost()
+    app = TuiScraperApp(host, settings, source, workspace)
+
+    def leave(number: int) -> None:
+        host.stop()
+        app.leave()
+        threading.Thread(target=end, args=(number,), name="leaving", daemon=True).start()
+
+    def end(number: int) -> None:
+        host.close(_LEAVE_S)
+        left.wait(_LEAVE_S / 2)
+        os._exit(128 + number)
+
+    left = threading.Event()
+    watch = SignalWatch(leave)
+    try:
+        app.run()
+    finally:
+        left.set()
+    host.close(_CLOSE_S)
+    if watch.exit_code is not None:
+        return watch.exit_code
+    return app.return_code or 0

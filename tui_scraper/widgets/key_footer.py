@@ -1,0 +1,64 @@
+"""The last line: the keys of the screen, from the registry, and for a moment what a key said.
+
+Keys that cannot be used now stand in parentheses; pressing one shows the reason in this line.
+"""
+
+from __future__ import annotations
+
+from textual.timer import Timer
+
+from tui_scraper.actions import Action, Situation, on_screen
+from tui_scraper.formatting import Line, Role, Span, cut, width_of
+from tui_scraper.widgets.lines import Lines
+
+_SAID_FOR_S = 5.0
+
+
+def footer_line(now: Situation, width: int) -> Line:
+    """The keys that fit, in the order of the registry; the weightiest stay when room is short."""
+    entries = [(action, _entry(action, now)) for action in on_screen(now) if action.word(now)]
+    kept = sorted(entries, key=lambda entry: -entry[0].weight)
+    while kept and sum(width_of(line) + 3 for _, line in kept) - 2 > width:
+        kept.pop()
+    names = {action.name for action, _ in kept}
+    spans: list[Span] = [Span(" ")]
+    for action, line in entries:
+        if action.name in names:
+            spans += [*line, Span("   ")]
+    return tuple(spans[:-1])
+
+
+def _entry(action: Action, now: Situation) -> Line:
+    if action.reason(now):
+        return (Span(f"({action.shown}) {action.word(now)}", "dim"),)
+    return Span(action.shown, "key"), Span(f" {action.word(now)}")
+
+
+class KeyFooter(Lines):
+    """The last line of a screen."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._said: Line | None = None
+        self._timer: Timer | None = None
+        self._now: Situation | None = None
+
+    def paint(self, now: Situation) -> None:
+        """Show the keys for a situation, unless something is being said."""
+        self._now = now
+        if self._said is None:
+            self.show([footer_line(now, self.size.width)])
+
+    def say(self, text: str, role: Role = "warn") -> None:
+        """Show a sentence in place of the keys for a few seconds. `text` is safe for a terminal."""
+        self._said = (Span(f" {cut(text, max(10, self.size.width - 2))}", role),)
+        self.show([self._said])
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(_SAID_FOR_S, self.hush)
+
+    def hush(self) -> None:
+        """Show the keys again."""
+        self._said = None
+        if self._now is not None:
+            self.paint(self._now)
