@@ -9,70 +9,14 @@ opens or closes the help; the time ends when the emulated screen shows it.
 from __future__ import annotations
 
 import argparse
-import fcntl
-import os
-import pty
-import select
 import statistics
-import struct
 import sys
 import tempfile
-import termios
 import time
 from pathlib import Path
 
-import pyte
-
 from benchmarks.corpus import write_small_text
-
-COLUMNS, LINES = 80, 24
-DEADLINE_S = 30.0
-
-
-class Terminal:
-    """A program in a pseudo-terminal, and the screen it draws."""
-
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-        self.screen = pyte.Screen(COLUMNS, LINES)
-        self._stream = pyte.ByteStream(self.screen)
-        self.bytes_read = 0
-        pid, self._descriptor = pty.fork()
-        if pid == 0:
-            os.environ.update(environment)
-            os.execvp(command[0], command)
-        self.pid = pid
-        size = struct.pack("HHHH", LINES, COLUMNS, 0, 0)
-        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, size)
-
-    @property
-    def text(self) -> str:
-        """What the screen shows."""
-        return "\n".join(self.screen.display)
-
-    def press(self, keys: str) -> None:
-        """Type."""
-        os.write(self._descriptor, keys.encode())
-
-    def read(self, timeout_s: float) -> bool:
-        """Take what has come within the time. False at the end of the program."""
-        ready, _, _ = select.select([self._descriptor], [], [], timeout_s)
-        if not ready:
-            return True
-        try:
-            data = os.read(self._descriptor, 1 << 16)
-        except OSError:
-            return False
-        self.bytes_read += len(data)
-        self._stream.feed(data)
-        return bool(data)
-
-    def until(self, words: str, *, gone: bool = False) -> float:
-        """Wait until the screen shows words (or no longer does). Returns the seconds it took."""
-        started = time.perf_counter()
-        while (words in self.text) is gone:
-            if time.perf_counter() - started > DEADLINE_S or not self.read(0.005):
-                raise TimeoutError(f"'{words}' did not {'go' if gone else 'come'}:\n{self.text}")
-        return time.perf_counter() - started
+from benchmarks.terminal import Terminal
 
 
 def measure(files: int, presses: int) -> None:

@@ -1,0 +1,109 @@
+"""A program in a real pseudo-terminal, with an emulator that says what its screen shows."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import termios
+import time
+
+import pyte
+
+COLUMNS, LINES = 80, 24
+DEADLINE_S = 30.0
+
+
+class Terminal:
+    """A program in a pseudo-terminal, and the screen it draws."""
+
+    def __init__(
+        self, command: list[str], environment: dict[str, str], size: tuple[int, int] = (COLUMNS, LINES)
+    ) -> None:
+        columns, lines = size
+        self.screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self.screen)
+        self.raw = bytearray()
+        pid, self._descriptor = pty.fork()
+        if pid == 0:
+            os.environ.update(environment)
+            os.execvp(command[0], command)
+        self.pid = pid
+        self.exit_code: int | None = None
+        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.modes_before = termios.tcgetattr(self._descriptor)
+
+    @property
+    def bytes_read(self) -> int:
+        """What has come down the line so far."""
+        return len(self.raw)
+
+    @property
+    def text(self) -> str:
+        """What the screen shows."""
+        return "\n".join(self.screen.display)
+
+    def press(self, keys: str) -> None:
+        """Type."""
+        os.write(self._descriptor, keys.encode())
+
+    def read(self, timeout_s: float) -> bool:
+        """Take what has come within the time. False at the end of the program."""
+        ready, _, _ = select.select([self._descriptor], [], [], timeout_s)
+        if not ready:
+            return True
+        try:
+            data = os.read(self._descriptor, 1 << 16)
+        except OSError:
+            return False
+        self.raw += data
+        self._stream.feed(data)
+        return bool(data)
+
+    def until(self, words: str, *, gone: bool = False) -> float:
+        """Wait until the screen shows words (or no longer does). Returns the seconds it took."""
+        started = time.perf_counter()
+        while (words in self.text) is gone:
+            if time.perf_counter() - started > DEADLINE_S or not self.read(0.005):
+                raise TimeoutError(f"'{words}' did not {'go' if gone else 'come'}:\n{self.text}")
+        return time.perf_counter() - started
+
+    @property
+    def modes(self) -> list[object]:
+        """The terminal's settings, to be compared with `modes_before`."""
+        return termios.tcgetattr(self._descriptor)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the program."""
+        os.kill(self.pid, number)
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a lost connection does: the program gets SIGHUP."""
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def wait(self, limit_s: float, *, reading: bool = True) -> int | None:
+        """Wait for the end of the program. Returns its exit code (minus the signal), None if it goes on."""
+        until = time.perf_counter() + limit_s
+        while self.exit_code is None and time.perf_counter() < until:
+            if reading and self._descriptor >= 0:
+                self.read(0.01)
+            else:
+                time.sleep(0.01)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.exit_code = os.waitstatus_to_exitcode(status)
+        return self.exit_code
+
+    def close(self) -> None:
+        """End the program, whatever it does."""
+        if self.exit_code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
