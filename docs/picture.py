@@ -35,7 +35,7 @@ async def take(source: Path, picture: Path, workspace: Path) -> None:
                 break
         await pilot.pause(0.3)
         drawn = _FONT_FACES.sub("", app.export_screenshot(title="tui-scraper"))  # no fonts from elsewhere
-        picture.write_text(drawn, encoding="utf-8")
+        await asyncio.to_thread(picture.write_text, drawn, "utf-8")
         await asyncio.to_thread(host.close, 10.0)
 
 

@@ -8,6 +8,7 @@ prints a trace.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -54,18 +55,28 @@ def run(arguments: Sequence[str]) -> int:
         return _output_closed()
     except KeyboardInterrupt:
         return 130
-    except Exception as error:
-        from tui_scraper.engine.safe_text import safe_text
-
-        print(
-            f"A mistake in tui-scraper itself: {safe_text(f'{type(error).__name__}: {error}', limit=500)}. "
-            "What was finished is saved.",
-            file=sys.stderr,
-        )
-        if os.environ.get("TUI_SCRAPER_DEBUG"):
-            raise
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EIO} or error.filename is not None:
+            return _mistake(error)
+        print(f"The output cannot be written ({error.strerror}).", file=sys.stderr)
+        _output_closed()
         return 1
+    except Exception as error:
+        return _mistake(error)
     return code
+
+
+def _mistake(error: Exception) -> int:
+    from tui_scraper.engine.safe_text import safe_text
+
+    print(
+        f"A mistake in tui-scraper itself: {safe_text(f'{type(error).__name__}: {error}', limit=500)}. "
+        "What was finished is saved.",
+        file=sys.stderr,
+    )
+    if os.environ.get("TUI_SCRAPER_DEBUG"):
+        raise error
+    return 1
 
 
 def _output_closed() -> int:
@@ -219,7 +230,8 @@ def run_command(options: argparse.Namespace) -> int:
         export_dir=options.export,
     )
     try:
-        return headless.run(request, json_events=options.json, verbose=options.verbose)
+        with _any_encoding():
+            return headless.run(request, json_events=options.json, verbose=options.verbose)
     except headless.OutputGoneError:
         _output_closed()
         return 4

@@ -21,6 +21,7 @@ from tui_scraper.engine import (
     RunState,
     TuiScraperError,
 )
+from tui_scraper.engine.safe_text import safe_text
 
 
 class EngineHost:
@@ -36,6 +37,7 @@ class EngineHost:
         self._engine: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._close_asked = threading.Event()
         self._opened = False
 
     @property
@@ -58,11 +60,15 @@ class EngineHost:
         """Open the workspace and begin, or resume, its run. An engine that is open is closed first."""
         before = self._thread
         if before is not None and before.is_alive():
+            self._close_asked.set()
             self._ask(lambda engine: engine.close())
+        self._close_asked = asked = threading.Event()
         self._error, self._opened = None, False
         self._engine = self._loop = None
-        self._snapshot = RunSnapshot(state=RunState.SCANNING, source=str(request.source))
-        self._thread = threading.Thread(target=self._work, args=(request, before), name="engine", daemon=True)
+        self._snapshot = RunSnapshot(state=RunState.SCANNING, source=safe_text(str(request.source)))
+        self._thread = threading.Thread(
+            target=self._work, args=(request, before, asked), name="engine", daemon=True
+        )
         self._thread.start()
 
     def snapshot(self) -> RunSnapshot:
@@ -96,6 +102,7 @@ class EngineHost:
         thread = self._thread
         if thread is None:
             return True
+        self._close_asked.set()
         self._ask(lambda engine: engine.close())
         thread.join(timeout_s)
         return not thread.is_alive()
@@ -123,12 +130,14 @@ class EngineHost:
         if isinstance(error, TuiScraperError):
             self._error = error
 
-    def _work(self, request: RunRequest, before: threading.Thread | None) -> None:
+    def _work(
+        self, request: RunRequest, before: threading.Thread | None, close_asked: threading.Event
+    ) -> None:
         if before is not None:
             before.join()
         try:
             with asyncio.Runner() as runner:
-                runner.run(self._serve(request))
+                runner.run(self._serve(request, close_asked))
         except TuiScraperError as error:
             self._fail(error)
         except Exception as error:
@@ -140,11 +149,13 @@ class EngineHost:
         self._error = error
         self._snapshot = RunSnapshot(state=RunState.FAILED, notice=str(error))
 
-    async def _serve(self, request: RunRequest) -> None:
+    async def _serve(self, request: RunRequest, close_asked: threading.Event) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, _context: None)  # the pass reports its first error itself
         engine = Engine(request, self._publish, self._emit)
         self._engine, self._loop = engine, loop
+        if close_asked.is_set():  # before there was a loop that could be told
+            return
         await engine.serve(self._mark_opened)
 
     def _mark_opened(self) -> None:

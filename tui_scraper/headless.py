@@ -28,6 +28,7 @@ from tui_scraper.engine import (
     RunState,
 )
 from tui_scraper.engine.runlog import rfc3339
+from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine_host import EngineHost
 from tui_scraper.signals import SignalWatch
 
@@ -207,7 +208,7 @@ class _JsonEvents:
         self._write(
             "run_started",
             time.time(),
-            source=str(request.source),
+            source=safe_text(str(request.source)),
             through=str(request.through),
             sample=request.sample,
         )

@@ -56,9 +56,9 @@ class Engine:
             while True:
                 await self._go.wait()
                 self._go.clear()
-                if self._closing:
-                    return
                 async with self._between:
+                    if self._closing:
+                        return
                     await self._pass()
         finally:
             self._log.close()
@@ -71,7 +71,7 @@ class Engine:
 
     def resume(self) -> None:
         """Go on: after a pause in the same pass, else with a new one."""
-        if self._pipeline is not None:
+        if self._pipeline is not None and not self._pipeline.ending:
             self._pipeline.resume()
         else:
             self._go.set()
@@ -79,14 +79,18 @@ class Engine:
     def stop(self) -> None:
         """End the pass that is going on, if any."""
         if self._pipeline is not None:
+            self._go.clear()  # what was asked for before is no longer wanted
             self._pipeline.stop()
 
     async def retry(
         self, *, version: int | None = None, cause: Cause | None = None, phase: PhaseName | None = None
     ) -> None:
         """Put failures back to pending and work on them."""
-        if self._pipeline is not None:
-            await self._pipeline.retry(version=version, cause=cause, phase=phase)
+        pipeline = self._pipeline
+        if pipeline is not None:
+            await pipeline.retry(version=version, cause=cause, phase=phase)
+            if self._pipeline is not pipeline and pipeline.again:
+                self._go.set()  # the pass ended before it could see them
         else:
             await self._workspace.writer.submit(put_back(version=version, cause=cause, phase=phase))
             self._go.set()

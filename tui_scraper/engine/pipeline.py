@@ -57,6 +57,7 @@ from tui_scraper.engine.store.results import (
     reuse,
     sampled,
     unfinished,
+    uphold_refusals,
 )
 from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.threads import in_thread
@@ -108,6 +109,7 @@ class Pipeline:
         self._in_hand: set[int] = set()
         self._after = 0
         self._rewind = False
+        self._retrying = 0
         self._batch_size = BatchSize()
         self._committed = 0
         self._pool: Pool | None = None
@@ -144,7 +146,12 @@ class Pipeline:
     @property
     def again(self) -> bool:
         """Whether a retry was asked for too late for this pass: another one is due."""
-        return self._rewind
+        return self._rewind and self.activity.state is RunState.COMPLETE
+
+    @property
+    def ending(self) -> bool:
+        """Whether this pass is over, or will be without a further command."""
+        return self._stop.is_set() or self.activity.state is RunState.COMPLETE
 
     def pause(self, reason: str = "") -> None:
         """Take up nothing further; what is in hand is finished."""
@@ -171,7 +178,9 @@ class Pipeline:
         self._show()
 
     def stop(self) -> None:
-        """End the pass at the next committed batch."""
+        """End the pass at the next committed batch; one that is over stays as it ended."""
+        if self.activity.state in {RunState.COMPLETE, RunState.STOPPED}:
+            return
         self._stop.set()
         self._set_intake()
         self.activity.state = RunState.STOPPING
@@ -181,8 +190,12 @@ class Pipeline:
         self, *, version: int | None = None, cause: Cause | None = None, phase: PhaseName | None = None
     ) -> int:
         """Put failures back to pending while the pass goes on. Returns how many."""
-        self._rewind = True
-        count = await self._writer.submit(put_back(version=version, cause=cause, phase=phase))
+        self._retrying += 1
+        try:
+            count = await self._writer.submit(put_back(version=version, cause=cause, phase=phase))
+        finally:
+            self._retrying -= 1
+            self._rewind = True  # only now: looked for earlier, they would not be found
         self._registered.set()
         self._log.info(f"{count:,} documents are tried again.")
         return count
@@ -205,7 +218,7 @@ class Pipeline:
         fresh = await indexer.open() if indexer is not None else False
         configs, expects_work = await self._begin(fresh)
         self._configs = hashes(configs)
-        self.activity.method = self._settings.classify.backend
+        self.activity.method = "rules" if self._settings.classify.backend == "rules" else "local"
         self.activity.workers = self._settings.engine.workers or os.cpu_count() or 1
         self.activity.last_commit = time.monotonic()
         self._since_checkpoint = (0, time.monotonic())
@@ -247,6 +260,8 @@ class Pipeline:
         def operation(transaction: Transaction) -> tuple[tuple[PhaseName, ...], int, bool, int]:
             first = not read_head(transaction.state).lineages
             changed = set_lineages(transaction.state, configs)
+            if changed:
+                uphold_refusals(transaction)
             totals = read_totals(transaction.state, read_head(transaction.state))
             return changed, transaction.last_artifact, first, counts_of(totals).pending
 
@@ -362,12 +377,27 @@ class Pipeline:
         if planned.work and self._pool_start is None:
             self._pool_start = group.create_task(self._start_pool())
         for batch in batches(planned.work, self._batch_size):
-            await self._intake.wait()
+            await self._admit(tasks)
             await places.acquire()
             task = group.create_task(self._do_batch(batch))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             task.add_done_callback(lambda _task: places.release())
+
+    async def _admit(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Wait while nothing may be taken up.
+
+        Where memory is short although nothing is in hand, waiting would free nothing: the run then
+        goes on with one batch at a time.
+        """
+        while not self._intake.is_set():
+            if self._memory_full and not self._paused and not tasks:
+                return
+            opened = asyncio.ensure_future(self._intake.wait())
+            try:
+                await asyncio.wait({opened, *tasks}, timeout=_MEMORY_S, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                opened.cancel()
 
     async def _start_pool(self) -> None:
         until = min(self._through, PhaseName.CLASSIFY, key=PHASES.index)
@@ -499,7 +529,12 @@ class Pipeline:
 
     def _settled(self) -> int:
         """The version up to which every document has finished, so that no later pass looks there."""
-        if self._rewind or self._request.sample is not None or not self._wants(PhaseName.INDEX):
+        if (
+            self._rewind
+            or self._retrying
+            or self._request.sample is not None
+            or not self._wants(PhaseName.INDEX)
+        ):
             return 0
         return min(min(self._in_hand, default=self._after + 1), self._after + 1) - 1
 

@@ -129,8 +129,9 @@ class Scan:
                 rows: Any = self.state.execute(
                     """SELECT d.id, v.id, d.path FROM document d
                     JOIN version v ON v.document = d.id AND v.scan_to IS NULL
-                    WHERE d.id > ? AND d.id < ? AND d.parent = 0 ORDER BY d.id LIMIT 5000""",
-                    (after, len(seen)),
+                    WHERE d.id > ? AND d.id < ? AND d.parent = 0 AND v.scan_from < ?
+                    ORDER BY d.id LIMIT 5000""",
+                    (after, len(seen), scan),  # one that came back begins with this scan
                 ).fetchall()
             if not rows:
                 break

@@ -12,6 +12,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
@@ -70,6 +71,9 @@ class Walk:
                         f"{safe_text(show_path(self.source))}: this folder cannot be read ({error.strerror})."
                     ) from None
                 self._cannot_list(folder, error)
+                continue
+            if folder and _is_export(listed, absolute):
+                self.ignored["export"] += 1
                 continue
             if self.settings.gitignore:
                 rules = (*rules, *_gitignore(listed, folder))
@@ -151,6 +155,15 @@ class Walk:
         self.ignored["unreadable folder"] += 1
         self.unreadable.append(folder)
         self.warn(f"{safe_text(show_path(folder))}: this folder cannot be listed ({error.strerror}).")
+
+
+def _is_export(listed: list[os.DirEntry[bytes]], folder: bytes) -> bool:
+    """Whether a folder is what an earlier run, or `export`, has written."""
+    if not {b"manifest.json", b"documents.jsonl"} <= {entry.name for entry in listed}:
+        return False
+    from tui_scraper.engine.export.manifest import read_manifest
+
+    return read_manifest(Path(os.fsdecode(folder))) is not None
 
 
 def _text(path: bytes) -> str:

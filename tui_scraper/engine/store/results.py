@@ -351,6 +351,34 @@ def put_back(
     return operation
 
 
+def uphold_refusals(transaction: Transaction) -> None:
+    """After other settings came into force: what may not be read has no later results either.
+
+    Refusals belong to the settings of input alone, so the other phases may still show what such a
+    document became when it was read. Those results are taken back; their artifacts stay.
+    """
+    state = transaction.state
+    head = read_head(state)
+    refused = list(bad_results(state, head, phase=PhaseName.INPUT))
+    for start in range(0, len(refused), 500):
+        page = {row.version: row.size_bytes for row in refused[start : start + 500]}
+        rows = []
+        for version, phases in reached(state, head, list(page)).items():
+            for phase, result in phases.items():
+                if phase == _INPUT or result.status == _PENDING:
+                    continue
+                lineage = head.lineages[DOCUMENT_PHASES[phase]]
+                tokens = 0
+                if phase == _CHUNK:
+                    tokens = (
+                        state.execute("SELECT amount FROM artifact WHERE id = ?", (result.artifact,)).get or 0
+                    )
+                number = transaction.next_seq()
+                rows.append((number, head.branch, phase, lineage, version, _PENDING, None, result.attempt))
+                add_count(state, head.branch, lineage, result.status, -1, -page[version], -tokens)
+        write_results(state, rows)
+
+
 @dataclass(frozen=True, slots=True)
 class BadResult:
     """A failed, skipped or empty result that counts at the head."""

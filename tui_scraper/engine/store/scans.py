@@ -12,7 +12,16 @@ import apsw
 
 from tui_scraper.engine.models import Status
 from tui_scraper.engine.store.codec import digest
-from tui_scraper.engine.store.head import DOCUMENT_PHASES, FOUND, STATUS_NUMBER, Head, add_count, read_head
+from tui_scraper.engine.store.head import (
+    DOCUMENT_PHASES,
+    FOUND,
+    STATUS_NUMBER,
+    Head,
+    add_count,
+    read_head,
+    recount,
+    recount_found,
+)
 from tui_scraper.engine.store.writer import Transaction
 
 
@@ -44,9 +53,16 @@ def document_uid(path: bytes, parents: Sequence[bytes] = ()) -> bytes:
 def begin_scan(transaction: Transaction) -> int:
     """Start a scan. Returns its number; it becomes the head's when the first batch is registered."""
     state = transaction.state
+    newest = state.execute("SELECT coalesce(max(id), 0) FROM scan").get
     state.execute("INSERT INTO scan(started) VALUES(?)", (time.time(),))
     scan = state.last_insert_rowid()
+    rolled_back = read_head(state).scan < newest
     state.execute("UPDATE head SET scan = ?", (scan,))
+    if rolled_back:  # what came and went since the head's scan is seen, or no longer seen, at once
+        head = read_head(state)
+        recount_found(state, head)
+        for phase in head.lineages:
+            recount(state, head, phase)
     return scan
 
 

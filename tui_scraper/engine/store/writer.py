@@ -40,8 +40,9 @@ _WAL_LIMIT_BYTES = 16_000_000
 class Transaction:
     """What an operation may touch: both connections, and the next free numbers.
 
-    Numbers are handed out here rather than by SQLite so that rows can be written in bulk. An
-    operation that fails leaves gaps in them, which nothing minds.
+    Numbers are handed out here rather than by SQLite so that rows can be written in bulk. Those of an
+    operation that fails are given back: `last_seq` is a point of history, so it must be one that the
+    database knows, or what comes after the next start would fall before it.
     """
 
     def __init__(self, state: apsw.Connection, blobs: apsw.Connection) -> None:
@@ -52,6 +53,23 @@ class Transaction:
         self._document = self._last("document", "id")
         self._version = self._last("version", "id")
         self._blob = int(blobs.execute("SELECT coalesce(max(id), 0) FROM blob").get)
+        self._before = self._committed = (self._seq, self._artifact, self._document, self._version)
+
+    def begin(self) -> None:
+        """A group of operations begins."""
+        self._committed = (self._seq, self._artifact, self._document, self._version)
+
+    def remember(self) -> None:
+        """An operation begins."""
+        self._before = (self._seq, self._artifact, self._document, self._version)
+
+    def give_back(self) -> None:
+        """The operation has failed: its numbers are free again."""
+        self._seq, self._artifact, self._document, self._version = self._before
+
+    def forget(self) -> None:
+        """The group has failed. Its payloads may have been committed: their numbers stay taken."""
+        self._seq, self._artifact, self._document, self._version = self._committed
 
     def _last(self, table: str, column: str) -> int:
         return int(self.state.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").get)  # noqa: S608
@@ -168,6 +186,7 @@ class Writer:
     def _commit(self, group: list[_Item]) -> list[tuple[Any, BaseException | None]]:
         """Run and commit a group. Returns (value, error) for each operation."""
         outcomes: list[tuple[Any, BaseException | None]] = []
+        self._transaction.begin()
         try:
             with explained(self._directory):
                 self._blobs.execute("BEGIN IMMEDIATE")
@@ -183,6 +202,7 @@ class Writer:
                         connection.execute("ROLLBACK")
                     except apsw.Error:  # SQLite has rolled back by itself
                         continue
+            self._transaction.forget()
             failure = error if isinstance(error, StoreError) else StoreError(f"{self._directory}: {error}")
             return [(None, failure)] * len(group)
         self.commits += 1
@@ -191,6 +211,7 @@ class Writer:
     def _attempt(self, operation: Operation[Any]) -> tuple[Any, BaseException | None]:
         self._blobs.execute("SAVEPOINT one")
         self._state.execute("SAVEPOINT one")
+        self._transaction.remember()
         try:
             value = operation(self._transaction)
         except (apsw.FullError, apsw.IOError, apsw.CorruptError, StoreFullError):
@@ -199,6 +220,7 @@ class Writer:
             for connection in (self._blobs, self._state):
                 connection.execute("ROLLBACK TO one")
                 connection.execute("RELEASE one")
+            self._transaction.give_back()
             return None, error
         self._blobs.execute("RELEASE one")
         self._state.execute("RELEASE one")

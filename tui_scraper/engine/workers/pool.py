@@ -231,10 +231,15 @@ class Pool:
         try:
             socket.send_fds(self._control, [message], [theirs.fileno(), self._page_descriptor])
         except OSError:
+            ours.close()
             raise TuiScraperError("The process that starts workers has ended unexpectedly.") from None
         finally:
             theirs.close()
-        pid = await answer
+        try:
+            pid = await answer
+        except BaseException:
+            ours.close()  # the worker, if there is one, sees it and ends
+            raise
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
         worker = _Worker(slot, pid, reader, writer, self._exits[pid])
         self._workers[slot] = worker
@@ -346,7 +351,9 @@ class Pool:
                     self._ready.set_result(level)
                 case Spawned(slot=slot, pid=pid):
                     self._exits[pid] = loop.create_future()
-                    self._spawning.pop(slot).set_result(pid)
+                    asked = self._spawning.pop(slot)
+                    if not asked.done():  # else the run is being stopped
+                        asked.set_result(pid)
                 case Exited(pid=pid, status=status):
                     ended = self._exits.get(pid)
                     if ended is not None and not ended.done():
@@ -376,7 +383,8 @@ class Pool:
         if not self._ready.done():
             self._ready.set_exception(gone)
         for spawning in self._spawning.values():
-            spawning.set_exception(gone)
+            if not spawning.done():
+                spawning.set_exception(gone)
         for ended in self._exits.values():
             if not ended.done():
                 ended.set_result(-signal.SIGKILL)

@@ -1,0 +1,25 @@
+"""What holds for every test: no setting, key or workspace of this machine reaches it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(
+    0, str(Path(__file__).parents[1])
+)  # `pytest` alone finds `tests.…` as `python -m pytest` does
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for name in list(os.environ):
+        if name.startswith("TUI_SCRAPER_") and name != "TUI_SCRAPER_CORPORA":
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.getbasetemp()
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "xdg-state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "xdg-config"))

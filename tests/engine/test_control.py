@@ -1,0 +1,385 @@
+"""Pause, stop, retry and rollback: whatever is done in between, the end is that of an undisturbed run."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.engine.corpus import prose, write_corpus
+from tests.engine.running import (
+    check_counters,
+    export_bytes,
+    results_by_phase,
+    rows,
+    run_once,
+    running,
+    table,
+)
+from tui_scraper.engine import Cause, PhaseName, RunState, UsageError
+from tui_scraper.engine.search.query import search
+from tui_scraper.engine.store.reader import Reader
+
+
+class Prepared:
+    """A folder, and the export of an undisturbed run over it."""
+
+    def __init__(self, base: Path) -> None:
+        self.source = base / "source"
+        write_corpus(self.source, filling=0)
+        rng = random.Random(7)
+        for number in range(160):
+            (self.source / f"slow-{number:03}.md").write_text(f"# Number {number}\n\n{prose(rng, 80)}")
+        run_once(self.source, base / "undisturbed", settings=SMALL_STEPS)
+        self.export = export_bytes(base / "undisturbed")
+
+
+SMALL_STEPS: dict[str, dict[str, object]] = {"engine": {"checkpoint_every_docs": 20, "checkpoint_every_s": 0}}
+
+
+SLOW = """
+import importlib.abc, importlib.util, sys
+
+
+class Slowly(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name != "tui_scraper.engine.extract":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+
+        def exec_module(module):
+            import time
+            load(module)
+            quick = module.EXTRACTORS["text/markdown"]
+
+            def slow(data, media_type, settings):
+                time.sleep(0.02)
+                return quick(data, media_type, settings)
+
+            module.EXTRACTORS["text/markdown"] = slow
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+sys.meta_path.insert(0, Slowly())
+"""
+"""Makes workers take a fiftieth of a second for each Markdown file, so that there is a middle to act in."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return Prepared(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def prepared(
+    undisturbed: Prepared, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Prepared:
+    folder = tmp_path_factory.mktemp("slow")
+    (folder / "sitecustomize.py").write_text(SLOW, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return undisturbed
+
+
+def test_pause_takes_up_nothing_and_resume_goes_on(prepared: Prepared, tmp_path: Path) -> None:
+    with running(prepared.source, tmp_path, settings={"engine": {"workers": 1}}) as run:
+        run.wait(lambda now: now.phases[1].done > 5, "first results")
+        run.host.pause()
+        run.wait(lambda now: now.state is RunState.PAUSED, "pause")
+        quiet_since, last = time.monotonic(), -1
+        while time.monotonic() - quiet_since < 0.8:  # what was in hand is finished, then nothing moves
+            reached = run.host.snapshot().phases[1].done
+            if reached != last:
+                quiet_since, last = time.monotonic(), reached
+            time.sleep(0.01)
+        assert run.host.snapshot().state is RunState.PAUSED
+        assert run.host.snapshot().counts.pending > 0
+        run.host.resume()
+        run.complete()
+    assert export_bytes(tmp_path) == prepared.export
+
+
+def test_stop_and_resume_many_times(prepared: Prepared, tmp_path: Path) -> None:
+    with running(prepared.source, tmp_path, settings=SMALL_STEPS) as run:
+        stops = 0
+        while True:
+            before = run.host.snapshot().counts.done + run.host.snapshot().phases[3].done
+            now = run.wait(
+                lambda now, before=before: (
+                    now.state is RunState.COMPLETE or now.phases[3].done + now.counts.done > before + 15
+                ),
+                "progress",
+            )
+            if now.state is RunState.COMPLETE or stops == 4:
+                break
+            run.host.stop()
+            ended = run.wait_for_end()
+            check_counters(tmp_path)
+            if ended.state is RunState.COMPLETE:
+                break
+            stops += 1
+            run.host.resume()
+            run.wait(lambda now, ended=ended: now.started != ended.started, "next pass")
+        run.complete()
+    assert stops >= 1
+    assert export_bytes(tmp_path) == prepared.export
+    made = table(
+        tmp_path, "SELECT count(*), count(DISTINCT version) FROM result WHERE phase = 1 AND status = 1"
+    )
+    assert made[0][0] == made[0][1], "what was committed before a stop was made again"
+    check_counters(tmp_path)
+
+
+def test_stop_during_the_scan_and_right_at_the_start(prepared: Prepared, tmp_path: Path) -> None:
+    with running(prepared.source, tmp_path) as run:
+        run.wait(lambda now: run.host.running, "opening")
+        run.host.stop()
+        run.host.pause()
+        run.wait(lambda now: now.state in {RunState.STOPPED, RunState.COMPLETE, RunState.PAUSED}, "stop")
+    run_once(prepared.source, tmp_path)
+    assert export_bytes(tmp_path) == prepared.export
+
+
+def test_close_in_mid_run_ends_in_time_and_loses_nothing(prepared: Prepared, tmp_path: Path) -> None:
+    with running(prepared.source, tmp_path) as run:
+        run.wait(lambda now: now.phases[1].done > 5, "first results")
+        started = time.monotonic()
+        assert run.host.close(3.0)
+        assert time.monotonic() - started < 3
+    run_once(prepared.source, tmp_path)
+    assert export_bytes(tmp_path) == prepared.export
+
+
+def test_resume_while_it_is_stopping_is_not_lost(prepared: Prepared, tmp_path: Path) -> None:
+    with running(prepared.source, tmp_path) as run:
+        run.wait(lambda now: now.phases[1].done > 5, "first results")
+        run.host.stop()
+        run.host.resume()
+        run.wait(lambda now: now.state is RunState.COMPLETE, "completion")
+    assert export_bytes(tmp_path) == prepared.export
+
+
+# --- retry ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder with some broken documents, and the workspace of a run over it."""
+    source = tmp_path / "source"
+    write_corpus(source, filling=2)
+    for number in range(3):
+        (source / f"bad-{number}.pdf").write_bytes(b"%PDF-1.4 broken " + bytes([number]))
+    run_once(source, tmp_path / "workspace")
+    return source, tmp_path / "workspace"
+
+
+def attempts(workspace: Path) -> dict[str, int]:
+    with Reader(workspace) as reader:
+        return {row.path: row.attempts for row in reader.all_failures()}
+
+
+def test_retry_of_one_of_a_cause_and_of_all_that_failed(failing: tuple[Path, Path]) -> None:
+    source, workspace = failing
+    wanted = export_bytes(workspace)
+    with Reader(workspace) as reader:
+        version = {row.path: row.version for row in reader.all_failures()}
+    with running(source, workspace) as run:
+        run.complete()
+
+        def retry_and_wait(attempted: dict[str, int], **what: object) -> None:
+            before = run.host.snapshot()
+            run.host.retry(**what)  # type: ignore[arg-type]
+            run.wait(lambda now: now.started != before.started and now.state is RunState.COMPLETE, "retry")
+            assert attempts(workspace) == attempted
+
+        base = dict.fromkeys(
+            ["broken.pdf", "bad-0.pdf", "bad-1.pdf", "bad-2.pdf", "empty.txt", "picture.png"], 1
+        )
+        retry_and_wait(base | {"bad-1.pdf": 2}, version=version["bad-1.pdf"])
+        retry_and_wait(base | {"bad-1.pdf": 2, "empty.txt": 2}, cause=Cause.NO_TEXT)
+        failed = {"broken.pdf": 2, "bad-0.pdf": 2, "bad-1.pdf": 3, "bad-2.pdf": 2}
+        retry_and_wait(base | {"empty.txt": 2} | failed)
+        retry_and_wait(base | {"empty.txt": 2, "picture.png": 2} | failed, version=version["picture.png"])
+        retry_and_wait(base | {"empty.txt": 2, "picture.png": 2} | failed, phase=PhaseName.CHUNK)
+    assert export_bytes(workspace) == wanted
+    check_counters(workspace)
+
+
+def test_a_document_that_was_mended_without_a_new_time_stamp_is_done_after_a_retry(
+    failing: tuple[Path, Path],
+) -> None:
+    source, workspace = failing
+    path = source / "empty.txt"
+    stamp = path.stat().st_mtime_ns
+    path.write_text("now there is text in it, of a numbat")
+    os.utime(path, ns=(stamp, stamp))
+    run_once(source, workspace)
+    assert rows(workspace)["empty.txt"]["status"] == "done"
+    check_counters(workspace)
+
+
+def test_retry_in_mid_run_is_never_lost(prepared: Prepared, tmp_path: Path) -> None:
+    with running(prepared.source, tmp_path, settings=SMALL_STEPS) as run:
+        asked = 0
+        last: list[float] = []
+        while run.host.snapshot().state is not RunState.COMPLETE:
+            snapshot = run.host.snapshot()
+            if snapshot.counts.failed:
+                run.host.retry()
+                asked += 1
+                last.append(snapshot.started)
+            time.sleep(0.02)
+            if asked > 400:
+                break
+        run.wait(lambda now: now.state is RunState.COMPLETE and now.counts.pending == 0, "everything done")
+    assert asked > 3
+    assert export_bytes(tmp_path) == prepared.export
+    check_counters(tmp_path)
+
+
+def test_a_retry_before_a_stop_does_not_undo_the_stop(prepared: Prepared, tmp_path: Path) -> None:
+    with running(prepared.source, tmp_path) as run:
+        run.wait(lambda now: now.phases[1].done > 5, "first results")
+        run.host.retry()
+        run.host.stop()
+        ended = run.wait_for_end()
+        assert ended.state is RunState.STOPPED
+        time.sleep(0.3)
+        assert run.host.snapshot().state is RunState.STOPPED
+
+
+# --- rollback -------------------------------------------------------------------------------------
+
+
+def roll_back(workspace: Path, source: Path, target: PhaseName | int) -> None:
+    with running(source, workspace) as run:
+        run.complete()
+        run.host.roll_back(target)
+        run.wait(lambda now: now.state is RunState.STOPPED, "rollback")
+
+
+@pytest.mark.parametrize("phase", list(PhaseName))
+def test_rollback_to_a_phase_and_on_gives_the_same(failing: tuple[Path, Path], phase: PhaseName) -> None:
+    source, workspace = failing
+    wanted, artifacts = export_bytes(workspace), table(workspace, "SELECT count(*) FROM artifact")
+    with Reader(workspace) as reader:
+        before = reader.status()
+    with running(source, workspace) as run:
+        run.complete()
+        run.host.roll_back(phase)
+        snapshot = run.wait(lambda now: now.state is RunState.STOPPED, "rollback")
+        for progress in snapshot.phases[:5]:
+            if list(PhaseName).index(progress.name) > list(PhaseName).index(phase):
+                assert (progress.done, progress.failed, progress.skipped, progress.empty) == (0, 0, 0, 0)
+            else:
+                assert progress.done == before.phases[progress.name].get("done", 0)
+        with Reader(workspace) as reader:
+            assert reader.status().counts == snapshot.counts
+        check_counters(workspace)
+        if phase not in {PhaseName.INDEX, PhaseName.OUTPUT}:
+            assert search(workspace, "axolotl") == []
+        assert run.again().counts == before.counts
+    assert export_bytes(workspace) == wanted
+    assert table(workspace, "SELECT count(*) FROM artifact") == artifacts
+    check_counters(workspace)
+
+
+def test_rollback_to_checkpoints_of_the_middle_and_forward_again(prepared: Prepared, tmp_path: Path) -> None:
+    run_once(prepared.source, tmp_path, settings=SMALL_STEPS)
+    with Reader(tmp_path) as reader:
+        history = reader.checkpoints()
+        whole = reader.status()
+    middle = [point for point in history if 0 < point.counts["chunk"].get("done", 0) < 160]
+    assert middle, "no checkpoint within the run"
+    hits = [hit.path for hit in search(tmp_path, "invoice", k=1000)]
+    with running(prepared.source, tmp_path, settings=SMALL_STEPS) as run:
+        run.complete()
+        for point in (middle[0], middle[-1], middle[0]):
+            before = run.host.snapshot()
+            run.host.roll_back(point.id)
+            run.wait(
+                lambda now, before=before, wanted=point.id: (
+                    now is not before and now.checkpoint == wanted and now.state is RunState.STOPPED
+                ),
+                "rollback",
+            )
+            with Reader(tmp_path) as reader:
+                status = reader.status()
+                assert status.head == point.id
+                assert {
+                    p: {s: n for s, n in c.items() if n} for p, c in point.counts.items()
+                } == status.phases
+                assert sum(point.head for point in reader.checkpoints()) == 1
+            check_counters(tmp_path)
+            found = {hit.path for hit in search(tmp_path, "invoice", k=1000)}
+            assert found <= set(hits)
+            assert len(found) <= status.counts.done
+        last = history[-1]
+        run.host.roll_back(last.id)
+        run.wait(lambda now: now.checkpoint == last.id and now.state is RunState.STOPPED, "rolling forward")
+        with Reader(tmp_path) as reader:
+            assert (reader.status().counts, reader.status().phases) == (whole.counts, whole.phases)
+        check_counters(tmp_path)
+        assert [hit.path for hit in search(tmp_path, "invoice", k=1000)] == hits
+        run.host.roll_back(middle[0].id)
+        run.wait(lambda now: now.checkpoint == middle[0].id and now.state is RunState.STOPPED, "rollback")
+        run.again()
+    assert export_bytes(tmp_path) == prepared.export
+    check_counters(tmp_path)
+
+
+def test_rollback_in_mid_run_drains_it_first(prepared: Prepared, tmp_path: Path) -> None:
+    with running(prepared.source, tmp_path, settings=SMALL_STEPS) as run:
+        run.wait(lambda now: now.phases[1].done > 5 and now.checkpoint > 0, "first results")
+        run.host.roll_back(PhaseName.CLEAN)
+        snapshot = run.wait(lambda now: now.state is RunState.STOPPED and now.phases[2].done == 0, "rollback")
+        assert snapshot.phases[1].done > 0
+        check_counters(tmp_path)
+        run.again()
+    assert export_bytes(tmp_path) == prepared.export
+
+
+def test_rollback_to_before_files_changed_and_on(failing: tuple[Path, Path], tmp_path: Path) -> None:
+    source, workspace = failing
+    with Reader(workspace) as reader:
+        early = reader.checkpoints()[-1]
+    (source / "letter.docx").unlink()
+    (source / "new.txt").write_text("A new document about wombats.")
+    (source / "notes.txt").write_text("Changed: now about capybaras.")
+    run_once(source, workspace)
+    wanted = export_bytes(workspace)
+    with running(source, workspace) as run:
+        run.complete()
+        run.host.roll_back(early.id)
+        snapshot = run.wait(lambda now: now.state is RunState.STOPPED, "rollback")
+        assert snapshot.counts.found == sum(early.counts["input"].values())
+        assert [hit.path for hit in search(workspace, "axolotl")] == ["letter.docx"]
+        assert [hit.path for hit in search(workspace, "zebra")] == ["notes.txt"]
+        assert search(workspace, "wombats") == []
+        check_counters(workspace)
+        run.again()
+    check_counters(workspace)
+    assert export_bytes(workspace) == wanted
+    assert [hit.path for hit in search(workspace, "wombats")] == ["new.txt"]
+
+
+def test_rollback_to_what_does_not_exist_is_a_sentence_and_changes_nothing(
+    failing: tuple[Path, Path],
+) -> None:
+    source, workspace = failing
+    before = results_by_phase(workspace)
+    with running(source, workspace) as run:
+        run.complete()
+        run.host.roll_back(4711)
+        run.wait(lambda _now: run.host.error is not None, "sentence")
+        assert isinstance(run.host.error, UsageError)
+        assert "There is no checkpoint 4711" in str(run.host.error)
+        run.again()
+    assert results_by_phase(workspace) == before
+    check_counters(workspace)
