@@ -8,6 +8,7 @@ prints a trace.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import json
 import os
@@ -212,6 +213,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def run_command(options: argparse.Namespace) -> int:
     """`run PATH`."""
     _require_folder(options.path)
+    _prewarm(options)
     overrides: dict[str, dict[str, object]] = {}
     if options.offline:
         overrides["classify"] = {"backend": "local"}
@@ -235,6 +237,16 @@ def run_command(options: argparse.Namespace) -> int:
     except headless.OutputGoneError:
         _output_closed()
         return 4
+
+
+def _prewarm(options: argparse.Namespace) -> None:
+    """Start loading the workers now, unless the last run was complete and this one may need none."""
+    from tui_scraper.engine.workers import launch
+    from tui_scraper.engine.workspace import is_complete
+
+    if not is_complete(options.path, options.workspace):
+        with contextlib.suppress(OSError):  # the pool tries again, and says why it cannot
+            launch.prewarm()
 
 
 # --- reading a workspace --------------------------------------------------------------------------

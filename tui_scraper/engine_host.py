@@ -129,6 +129,8 @@ class EngineHost:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, TuiScraperError):
             self._error = error
+        elif error is not None:
+            self._error = TuiScraperError(f"A command failed ({type(error).__name__}: {error}).")
 
     def _work(
         self, request: RunRequest, before: threading.Thread | None, close_asked: threading.Event

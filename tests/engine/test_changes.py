@@ -19,8 +19,9 @@ from tests.engine.running import (
     running,
     table,
 )
-from tui_scraper.engine import RunState, UsageError, WorkspaceLockedError
+from tui_scraper.engine import Reader, RunState, UsageError, WorkspaceLockedError
 from tui_scraper.engine.search.query import search
+from tui_scraper.engine.store.connection import connect
 
 INPUT, CLEAN, CHUNK, CLASSIFY, INDEX = range(5)
 
@@ -315,3 +316,34 @@ def test_memory_above_its_limit_holds_reading_back_and_the_run_still_ends(
         snapshot = run.complete()
     assert snapshot.counts.pending == 0
     assert any("memory_limit" in line.text for line in snapshot.log)
+
+
+def test_a_folder_that_is_empty_now_marks_nothing_as_gone(source: Path, workspace: Path) -> None:
+    before = export_bytes(workspace)
+    source.rename(source.with_name("elsewhere"))
+    source.mkdir()  # the mount point of a disk that is not mounted
+    snapshot = run_once(source, workspace)
+    assert any("empty now" in line.text for line in snapshot.log if line.level == "WARNING")
+    assert export_bytes(workspace) == before
+    source.rmdir()
+    source.with_name("elsewhere").rename(source)
+    assert run_once(source, workspace).counts == snapshot.counts
+    assert export_bytes(workspace) == before
+
+
+def test_a_damaged_payload_fails_its_document_and_not_the_run(source: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    run_once(source, workspace, through="classify")
+    query = """SELECT a.blob FROM document d JOIN version v ON v.document = d.id
+        JOIN result r ON r.version = v.id AND r.phase = 2 JOIN artifact a ON a.id = r.artifact
+        WHERE d.path = ?"""
+    ((blob,),) = table(workspace, query, b"guide.md")
+    damage = connect(workspace / "blob.db", page_size=65536)
+    damage.execute("UPDATE blob SET data = x'00' WHERE id = ?", (blob,))
+    damage.close()
+    snapshot = run_once(source, workspace, export_dir=tmp_path / "nowhere", through="index")
+    assert snapshot.counts.pending == 0
+    with Reader(workspace) as reader:
+        (failure,) = [row for row in reader.all_failures() if row.path == "guide.md"]
+    assert (failure.phase, failure.cause) == ("index", "corrupt")
+    check_counters(workspace)

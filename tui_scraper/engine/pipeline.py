@@ -232,6 +232,7 @@ class Pipeline:
                     group.create_task(self._watch_memory()),
                 ]
                 await self._scan_and_feed(group)
+                await self._end_pool()  # what workers hold is worth more to the export
                 if not self._stop.is_set():
                     await self._finish()
                 for watcher in watchers:
@@ -414,6 +415,14 @@ class Pipeline:
             )
 
         await self._writer.submit(operation)
+
+    async def _end_pool(self) -> None:
+        """End the workers, also those that are still starting because they were not needed after all."""
+        if self._pool_start is not None:
+            self._pool_start.cancel()
+            await asyncio.wait({self._pool_start})
+        if self._pool is not None:
+            await self._pool.close()
 
     async def _do_batch(self, batch: list[Work]) -> None:
         """Have a batch worked on, its results committed and handed to the index."""

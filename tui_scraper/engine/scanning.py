@@ -18,6 +18,7 @@ import apsw
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract.reading import read_file
 from tui_scraper.engine.phases.input import Walk
+from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import InputSettings
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.connection import explained
@@ -122,6 +123,12 @@ class Scan:
         return digest(content.data) == before.content
 
     def _judge_gone(self, scan: int, seen: bytearray) -> None:
+        if not self.tally.found and len(seen) > 1:
+            self.walk.warn(
+                f"{safe_text(str(self.source))}: this folder is empty now. Nothing was marked as gone, "
+                "because a disk that is not mounted looks the same."
+            )
+            return
         after, gone = 0, list[int]()
         unreadable = tuple(self.walk.unreadable)
         while True:

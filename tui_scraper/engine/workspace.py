@@ -65,6 +65,21 @@ def is_workspace(directory: Path) -> bool:
     return (directory / STATE_FILE).is_file()
 
 
+def is_complete(source: Path, workspace: Path | None) -> bool:
+    """Whether the last run over a folder came to its end, as far as can be told without opening much."""
+    directory = choose_directory(source, workspace)
+    if not is_workspace(directory):
+        return False
+    try:
+        connection = open_state(directory, read_only=True)
+    except StoreError:
+        return False
+    try:
+        return bool(connection.execute("SELECT state FROM run ORDER BY id DESC LIMIT 1").get == "complete")
+    finally:
+        connection.close()
+
+
 def find_directory(named: Path | None) -> Path:
     """The workspace that a command without a folder is about.
 

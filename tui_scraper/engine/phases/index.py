@@ -18,12 +18,11 @@ from typing import Any
 
 import apsw
 
-from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.search.text_index import TextIndex
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.connection import open_blobs, open_state
-from tui_scraper.engine.store.results import record_indexed
+from tui_scraper.engine.store.results import record_indexed, record_unindexed
 from tui_scraper.engine.store.writer import Transaction, Writer
 from tui_scraper.engine.wire import Chunk, CleanText
 
@@ -172,6 +171,7 @@ class _Thread:
         self._chunks = Unpacker(list[Chunk])
         self._added: set[int] = set()
         self._waiting: list[tuple[int, int, int, int]] = []
+        self._damaged: list[tuple[int, int, int]] = []
         self._dirty = False
         self._last = time.monotonic()
 
@@ -199,8 +199,12 @@ class _Thread:
 
     def _add(self, entry: IndexEntry) -> None:
         if entry.artifact not in self._added and not self._is_indexed(entry.artifact):
-            clean = self._clean(entry.clean or self._blob(entry.clean_blob))
-            chunks = self._chunks(entry.chunks or self._blob(entry.chunk_blob))
+            try:
+                clean = self._clean(entry.clean or self._blob(entry.clean_blob))
+                chunks = self._chunks(entry.chunks or self._blob(entry.chunk_blob))
+            except ValueError:  # what a worker made is not believed before it has been decoded
+                self._damaged.append((entry.version, entry.size_bytes, entry.attempts))
+                return
             text = clean.text
             self._index.add(
                 entry.artifact,
@@ -219,18 +223,23 @@ class _Thread:
     def _blob(self, blob: int) -> bytes:
         data = self._blobs.execute("SELECT data FROM blob WHERE id = ?", (blob,)).get
         if not isinstance(data, bytes):
-            raise StoreError(f"{self._indexer.workspace}: payload {blob} is missing from the database.")
+            raise ValueError(f"payload {blob} is missing")  # noqa: TRY004
         return data
 
     def _commit_if_due(self) -> None:
         due = time.monotonic() - self._last >= _COMMIT_EVERY_S or len(self._waiting) >= _COMMIT_DOCUMENTS
-        if due and self._waiting:
+        if due and (self._waiting or self._damaged):
             self._commit()
 
     def _commit(self) -> None:
         if self._dirty:
             self._index.commit()
             self._dirty = False
+        if self._damaged:
+            damaged = self._damaged
+            self._damaged = []
+            self._indexer._writer.call(record_unindexed(damaged))
+            self._indexer._loop.call_soon_threadsafe(self._indexer._recorded, [entry[0] for entry in damaged])
         if self._waiting:
             entries = self._waiting
             self._waiting = []

@@ -24,6 +24,11 @@ BLOB_FILE = "blob.db"
 _STATE_PAGE = 4096
 _BLOB_PAGE = 65536
 
+_WRITER_CACHE_KIB = 16_384
+_CACHE_KIB = 2_048
+"""Only the writer of `state.db` reads the same pages again and again (keys of artifacts lie at random);
+for the others the system's own cache is enough, and there are ten of them."""
+
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
@@ -55,7 +60,8 @@ def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.execute("PRAGMA journal_size_limit=67108864")
-    connection.execute("PRAGMA cache_size=-16384")
+    cache_kib = _WRITER_CACHE_KIB if not read_only and page_size == _STATE_PAGE else _CACHE_KIB
+    connection.execute(f"PRAGMA cache_size=-{cache_kib}")
     connection.execute("PRAGMA temp_store=MEMORY")
     return connection
 

@@ -288,6 +288,29 @@ def record_indexed(entries: Sequence[tuple[int, int, int, int]]) -> Callable[[Tr
     return operation
 
 
+def record_unindexed(entries: Sequence[tuple[int, int, int]]) -> Callable[[Transaction], None]:
+    """Record documents whose stored text or chunks cannot be decoded, so that they cannot be indexed.
+
+    Each entry is (version, size in bytes, attempts so far).
+    """
+
+    def operation(transaction: Transaction) -> None:
+        state = transaction.state
+        head = read_head(state)
+        lineage = head.lineages[PhaseName.INDEX]
+        failed = STATUS_NUMBER[Status.FAILED]
+        message = "What is stored of this document is damaged, so it cannot be indexed."
+        for version, size_bytes, attempt in entries:
+            seq = transaction.next_seq()
+            write_results(state, [(seq, head.branch, _INDEX, lineage, version, failed, None, attempt + 1)])
+            state.execute(
+                "INSERT INTO failure VALUES(?, ?, ?, ?)", (seq, str(Cause.CORRUPT), message, time.time())
+            )
+            add_count(state, head.branch, lineage, failed, 1, size_bytes)
+
+    return operation
+
+
 def reuse(entries: Sequence[tuple[Work, int, int, int]]) -> Callable[[Transaction], None]:
     """Record results that exist already under the key that is asked for.
 

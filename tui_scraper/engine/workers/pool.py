@@ -14,7 +14,7 @@ import mmap
 import os
 import signal
 import socket
-import sys
+import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,6 +26,7 @@ from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.models import Cause, PhaseName, Status
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.wire import DocumentReply, WorkItem
+from tui_scraper.engine.workers import launch
 from tui_scraper.engine.workers.frames import (
     HEARTBEAT,
     LENGTH,
@@ -41,7 +42,6 @@ from tui_scraper.engine.workers.frames import (
     ZygoteSettings,
 )
 
-_KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 _WATCH_EVERY_S = 0.25
 _STALL_S = 2.0
 _RECYCLE_BYTES = 400_000_000
@@ -102,7 +102,7 @@ class Pool:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Replies)
         self._lost_ns = 0
-        self._zygote: asyncio.subprocess.Process | None = None
+        self._zygote: subprocess.Popen[bytes] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
 
@@ -123,32 +123,16 @@ class Pool:
         self._page_descriptor = os.memfd_create("tui-scraper-heartbeat")
         os.ftruncate(self._page_descriptor, mmap.PAGESIZE)
         self._page = mmap.mmap(self._page_descriptor, mmap.PAGESIZE)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-        environment |= {
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-        }
-        environment |= {"HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
-        self._control = ours
-        self._zygote = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # modules are never taken from the folder the program was started in
-            "-m",
-            "tui_scraper.engine.workers.zygote",
-            str(theirs.fileno()),
-            pass_fds=[theirs.fileno()],
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        )
-        theirs.close()
+        try:
+            zygote = launch.take()
+        except OSError as error:
+            raise TuiScraperError(f"No worker process can be started ({error.strerror}).") from None
+        zygote.control.setblocking(False)
+        self._control = zygote.control
+        self._zygote = zygote.process
         self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        await asyncio.get_running_loop().sock_sendall(ours, msgspec.json.encode(self._start))
+        with contextlib.suppress(OSError):  # it has ended already: listening will say so
+            await asyncio.get_running_loop().sock_sendall(self._control, msgspec.json.encode(self._start))
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._watch())]
         try:
             self.sandbox = await asyncio.wait_for(asyncio.shield(self._ready), _START_TIMEOUT_S)
@@ -196,11 +180,10 @@ class Pool:
             task.cancel()
         self._control.close()  # the zygote sees it and ends all workers with all that they started
         if self.sandbox:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._zygote.wait(), _CLOSE_S)
-        with contextlib.suppress(ProcessLookupError):
-            self._zygote.kill()
-        await self._zygote.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._zygote.wait, _CLOSE_S)
+        self._zygote.kill()
+        await asyncio.to_thread(self._zygote.wait)
         for worker in self._workers.values():
             worker.writer.close()
             with contextlib.suppress(ProcessLookupError):

@@ -4,7 +4,7 @@ It never reads a document. It runs in a session of its own, so that no key typed
 and no hang-up reaches the workers; it holds no key of any provider; and when the engine goes away,
 however it goes, its socket closes and everything here ends.
 
-Started by `pool` as `python -m tui_scraper.engine.workers.zygote FD`.
+Started by `launch` as `python -m tui_scraper.engine.workers.zygote FD`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import sys
 
 import msgspec
 
-from tui_scraper.engine.models import PhaseName
+from tui_scraper.engine import extract, labels, tokens
 from tui_scraper.engine.settings import Settings
-from tui_scraper.engine.workers import sandbox
+from tui_scraper.engine.workers import sandbox, worker
 from tui_scraper.engine.workers.frames import (
     Exited,
     FromZygote,
@@ -42,24 +42,21 @@ def main(descriptor: int) -> None:
     control = socket.socket(fileno=descriptor)
     network_left = sandbox.leave_network()
     sandbox.adopt_orphans()
-    start = msgspec.json.decode(control.recv(_MAX_MESSAGE), type=ZygoteSettings)
-    _preload(start.until, Settings.model_validate_json(start.settings).chunk.tokenizer)
+    _preload()
+    data = control.recv(_MAX_MESSAGE)
+    if not data:  # nobody needed workers after all
+        return
+    start = msgspec.json.decode(data, type=ZygoteSettings)
+    tokens.preload(Settings.model_validate_json(start.settings).chunk.tokenizer)
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, the pages that workers share
     _Zygote(control, start).serve(sandbox.describe(network_left))
 
 
-def _preload(until: PhaseName, tokenizer: str) -> None:
-    from tui_scraper.engine import extract, tokens
-    from tui_scraper.engine.workers import worker  # noqa: F401
-
+def _preload() -> None:
     extract.preload()
-    if until is not PhaseName.CLEAN:
-        tokens.preload(tokenizer)
-    if until is PhaseName.CLASSIFY:
-        from tui_scraper.engine import labels
-
-        labels.preload()
+    tokens.preload()
+    labels.preload()
 
 
 class _Zygote:
@@ -114,8 +111,6 @@ class _Zygote:
         self._tell(Spawned(slot, pid))
 
     def _become_worker(self, slot: int, connection: int, page: int) -> None:
-        from tui_scraper.engine.workers import worker
-
         status = 1
         try:
             sandbox.die_with_parent()

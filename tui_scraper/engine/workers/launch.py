@@ -1,0 +1,68 @@
+"""Starting the zygote: at once, before the rest of the program is even imported.
+
+Loading what workers need takes most of a second on a core that would otherwise idle, so a command
+that knows it will need workers calls `prewarm` first thing; the pool takes what is there. A zygote
+that nobody takes ends with this process, when its socket closes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+
+_KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+_SET_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Zygote:
+    """A started zygote and our end of its control socket (blocking, one message a packet)."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+
+
+_warm: list[Zygote] = []
+
+
+def prewarm() -> None:
+    """Start a zygote for the pool that will be made soon. Raises OSError where no process can be made."""
+    if not _warm:
+        _warm.append(_launch())
+
+
+def take() -> Zygote:
+    """The prewarmed zygote, or a new one. Raises OSError where no process can be made."""
+    while _warm:
+        zygote = _warm.pop()
+        if zygote.process.poll() is None:
+            return zygote
+        zygote.control.close()
+    return _launch()
+
+
+def _launch() -> Zygote:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+        command = [sys.executable, "-P", "-m", "tui_scraper.engine.workers.zygote", str(theirs.fileno())]
+        # -P: modules are never taken from the folder that the program was started in.
+        process = subprocess.Popen(
+            command,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment | _SET_ENVIRONMENT,
+            start_new_session=True,
+        )
+    return Zygote(process, ours)
