@@ -24,7 +24,7 @@ from textual.screen import Screen
 
 from tui_scraper import actions, theming
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.models import RunRequest
+from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine_host import EngineHost

@@ -221,7 +221,8 @@ def run_command(options: argparse.Namespace) -> int:
         overrides["engine"] = {"workers": options.workers}
     settings = _settings(options, overrides)
     from tui_scraper import headless
-    from tui_scraper.engine.models import PhaseName, RunRequest
+    from tui_scraper.engine.models import PhaseName
+    from tui_scraper.engine.request import RunRequest
 
     request = RunRequest(
         source=options.path,

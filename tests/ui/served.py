@@ -13,10 +13,10 @@ from tui_scraper.engine.models import (
     LogLine,
     PhaseName,
     PhaseProgress,
-    RunRequest,
     RunSnapshot,
     RunState,
 )
+from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine_host import EngineHost
 
 IDLE = RunSnapshot()

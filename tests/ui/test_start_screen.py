@@ -12,7 +12,7 @@ from stored import Bad, write_failures
 
 from tui_scraper.app import TuiScraperApp
 from tui_scraper.engine.errors import UsageError
-from tui_scraper.engine.models import RunRequest
+from tui_scraper.engine.request import RunRequest
 from tui_scraper.screens.start import make_plan
 from tui_scraper.widgets.text_field import PathField, matching_directories
 

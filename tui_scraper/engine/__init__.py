@@ -37,13 +37,13 @@ if TYPE_CHECKING:
         LogLine,
         PhaseName,
         PhaseProgress,
-        RunRequest,
         RunSnapshot,
         RunState,
         SearchHit,
         Status,
         StatusReport,
     )
+    from tui_scraper.engine.request import RunRequest
     from tui_scraper.engine.settings import Settings
     from tui_scraper.engine.store.reader import Reader
     from tui_scraper.engine.survey import survey
@@ -66,7 +66,7 @@ _HOME = {
     "PhaseProgress": "tui_scraper.engine.models",
     "Reader": "tui_scraper.engine.store.reader",
     "RunPaused": "tui_scraper.engine.events",
-    "RunRequest": "tui_scraper.engine.models",
+    "RunRequest": "tui_scraper.engine.request",
     "RunResumed": "tui_scraper.engine.events",
     "RunSnapshot": "tui_scraper.engine.models",
     "RunState": "tui_scraper.engine.models",

@@ -13,9 +13,10 @@ from collections.abc import Callable
 
 from tui_scraper.engine.errors import StoreFullError, TuiScraperError
 from tui_scraper.engine.events import Emit, RunPaused
-from tui_scraper.engine.models import Cause, PhaseName, RunRequest, RunSnapshot, RunState
+from tui_scraper.engine.models import Cause, PhaseName, RunSnapshot, RunState
 from tui_scraper.engine.pipeline import Pipeline
 from tui_scraper.engine.progress import Activity, Progress
+from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import FILE_NAME, RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.connection import open_state

@@ -8,11 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tui_scraper.engine.settings import Settings
 
 
 class PhaseName(StrEnum):
@@ -158,23 +153,6 @@ class RunSnapshot:
     notice: str = ""
     log: tuple[LogLine, ...] = ()
     export_dir: str = ""
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What to run: a front end fills it in, the engine carries it out.
-
-    `source` is the folder of documents; `workspace` None means the default one for it. `sample`
-    works on that many documents only, the same ones each time. `export_dir` None means what the
-    settings say.
-    """
-
-    source: Path
-    settings: Settings
-    workspace: Path | None = None
-    through: PhaseName = PhaseName.OUTPUT
-    sample: int | None = None
-    export_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

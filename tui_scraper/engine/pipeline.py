@@ -18,30 +18,26 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from tui_scraper.engine.batches import Batches, Surroundings
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.events import CheckpointTaken, DocumentFailed, Emit, RunPaused, RunResumed
+from tui_scraper.engine.events import CheckpointTaken, Emit, RunPaused, RunResumed
 from tui_scraper.engine.feeding import (
-    BatchSize,
     Payloads,
-    batches,
-    is_heavy,
-    plan,
-    work_item,
 )
 from tui_scraper.engine.memory import total_pss
-from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunRequest, RunSnapshot, RunState, Status
+from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState
 from tui_scraper.engine.phases.base import configurations, hashes
-from tui_scraper.engine.phases.index import IndexEntry, Indexer, generation
+from tui_scraper.engine.phases.index import Indexer, generation
 from tui_scraper.engine.phases.input import Walk
 from tui_scraper.engine.phases.output import Output, export_folder
 from tui_scraper.engine.phases.registry import DOCUMENT_PHASE_MODULES
 from tui_scraper.engine.progress import Activity, Progress
+from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
-from tui_scraper.engine.safe_text import safe_text, show_path
+from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.scanning import Scan
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.head import (
-    PHASE_NUMBER,
     PhaseConfigs,
     read_head,
     read_totals,
@@ -50,19 +46,13 @@ from tui_scraper.engine.store.head import (
 from tui_scraper.engine.store.history import begin_run, changed_since_checkpoint, end_run, take_checkpoint
 from tui_scraper.engine.store.reader import counts_of
 from tui_scraper.engine.store.results import (
-    Finished,
-    Work,
-    commit_replies,
     put_back,
-    reuse,
     sampled,
     unfinished,
     uphold_refusals,
 )
 from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.threads import in_thread
-from tui_scraper.engine.wire import DocumentReply
-from tui_scraper.engine.workers.pool import Pool
 from tui_scraper.engine.workspace import Workspace
 
 _PAGE = 1_000
@@ -70,11 +60,6 @@ _SNAPSHOT_S = 0.25
 _MEMORY_S = 1.0
 _MEMORY_LOW = 0.9
 _STOP_GRACE_S = 1.2
-_PLACES_PER_WORKER = 3
-_CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
-_CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
-_INDEX = PHASE_NUMBER[PhaseName.INDEX]
-_WORKER_PHASES = (PhaseName.INPUT, PhaseName.CLEAN, PhaseName.CHUNK, PhaseName.CLASSIFY)
 
 
 class Pipeline:
@@ -106,14 +91,10 @@ class Pipeline:
         self._memory_full = False
         self._intake = asyncio.Event()
         self._intake.set()
-        self._in_hand: set[int] = set()
         self._after = 0
         self._rewind = False
         self._retrying = 0
-        self._batch_size = BatchSize()
-        self._committed = 0
-        self._pool: Pool | None = None
-        self._pool_start: asyncio.Task[None] | None = None
+        self._batches: Batches | None = None
         self._run = 0
 
     async def run(self) -> RunState:
@@ -129,17 +110,28 @@ class Pipeline:
             stack.callback(self._blobs.close)
             progress_state = open_state(directory, read_only=True)
             stack.callback(progress_state.close)
-            self._payloads = Payloads(self._state, self._blobs)
+            payloads = Payloads(self._state, self._blobs)
             shown = safe_text(str(directory))
             self._progress = Progress(progress_state, self._request, shown, self._log)
+            around = Surroundings(
+                source=self._source,
+                settings=self._settings,
+                through=self._through,
+                writer=self._writer,
+                state=self._state,
+                payloads=payloads,
+                activity=self.activity,
+                log=self._log,
+                emit=self._emit,
+            )
             indexer = None
             if self._wants(PhaseName.INDEX):
-                indexer = Indexer(directory, self._writer, self._on_indexed)
+                indexer = Indexer(directory, self._writer, self._indexed)
             try:
-                return await self._work(indexer)
+                return await self._work(around, indexer)
             finally:
-                if self._pool is not None:
-                    await self._pool.close()
+                if self._batches is not None:
+                    await self._batches.end_workers()
                 if indexer is not None:
                     await indexer.close()
 
@@ -212,12 +204,14 @@ class Pipeline:
     def _show(self) -> None:
         self._publish(self._progress.take(self.activity))
 
-    async def _work(self, indexer: Indexer | None) -> RunState:
-        self._indexer = indexer
+    def _indexed(self, versions: Sequence[int]) -> None:
+        if self._batches is not None:
+            self._batches.indexed(versions)
+
+    async def _work(self, around: Surroundings, indexer: Indexer | None) -> RunState:
         self.activity.state = RunState.SCANNING
         fresh = await indexer.open() if indexer is not None else False
-        configs, expects_work = await self._begin(fresh)
-        self._configs = hashes(configs)
+        configs, artifacts_before, expects_work = await self._begin(fresh)
         self.activity.method = "rules" if self._settings.classify.backend == "rules" else "local"
         self.activity.workers = self._settings.engine.workers or os.cpu_count() or 1
         self.activity.last_commit = time.monotonic()
@@ -225,16 +219,20 @@ class Pipeline:
         ended = "failed"
         try:
             async with asyncio.TaskGroup() as group:
+                work = Batches(around, hashes(configs), artifacts_before, indexer, group)
+                self._batches = work
                 if expects_work:
-                    self._pool_start = group.create_task(self._start_pool())
+                    work.start_workers()
                 watchers = [
-                    group.create_task(self._watch_progress()),
-                    group.create_task(self._watch_memory()),
+                    group.create_task(self._watch_progress(work)),
+                    group.create_task(self._watch_memory(work)),
                 ]
-                await self._scan_and_feed(group)
-                await self._end_pool()  # what workers hold is worth more to the export
+                await self._scan_and_feed(group, work)
+                if indexer is not None:
+                    await indexer.flush()
+                await work.end_workers()  # what they hold in memory is worth more to the export
                 if not self._stop.is_set():
-                    await self._finish()
+                    await self._finish(work)
                 for watcher in watchers:
                     watcher.cancel()
             ended = "stopped" if self._stop.is_set() else "complete"
@@ -248,10 +246,11 @@ class Pipeline:
         self._show()
         return self.activity.state
 
-    async def _begin(self, fresh_index: bool) -> tuple[PhaseConfigs, bool]:
-        """Put this run's settings in force. Returns them, and whether there is work before any scan.
+    async def _begin(self, fresh_index: bool) -> tuple[PhaseConfigs, int, bool]:
+        """Put this run's settings in force.
 
-        If so, the workers start beside the scan: they take most of a second to load.
+        Returns them, the newest artifact of earlier runs, and whether there is work before any scan: then
+        the workers start beside it, because they take most of a second to load.
         """
         number = await self._writer.submit(generation(fresh_index))
         extra: dict[PhaseName, dict[str, object]] = {PhaseName.INDEX: {"generation": number}}
@@ -266,32 +265,28 @@ class Pipeline:
             totals = read_totals(transaction.state, read_head(transaction.state))
             return changed, transaction.last_artifact, first, counts_of(totals).pending
 
-        changed, self._artifacts_before, first, pending = await self._writer.submit(operation)
+        changed, newest, first, pending = await self._writer.submit(operation)
         self._run = await self._writer.submit(begin_run(settings_json))
         if changed and not first:
             named = ", ".join(str(phase) for phase in changed)
             self._log.info(f"The settings changed: {named} is done again where no earlier result fits.")
-        return configs, first or pending > 0
+        return configs, newest, first or pending > 0
 
-    async def _scan_and_feed(self, group: asyncio.TaskGroup) -> None:
+    async def _scan_and_feed(self, group: asyncio.TaskGroup, work: Batches) -> None:
         scan = group.create_task(self._scan())
         if self._request.sample is not None:
             await asyncio.wait({scan})
-        places = asyncio.Semaphore(self.activity.workers * _PLACES_PER_WORKER)
-        tasks: set[asyncio.Task[None]] = set()
-        feed = group.create_task(self._feed(group, places, tasks))
+        feed = group.create_task(self._feed(work))
         stop = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait({feed, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         if self._stop.is_set():
             feed.cancel()
-            if tasks:
-                await asyncio.wait(tasks, timeout=_STOP_GRACE_S)
-            for task in tasks:
+            if work.tasks:
+                await asyncio.wait(work.tasks, timeout=_STOP_GRACE_S)
+            for task in work.tasks:
                 task.cancel()
         await asyncio.wait({scan})
-        if self._indexer is not None:
-            await self._indexer.flush()
 
     async def _scan(self) -> None:
         loop = asyncio.get_running_loop()
@@ -334,9 +329,12 @@ class Pipeline:
                 found.add((status.st_dev, status.st_ino))
         return frozenset(found)
 
-    async def _feed(
-        self, group: asyncio.TaskGroup, places: asyncio.Semaphore, tasks: set[asyncio.Task[None]]
-    ) -> None:
+    async def _feed(self, work: Batches) -> None:
+        """Ask the store for unfinished documents and hand them out, until there are none."""
+
+        async def admit() -> None:
+            await self._admit(work)
+
         head = read_head(self._state)
         only = None
         if self._request.sample is not None:
@@ -347,179 +345,44 @@ class Pipeline:
             scanned = self._scanned
             page, reached = unfinished(self._state, read_head(self._state), self._after, _PAGE, self._through)
             if reached != self._after:
-                wanted = [work for work in page if only is None or work.version in only]
-                await self._hand_out(wanted, group, places, tasks)
+                wanted = [document for document in page if only is None or document.version in only]
+                await work.hand_out(wanted, admit)
                 self._after = reached
             elif self._rewind:
                 self._rewind, self._after = False, 0
             elif not scanned:
                 await self._registered.wait()
-            elif tasks:  # a retry may still be asked for meanwhile
-                await asyncio.wait(tasks)
+            elif work.tasks:  # a retry may still be asked for meanwhile
+                await asyncio.wait(work.tasks)
             else:
                 return
 
-    async def _hand_out(
-        self,
-        page: Sequence[Work],
-        group: asyncio.TaskGroup,
-        places: asyncio.Semaphore,
-        tasks: set[asyncio.Task[None]],
-    ) -> None:
-        fresh = [work for work in page if work.version not in self._in_hand]
-        if not fresh:
-            return
-        planned = plan(self._state, fresh, self._configs, self._through)
-        self._in_hand.update(work.version for work in fresh)
-        if planned.reuse:
-            await self._writer.submit(reuse(planned.reuse))
-        if planned.index:
-            await self._index_stored(planned.index)
-        if planned.work and self._pool_start is None:
-            self._pool_start = group.create_task(self._start_pool())
-        for batch in batches(planned.work, self._batch_size):
-            await self._admit(tasks)
-            await places.acquire()
-            task = group.create_task(self._do_batch(batch))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-            task.add_done_callback(lambda _task: places.release())
-
-    async def _admit(self, tasks: set[asyncio.Task[None]]) -> None:
+    async def _admit(self, work: Batches) -> None:
         """Wait while nothing may be taken up.
 
         Where memory is short although nothing is in hand, waiting would free nothing: the run then
         goes on with one batch at a time.
         """
         while not self._intake.is_set():
-            if self._memory_full and not self._paused and not tasks:
+            if self._memory_full and not self._paused and not work.tasks:
                 return
             opened = asyncio.ensure_future(self._intake.wait())
             try:
-                await asyncio.wait({opened, *tasks}, timeout=_MEMORY_S, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    {opened, *work.tasks}, timeout=_MEMORY_S, return_when=asyncio.FIRST_COMPLETED
+                )
             finally:
                 opened.cancel()
 
-    async def _start_pool(self) -> None:
-        until = min(self._through, PhaseName.CLASSIFY, key=PHASES.index)
-        pool = Pool(self.activity.workers, self._settings, until, self._log.warning)
-        self._pool = pool
-        await pool.start()
-        self.activity.sandbox = pool.sandbox
-        level = pool.sandbox
-
-        def operation(transaction: Transaction) -> None:
-            transaction.state.execute(
-                "INSERT INTO meta VALUES('sandbox', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-                (level,),
-            )
-
-        await self._writer.submit(operation)
-
-    async def _end_pool(self) -> None:
-        """End the workers, also those that are still starting because they were not needed after all."""
-        if self._pool_start is not None:
-            self._pool_start.cancel()
-            await asyncio.wait({self._pool_start})
-        if self._pool is not None:
-            await self._pool.close()
-
-    async def _do_batch(self, batch: list[Work]) -> None:
-        """Have a batch worked on, its results committed and handed to the index."""
-        if self._pool_start is not None:
-            await asyncio.shield(self._pool_start)
-        assert self._pool is not None
-        items = [work_item(work, self._source, self._payloads) for work in batch]
-        by_version = {work.version: work for work in batch}
-        commits: list[asyncio.Future[list[Finished]]] = []
-        answered: list[Sequence[DocumentReply]] = []
-
-        def deliver(replies: Sequence[DocumentReply]) -> None:
-            pairs = [(by_version[reply.version], reply) for reply in replies]
-            answered.append(replies)
-            commits.append(self._writer.submit(commit_replies(pairs, self._configs)))
-
-        started = time.monotonic()
-        await self._pool.run(items, deliver)
-        if len(batch) > 1 or not is_heavy(batch[0]):
-            self._batch_size.learn(len(batch), time.monotonic() - started)
-        for replies, commit in zip(answered, commits, strict=True):
-            finished = await commit
-            self._account(replies, by_version)
-            await self._index(finished, by_version)
-
-    def _account(self, replies: Sequence[DocumentReply], by_version: dict[int, Work]) -> None:
-        activity = self.activity
-        activity.last_commit = time.monotonic()
-        activity.documents += len(replies)
-        self._committed += len(replies)
-        for reply in replies:
-            for phase, spent_ns in zip(_WORKER_PHASES, reply.cpu_ns, strict=True):
-                activity.cpu_ns[phase] = activity.cpu_ns.get(phase, 0) + spent_ns
-            if reply.status is not Status.DONE:
-                self._in_hand.discard(reply.version)
-                self._tell_failure(reply, by_version[reply.version])
-
-    def _tell_failure(self, reply: DocumentReply, work: Work) -> None:
-        path = safe_text(show_path(work.path))
-        message = safe_text(reply.message)
-        cause = reply.cause or Cause.READ_ERROR
-        attempts = _attempts(work, PHASE_NUMBER[reply.phase]) + 1
-        self._emit(DocumentFailed(time.time(), path, reply.phase, reply.status, cause, message, attempts))
-        if reply.status is Status.FAILED:
-            self._log.error(f"✗ {reply.phase} {path} · {cause}: {message}", path=path, cause=str(cause))
-
-    async def _index(self, finished: Sequence[Finished], by_version: dict[int, Work]) -> None:
-        if self._indexer is None:
-            self._in_hand.difference_update(item.version for item in finished)
-            return
-        entries = []
-        for item in finished:
-            work = by_version[item.version]
-            if item.chunks is None:
-                continue
-            clean, chunks = item.clean_payload, item.chunk_payload
-            entries.append(
-                IndexEntry(
-                    version=item.version,
-                    size_bytes=work.size_bytes,
-                    attempts=_attempts(work, _INDEX),
-                    artifact=item.chunks,
-                    replace=item.chunks <= self._artifacts_before,
-                    clean=clean,
-                    chunks=chunks,
-                    clean_blob=0 if clean else self._payloads.blob_id(work.reached[_CLEAN]),
-                    chunk_blob=0 if chunks else self._payloads.blob_id(work.reached[_CHUNK]),
-                )
-            )
-        if entries:
-            await self._indexer.put(entries)
-
-    async def _index_stored(self, ready: Sequence[Work]) -> None:
-        """Index documents whose text and chunks exist already."""
-        await self._index(
-            [
-                Finished(work.version, work.size_bytes, work.reached[_CHUNK].artifact, None, None, 0)
-                for work in ready
-            ],
-            {work.version: work for work in ready},
-        )
-
-    def _on_indexed(self, versions: Sequence[int]) -> None:
-        self.activity.last_commit = time.monotonic()
-        self._in_hand.difference_update(versions)
-        if self._indexer is not None:
-            self.activity.cpu_ns[PhaseName.INDEX] = self._indexer.cpu_ns
-
-    async def _watch_progress(self) -> None:
+    async def _watch_progress(self, work: Batches) -> None:
         """Publish a snapshot four times a second, and take checkpoints when they are due."""
         engine = self._settings.engine
         while True:
             self._show()
             documents, at = self._since_checkpoint
-            enough = self._committed - documents >= engine.checkpoint_every_docs
+            enough = work.committed - documents >= engine.checkpoint_every_docs
             if enough and time.monotonic() - at >= engine.checkpoint_every_s:
-                await self._checkpoint(self._current_phase())
+                await self._checkpoint(work, self._current_phase())
             await asyncio.sleep(_SNAPSHOT_S)
 
     def _current_phase(self) -> PhaseName:
@@ -529,14 +392,14 @@ class Pipeline:
                 return phase.name
         return PhaseName.INDEX
 
-    async def _checkpoint(self, phase: PhaseName) -> None:
-        number = await self._writer.submit(take_checkpoint(self._run, phase, self._settled()))
-        self._since_checkpoint = (self._committed, time.monotonic())
+    async def _checkpoint(self, work: Batches, phase: PhaseName) -> None:
+        number = await self._writer.submit(take_checkpoint(self._run, phase, self._settled(work)))
+        self._since_checkpoint = (work.committed, time.monotonic())
         self.activity.checkpoint = number
         self._emit(CheckpointTaken(time.time(), number, phase))
         self._log.info(f"● checkpoint {number} · {phase}")
 
-    def _settled(self) -> int:
+    def _settled(self, work: Batches) -> int:
         """The version up to which every document has finished, so that no later pass looks there."""
         if (
             self._rewind
@@ -545,12 +408,12 @@ class Pipeline:
             or not self._wants(PhaseName.INDEX)
         ):
             return 0
-        return min(min(self._in_hand, default=self._after + 1), self._after + 1) - 1
+        return min(min(work.in_hand, default=self._after + 1), self._after + 1) - 1
 
-    async def _watch_memory(self) -> None:
+    async def _watch_memory(self, work: Batches) -> None:
         limit = self._settings.engine.memory_limit
         while True:
-            pids = [os.getpid(), *(self._pool.pids if self._pool is not None else [])]
+            pids = [os.getpid(), *(work.pool.pids if work.pool is not None else [])]
             used = self.activity.memory_bytes = await asyncio.to_thread(total_pss, pids)
             if used > limit and not self._memory_full:
                 self._memory_full = True
@@ -560,26 +423,21 @@ class Pipeline:
             self._set_intake()
             await asyncio.sleep(_MEMORY_S)
 
-    async def _finish(self) -> None:
+    async def _finish(self, work: Batches) -> None:
         """Mark the ends of the phases and export, where anything changed since the last time."""
         changed = await self._writer.submit(changed_since_checkpoint)
         if changed:
             for phase in PHASES[:-1]:
                 if self._wants(phase):
-                    await self._checkpoint(phase)
+                    await self._checkpoint(work, phase)
         if self._wants(PhaseName.OUTPUT):
             output = Output(self._workspace.directory, self._request, self._writer, self.activity, self._log)
             if await output.run(self._stop.is_set):
-                await self._checkpoint(PhaseName.OUTPUT)
+                await self._checkpoint(work, PhaseName.OUTPUT)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     loop.call_soon_threadsafe(event.set)
-
-
-def _attempts(work: Work, phase: int) -> int:
-    before = work.reached.get(phase)
-    return before.attempt if before is not None else 0
 
 
 def _most_telling(errors: BaseExceptionGroup[BaseException]) -> BaseException:

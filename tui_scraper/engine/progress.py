@@ -16,15 +16,8 @@ from dataclasses import dataclass, field
 
 import apsw
 
-from tui_scraper.engine.models import (
-    PHASES,
-    PhaseName,
-    PhaseProgress,
-    RunRequest,
-    RunSnapshot,
-    RunState,
-    Status,
-)
+from tui_scraper.engine.models import PHASES, PhaseName, PhaseProgress, RunSnapshot, RunState, Status
+from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.connection import snapshot

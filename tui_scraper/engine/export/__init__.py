@@ -1,7 +1,13 @@
 """The output phase: `export` writes a validated folder, `record_export` and `is_current` keep track."""
 
-from tui_scraper.engine.export.corpus import ExportCancelledError, ExportReport, export
-from tui_scraper.engine.export.record import Fingerprint, is_current, read_fingerprint, record_export
+from tui_scraper.engine.export.corpus import ExportCancelledError, export
+from tui_scraper.engine.export.record import (
+    ExportReport,
+    Fingerprint,
+    is_current,
+    read_fingerprint,
+    record_export,
+)
 
 __all__ = [
     "ExportCancelledError",

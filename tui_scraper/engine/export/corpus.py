@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -23,7 +22,7 @@ from tui_scraper.engine.export.manifest import (
     Manifest,
     read_manifest,
 )
-from tui_scraper.engine.export.record import Fingerprint, read_fingerprint
+from tui_scraper.engine.export.record import ExportReport, read_fingerprint
 from tui_scraper.engine.export.rows import read_rows
 from tui_scraper.engine.models import Counts
 from tui_scraper.engine.store.connection import explained as store_explained
@@ -37,25 +36,6 @@ class ExportCancelledError(TuiScraperError):
     """The export was asked to stop. The one before is unchanged."""
 
     exit_code = 4
-
-
-@dataclass(frozen=True, slots=True)
-class ExportReport:
-    """A finished export. `sha256` and `size_bytes` are those of `documents.jsonl`.
-
-    `fingerprint` says what of the store it holds and `manifest_sha256` is the hash of the manifest;
-    both are what `record_export` keeps.
-    """
-
-    directory: Path
-    documents: int
-    chunks: int
-    counts: Counts
-    sha256: str
-    size_bytes: int
-    seconds: float
-    fingerprint: Fingerprint
-    manifest_sha256: bytes
 
 
 def export(

@@ -7,18 +7,15 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import apsw
 
 from tui_scraper import __version__
 from tui_scraper.engine.export.manifest import FORMAT_VERSION, read_manifest
+from tui_scraper.engine.models import Counts
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.head import Head
 from tui_scraper.engine.store.writer import Operation, Transaction
-
-if TYPE_CHECKING:
-    from tui_scraper.engine.export.corpus import ExportReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +30,25 @@ class Fingerprint:
     lineages: str
     seq: int
     scan: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """A finished export. `sha256` and `size_bytes` are those of `documents.jsonl`.
+
+    `fingerprint` says what of the store it holds and `manifest_sha256` is the hash of the manifest;
+    both are what `record_export` keeps.
+    """
+
+    directory: Path
+    documents: int
+    chunks: int
+    counts: Counts
+    sha256: str
+    size_bytes: int
+    seconds: float
+    fingerprint: Fingerprint
+    manifest_sha256: bytes
 
 
 def read_fingerprint(

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tui_scraper.engine.export import ExportCancelledError, export, is_current, record_export
-from tui_scraper.engine.models import RunRequest
 from tui_scraper.engine.progress import Activity
+from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.connection import open_state

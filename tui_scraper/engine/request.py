@@ -1,0 +1,26 @@
+"""What a front end asks for: one run over one folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_scraper.engine.models import PhaseName
+from tui_scraper.engine.settings import Settings
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to run: a front end fills it in, the engine carries it out.
+
+    `source` is the folder of documents; `workspace` None means the default one for it. `sample`
+    works on that many documents only, the same ones each time. `export_dir` None means what the
+    settings say.
+    """
+
+    source: Path
+    settings: Settings
+    workspace: Path | None = None
+    through: PhaseName = PhaseName.OUTPUT
+    sample: int | None = None
+    export_dir: Path | None = None
