@@ -15,7 +15,7 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-# The main job on real documents of this machine: no key, no terminal, no network.
+# The main job on real documents of this machine: no key, no terminal, no network but the package index.
 demo: $(VENV)/.run
 	@$(BIN)/python demo.py
 

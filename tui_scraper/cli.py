@@ -30,7 +30,7 @@ _EPILOG = """\
 examples:
   tui-scraper ~/reports                      open the TUI on a folder
   tui-scraper run ~/reports                  the same work without a TUI
-  tui-scraper search "unpaid invoice"        ask the index
+  tui-scraper search invoice -w ~/reports    ask the index
 """
 
 
@@ -87,7 +87,7 @@ def _output_closed() -> int:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    first = next((word for word in arguments if not word.startswith("-")), None)
+    first = _first_word(arguments)
     parser = argparse.ArgumentParser(
         prog="tui-scraper",
         description="Turn a folder of unsorted documents into clean text, chunks, labels and a search index.",
@@ -95,7 +95,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"tui-scraper {__version__}")
-    if first is not None and first not in _COMMANDS:
+    if first not in _COMMANDS and (first is not None or _names_workspace(arguments)):
         _add_tui(parser)
         return parser
     parser.set_defaults(command=tui, path=None, workspace=None, config=None)
@@ -112,8 +112,27 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
+_WITH_VALUE = ("-w", "--workspace", "--config")
+
+
+def _first_word(arguments: Sequence[str]) -> str | None:
+    """The first argument that is neither an option nor the value of one: a command or a PATH."""
+    before = ""
+    for word in arguments:
+        if not word.startswith("-") and before not in _WITH_VALUE:
+            return word
+        before = word
+    return None
+
+
+def _names_workspace(arguments: Sequence[str]) -> bool:
+    return any(word.startswith(("-w", "--workspace")) for word in arguments)
+
+
 def _add_tui(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, metavar="PATH", help="a folder of documents, or a workspace")
+    parser.add_argument(
+        "path", type=Path, nargs="?", metavar="PATH", help="a folder of documents, or a workspace"
+    )
     _add_workspace(parser)
     _add_config(parser)
     parser.set_defaults(command=tui)
@@ -160,6 +179,8 @@ def tui(options: argparse.Namespace) -> int:
     from tui_scraper.engine.workspace import is_workspace, source_of
 
     source, workspace = options.path, options.workspace
+    if source is None and workspace is not None:
+        source = workspace
     if source is not None:
         if is_workspace(source):
             workspace, source = source, source_of(source)
@@ -179,6 +200,14 @@ def _require_folder(source: Path | None) -> None:
         raise UsageError(f"{safe_text(str(source))}: there is no such folder.")
     if not source.is_dir():
         raise UsageError(f"{safe_text(str(source))}: this is not a folder.")
+
+
+def _settings_file(options: argparse.Namespace) -> str:
+    from tui_scraper.engine.safe_text import safe_text
+    from tui_scraper.engine.settings import default_file
+
+    file = options.config or default_file()
+    return safe_text(str(file.absolute())) if file is not None else ""
 
 
 def _settings(options: argparse.Namespace, overrides: dict[str, dict[str, object]] | None = None) -> Settings:
@@ -234,7 +263,12 @@ def run_command(options: argparse.Namespace) -> int:
     )
     try:
         with _any_encoding():
-            return headless.run(request, json_events=options.json, verbose=options.verbose)
+            return headless.run(
+                request,
+                json_events=options.json,
+                verbose=options.verbose,
+                settings_file=_settings_file(options),
+            )
     except headless.OutputGoneError:
         _output_closed()
         return 4
@@ -402,9 +436,10 @@ def _add_retry(parser: argparse.ArgumentParser) -> None:
 
 def retry(options: argparse.Namespace) -> int:
     """`retry`: puts failures back to pending; the next run works on them."""
+    from tui_scraper import plain
     from tui_scraper.engine.models import PhaseName
     from tui_scraper.engine.store.results import put_back
-    from tui_scraper.engine.workspace import Workspace, reopen
+    from tui_scraper.engine.workspace import Workspace, default_directory, reopen
 
     workspace: Workspace = reopen(_directory(options))
     try:
@@ -421,8 +456,11 @@ def retry(options: argparse.Namespace) -> int:
         from tui_scraper.engine.safe_text import safe_text
 
         raise UsageError(f"{safe_text(options.path)}: no failed document has this path.")
-    next_step = "; `tui-scraper run` works on them" if count else ""
-    _print([f"{count:,} documents are pending again{next_step}."])
+    what = "1 document is" if count == 1 else f"{count:,} documents are"
+    again = f"tui-scraper run {plain.shown_path(workspace.source)}"
+    if workspace.directory != default_directory(workspace.source):
+        again += f" -w {plain.shown_path(workspace.directory)}"
+    _print([f"{what} pending again" + (f"; `{again}` works on it." if count else ".")])
     return 0
 
 

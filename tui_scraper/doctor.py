@@ -16,7 +16,7 @@ from tui_scraper import __version__
 from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.engine.settings import Settings, load
+from tui_scraper.engine.settings import Settings, default_file, load
 
 _FREE_BYTES = 1_000_000_000
 
@@ -50,7 +50,11 @@ def _settings(config: Path | None) -> tuple[Settings, Finding]:
         settings = load(config)
     except TuiScraperError as error:
         return Settings(), Finding("settings", False, str(error).replace("\n", " "))
-    return settings, Finding("settings", True, f"valid{f': {safe_text(str(config))}' if config else ''}")
+    file = config or default_file()
+    where = (
+        f"valid: {safe_text(str(file.absolute()))}" if file is not None else "the defaults; there is no file"
+    )
+    return settings, Finding("settings", True, where)
 
 
 def _terminal() -> Iterator[Finding]:

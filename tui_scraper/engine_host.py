@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from tui_scraper.engine import (
@@ -23,6 +24,8 @@ from tui_scraper.engine import (
 )
 from tui_scraper.engine.safe_text import safe_text
 
+_Command = Callable[[Engine], Coroutine[Any, Any, Any] | None]
+
 
 class EngineHost:
     """Runs one engine at a time on one workspace.
@@ -33,43 +36,26 @@ class EngineHost:
     def __init__(self, emit: Emit = lambda _event: None) -> None:
         self._emit = emit
         self._snapshot = RunSnapshot()
-        self._error: TuiScraperError | None = None
-        self._engine: Engine | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._close_asked = threading.Event()
-        self._opened = False
+        self._session: _Session | None = None
 
     @property
     def error(self) -> TuiScraperError | None:
         """Why the engine could not start or had to end; None while all is well."""
-        engine = self._engine
-        return self._error or (engine.error if engine is not None else None)
-
-    @property
-    def running(self) -> bool:
-        """Whether a workspace is open (documents may or may not be worked on)."""
-        return self._opened
+        return self._session.error if self._session is not None else None
 
     @property
     def ended(self) -> bool:
         """Whether there is no engine (any more)."""
-        return self._thread is None or not self._thread.is_alive()
+        return self._session is None or not self._session.thread.is_alive()
 
     def start(self, request: RunRequest) -> None:
         """Open the workspace and begin, or resume, its run. An engine that is open is closed first."""
-        before = self._thread
-        if before is not None and before.is_alive():
-            self._close_asked.set()
-            self._ask(lambda engine: engine.close())
-        self._close_asked = asked = threading.Event()
-        self._error, self._opened = None, False
-        self._engine = self._loop = None
+        before = self._session
+        if before is not None:
+            before.close()
         self._snapshot = RunSnapshot(state=RunState.SCANNING, source=safe_text(str(request.source)))
-        self._thread = threading.Thread(
-            target=self._work, args=(request, before, asked), name="engine", daemon=True
-        )
-        self._thread.start()
+        self._session = _Session(request, before, self._take, self._emit)
+        self._session.thread.start()
 
     def snapshot(self) -> RunSnapshot:
         """What the run looks like now. Cheap; call it as often as the screen is painted."""
@@ -99,69 +85,105 @@ class EngineHost:
 
     def close(self, timeout_s: float = 3.0) -> bool:
         """Stop, close the workspace and end the thread. False if it did not end in time."""
-        thread = self._thread
-        if thread is None:
+        session = self._session
+        if session is None:
             return True
-        self._close_asked.set()
-        self._ask(lambda engine: engine.close())
-        thread.join(timeout_s)
-        return not thread.is_alive()
+        session.close()
+        session.thread.join(timeout_s)
+        return not session.thread.is_alive()
 
-    def _ask(self, command: Callable[[Engine], Coroutine[Any, Any, Any] | None]) -> None:
-        loop = self._loop
-        if loop is None:
-            return
-        try:
-            loop.call_soon_threadsafe(self._carry_out, command)
-        except RuntimeError:  # the loop has closed: the engine has ended already
-            return
+    def _ask(self, command: _Command) -> None:
+        if self._session is not None:
+            self._session.ask(command)
 
-    def _carry_out(self, command: Callable[[Engine], Coroutine[Any, Any, Any] | None]) -> None:
-        assert self._loop is not None
-        if self._engine is None:
-            return
-        waiting = command(self._engine)
-        if waiting is not None:
-            task = self._loop.create_task(waiting)
-            task.add_done_callback(self._carried_out)
-
-    def _carried_out(self, task: asyncio.Task[Any]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, TuiScraperError):
-            self._error = error
-        elif error is not None:
-            self._error = TuiScraperError(f"A command failed ({type(error).__name__}: {error}).")
-
-    def _work(
-        self, request: RunRequest, before: threading.Thread | None, close_asked: threading.Event
-    ) -> None:
-        if before is not None:
-            before.join()
-        try:
-            with asyncio.Runner() as runner:
-                runner.run(self._serve(request, close_asked))
-        except TuiScraperError as error:
-            self._fail(error)
-        except Exception as error:
-            self._fail(TuiScraperError(f"The engine could not start ({type(error).__name__}: {error})."))
-        finally:
-            self._opened = False
-
-    def _fail(self, error: TuiScraperError) -> None:
-        self._error = error
-        self._snapshot = RunSnapshot(state=RunState.FAILED, notice=str(error))
-
-    async def _serve(self, request: RunRequest, close_asked: threading.Event) -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _loop, _context: None)  # the pass reports its first error itself
-        engine = Engine(request, self._publish, self._emit)
-        self._engine, self._loop = engine, loop
-        if close_asked.is_set():  # before there was a loop that could be told
-            return
-        await engine.serve(self._mark_opened)
-
-    def _mark_opened(self) -> None:
-        self._opened = True
+    def _take(self, session: _Session, snapshot: RunSnapshot) -> None:
+        if session is self._session:  # one that is still closing no longer has the screen
+            self._publish(snapshot)
 
     def _publish(self, snapshot: RunSnapshot) -> None:
         self._snapshot = snapshot
+
+
+class _Session:
+    """One engine with its thread and its loop, from its start to its end."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        before: _Session | None,
+        take: Callable[[_Session, RunSnapshot], None],
+        emit: Emit,
+    ) -> None:
+        self._request = request
+        self._before = before
+        self._take = take
+        self._emit = emit
+        self._engine: Engine | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._close_asked = threading.Event()
+        self._error: TuiScraperError | None = None
+        self.thread = threading.Thread(target=self._work, name="engine", daemon=True)
+
+    @property
+    def error(self) -> TuiScraperError | None:
+        """What went wrong last."""
+        return self._error or (self._engine.error if self._engine is not None else None)
+
+    def ask(self, command: _Command) -> None:
+        """Have a command carried out in the engine's loop."""
+        engine, loop = self._engine, self._loop
+        if engine is None or loop is None:
+            return
+        try:
+            loop.call_soon_threadsafe(self._carry_out, loop, engine, command)
+        except RuntimeError:  # the loop has closed: the engine has ended already
+            return
+
+    def close(self) -> None:
+        """Ask for the end; also before there is a loop that could be asked."""
+        self._close_asked.set()
+        self.ask(lambda engine: engine.close())
+
+    def _carry_out(self, loop: asyncio.AbstractEventLoop, engine: Engine, command: _Command) -> None:
+        try:
+            waiting = command(engine)
+        except Exception as error:
+            self._failed(error)
+            return
+        if waiting is not None:
+            loop.create_task(waiting).add_done_callback(self._carried_out)
+
+    def _carried_out(self, task: asyncio.Task[Any]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        if not isinstance(error, TuiScraperError):
+            error = TuiScraperError(f"A command failed ({type(error).__name__}: {error}).")
+        self._error = error
+
+    def _work(self) -> None:
+        if self._before is not None:
+            self._before.thread.join()
+            self._before = None
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._serve())
+        except TuiScraperError as error:
+            self._end(error)
+        except Exception as error:
+            self._end(TuiScraperError(f"The engine could not start ({type(error).__name__}: {error})."))
+
+    def _end(self, error: TuiScraperError) -> None:
+        self._error = error
+        self._take(self, RunSnapshot(state=RunState.FAILED, notice=str(error)))
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        # Results that nobody waits for any more, after the first error of a pass has been reported.
+        loop.set_exception_handler(lambda _loop, _context: None)
+        engine = Engine(self._request, partial(self._take, self), self._emit)
+        self._engine, self._loop = engine, loop
+        if not self._close_asked.is_set():
+            await engine.serve()

@@ -26,6 +26,7 @@ from tui_scraper.engine import (
     RunResumed,
     RunSnapshot,
     RunState,
+    SettingsChanged,
 )
 from tui_scraper.engine.runlog import rfc3339
 from tui_scraper.engine.safe_text import safe_text
@@ -45,8 +46,8 @@ class OutputGoneError(Exception):
     """Whoever read our output has closed it."""
 
 
-def run(request: RunRequest, *, json_events: bool, verbose: bool = False) -> int:
-    """Run to the end. Returns the exit code of product.md."""
+def run(request: RunRequest, *, json_events: bool, verbose: bool = False, settings_file: str = "") -> int:
+    """Run to the end. `settings_file` is the one in force, for display. Returns the exit code."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     host = EngineHost(events.put)
     watch = SignalWatch(lambda _number: host.stop())
@@ -54,7 +55,7 @@ def run(request: RunRequest, *, json_events: bool, verbose: bool = False) -> int
     log_number = 0
     host.start(request)
     with _stopped_after(host):
-        view.begin(request)
+        view.begin(request, settings_file)
         while True:
             ended = host.ended
             snapshot = host.snapshot()
@@ -112,11 +113,15 @@ class _Lines:
         self._next = 0.0
         self._shown = ""
 
-    def begin(self, request: RunRequest) -> None:
-        del request
+    def begin(self, request: RunRequest, settings_file: str) -> None:
+        if settings_file:
+            self._print(f"Settings: {settings_file}")
 
     def event(self, event: Event) -> None:
         match event:
+            case SettingsChanged():
+                named = ", ".join(str(phase) for phase in event.phases)
+                self._print(f"The settings changed: {named} is done again where no earlier result fits.")
             case RunPaused():
                 self._print(f"Paused: {event.reason}")
             case RunResumed():
@@ -126,7 +131,7 @@ class _Lines:
 
     def progress(self, snapshot: RunSnapshot) -> None:
         now = time.monotonic()
-        if now < self._next or snapshot.state in _ENDED:
+        if now < self._next or snapshot.state in _ENDED or not snapshot.workspace:
             return
         self._next = now + (_PROGRESS_EVERY_S if self._in_place else _LINE_EVERY_S)
         line = _progress_line(snapshot)
@@ -204,13 +209,14 @@ class _JsonEvents:
         self._next = 0.0
         self._last: RunSnapshot | None = None
 
-    def begin(self, request: RunRequest) -> None:
+    def begin(self, request: RunRequest, settings_file: str) -> None:
         self._write(
             "run_started",
             time.time(),
             source=safe_text(str(request.source)),
             through=str(request.through),
             sample=request.sample,
+            settings_file=settings_file or None,
         )
 
     def event(self, event: Event) -> None:
@@ -226,6 +232,8 @@ class _JsonEvents:
                     attempts=event.attempts,
                     status=str(event.status),
                 )
+            case SettingsChanged():
+                self._write("settings_changed", event.time, phases=[str(phase) for phase in event.phases])
             case CheckpointTaken():
                 self._write("checkpoint", event.time, id=event.checkpoint, phase=str(event.phase))
             case RunPaused():

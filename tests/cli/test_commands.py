@@ -189,7 +189,8 @@ def test_retry(sound: Path, tmp_path: Path) -> None:
     (sound / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
     workspace = tmp_path / "workspace"
     assert run("run", sound, "-w", workspace).code == 3
-    assert "1 documents are pending again" in run("retry", "-w", workspace).out
+    said = run("retry", "-w", workspace).out
+    assert f"1 document is pending again; `tui-scraper run {sound} -w {workspace}` works on it." in said
     assert run("status", "-w", workspace, "--json").objects[0]["pending"] == 1
     assert "0 documents" in run("retry", "-w", workspace).out
     assert run("run", sound, "-w", workspace).code == 3

@@ -19,9 +19,10 @@ from tests.engine.running import (
     running,
     table,
 )
-from tui_scraper.engine import Cause, PhaseName, RunState, UsageError
+from tui_scraper.engine import Cause, PhaseName, RunRequest, RunState, Settings, UsageError
 from tui_scraper.engine.search.query import search
 from tui_scraper.engine.store.reader import Reader
+from tui_scraper.engine_host import EngineHost
 
 
 class Prepared:
@@ -138,7 +139,7 @@ def test_stop_and_resume_many_times(prepared: Prepared, tmp_path: Path) -> None:
 
 def test_stop_during_the_scan_and_right_at_the_start(prepared: Prepared, tmp_path: Path) -> None:
     with running(prepared.source, tmp_path) as run:
-        run.wait(lambda now: run.host.running, "opening")
+        run.wait(lambda now: bool(now.workspace), "opening")
         run.host.stop()
         run.host.pause()
         run.wait(lambda now: now.state in {RunState.STOPPED, RunState.COMPLETE, RunState.PAUSED}, "stop")
@@ -383,3 +384,16 @@ def test_rollback_to_what_does_not_exist_is_a_sentence_and_changes_nothing(
         run.again()
     assert results_by_phase(workspace) == before
     check_counters(workspace)
+
+
+def test_another_folder_can_be_opened_again_and_again(prepared: Prepared, tmp_path: Path) -> None:
+    """Also the same one, while the engine before is complete, at work, or only just starting."""
+    host = EngineHost()
+    for turn in range(6):
+        host.start(RunRequest(prepared.source, Settings(), workspace=tmp_path / f"workspace-{turn % 2}"))
+        until = time.monotonic() + 30
+        while turn % 3 and host.snapshot().state is not RunState.COMPLETE:
+            assert time.monotonic() < until, (host.snapshot(), host.error)
+            time.sleep(0.01)
+    assert host.close(20)
+    assert host.error is None

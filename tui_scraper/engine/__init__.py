@@ -1,7 +1,7 @@
-"""The engine's public face: what front ends may use. It imports no user interface and no model client.
+"""The engine's public face: what front ends need. It imports no user interface and no model client.
 
-Everything else below this package is its own business. Names are loaded when they are first used:
-workers and `--help` need few of them, and loading all takes longer than either.
+Beside it they may import the engine's words (models, errors, settings, safe_text). Names are loaded when
+they are first used: workers and `--help` need few of them, and loading all takes longer than either.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Event,
         RunPaused,
         RunResumed,
+        SettingsChanged,
     )
     from tui_scraper.engine.models import (
         PHASES,
@@ -72,6 +73,7 @@ _HOME = {
     "RunState": "tui_scraper.engine.models",
     "SearchHit": "tui_scraper.engine.models",
     "Settings": "tui_scraper.engine.settings",
+    "SettingsChanged": "tui_scraper.engine.events",
     "Status": "tui_scraper.engine.models",
     "StatusReport": "tui_scraper.engine.models",
     "StoreError": "tui_scraper.engine.errors",
@@ -113,6 +115,7 @@ __all__ = [
     "RunState",
     "SearchHit",
     "Settings",
+    "SettingsChanged",
     "Status",
     "StatusReport",
     "StoreError",

@@ -16,7 +16,7 @@ import apsw
 
 from tui_scraper.engine.events import DocumentFailed, Emit
 from tui_scraper.engine.feeding import BatchSize, Payloads, batches, is_heavy, plan, work_item
-from tui_scraper.engine.models import PHASES, Cause, PhaseName, Status
+from tui_scraper.engine.models import PHASES, WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases.index import IndexEntry, Indexer
 from tui_scraper.engine.progress import Activity
 from tui_scraper.engine.runlog import RunLog
@@ -32,7 +32,6 @@ _PLACES_PER_WORKER = 3
 _CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
 _CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
 _INDEX = PHASE_NUMBER[PhaseName.INDEX]
-_WORKER_PHASES = (PhaseName.INPUT, PhaseName.CLEAN, PhaseName.CHUNK, PhaseName.CLASSIFY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,7 @@ class Batches:
         activity.documents += len(replies)
         self.committed += len(replies)
         for reply in replies:
-            for phase, spent_ns in zip(_WORKER_PHASES, reply.cpu_ns, strict=True):
+            for phase, spent_ns in zip(WORKER_PHASES, reply.cpu_ns, strict=True):
                 activity.cpu_ns[phase] = activity.cpu_ns.get(phase, 0) + spent_ns
             if reply.status is not Status.DONE:
                 self.in_hand.discard(reply.version)

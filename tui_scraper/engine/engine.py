@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Callable
 
 from tui_scraper.engine.errors import StoreFullError, TuiScraperError
@@ -42,7 +43,7 @@ class Engine:
         self._between = asyncio.Lock()
         self.error: TuiScraperError | None = None
 
-    async def serve(self, opened: Callable[[], None] = lambda: None) -> None:
+    async def serve(self) -> None:
         """Open the workspace, begin, and carry out what is asked for until `close`.
 
         Raises UsageError, WorkspaceLockedError, StoreError or StoreFullError where the workspace
@@ -52,7 +53,6 @@ class Engine:
         workspace = Workspace(directory, self._request.source)
         self._workspace = workspace
         self._log = RunLog(workspace.directory)
-        opened()
         try:
             while True:
                 await self._go.wait()
@@ -130,7 +130,7 @@ class Engine:
             self.error = error
             self._log.warning(str(error))
             self._end(RunState.PAUSED, str(error))
-            self._emit(RunPaused(self._last.started, str(error)))
+            self._emit(RunPaused(time.time(), str(error)))
         except TuiScraperError as error:
             self.error = error
             self._log.error(str(error))

@@ -49,5 +49,13 @@ class RunResumed:
     time: float
 
 
-Event = DocumentFailed | CheckpointTaken | RunPaused | RunResumed
+@dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    """The settings differ from those of the run before: these phases are done again where needed."""
+
+    time: float
+    phases: tuple[PhaseName, ...]
+
+
+Event = SettingsChanged | DocumentFailed | CheckpointTaken | RunPaused | RunResumed
 Emit = Callable[[Event], None]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import apsw
 
 from tui_scraper.engine.models import PhaseName, Status
-from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER, artifact_key
+from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER, artifact_key, clean_source
 from tui_scraper.engine.store.results import Configs, Reached, Work, find_artifacts
 from tui_scraper.engine.wire import WorkItem
 
@@ -109,7 +109,7 @@ def _is_done(work: Work, phase: int) -> bool:
 
 def _take_over_clean(state: apsw.Connection, page: Sequence[Work], configs: Configs, planned: Plan) -> None:
     wanted = [
-        (work, artifact_key(configs[PhaseName.CLEAN], work.content + work.media_type.encode()))
+        (work, artifact_key(configs[PhaseName.CLEAN], clean_source(work.content, work.media_type)))
         for work in page
         if work.content and work.media_type and not _is_done(work, _CLEAN)
     ]

@@ -23,6 +23,9 @@ class PhaseName(StrEnum):
 
 PHASES: tuple[PhaseName, ...] = tuple(PhaseName)
 
+WORKER_PHASES: tuple[PhaseName, ...] = PHASES[:4]
+"""The phases that run in worker processes."""
+
 
 class Status(StrEnum):
     """The one state of a found document."""

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 from tui_scraper.engine.batches import Batches, Surroundings
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.events import CheckpointTaken, Emit, RunPaused, RunResumed
+from tui_scraper.engine.events import CheckpointTaken, Emit, RunPaused, RunResumed, SettingsChanged
 from tui_scraper.engine.feeding import (
     Payloads,
 )
@@ -145,14 +145,14 @@ class Pipeline:
         """Whether this pass is over, or will be without a further command."""
         return self._stop.is_set() or self.activity.state is RunState.COMPLETE
 
-    def pause(self, reason: str = "") -> None:
+    def pause(self) -> None:
         """Take up nothing further; what is in hand is finished."""
         if self._paused or self._stop.is_set():
             return
         self._paused = True
         self._set_intake()
-        self.activity.state, self.activity.notice = RunState.PAUSED, reason
-        self._emit(RunPaused(time.time(), reason or "paused"))
+        self.activity.state = RunState.PAUSED
+        self._emit(RunPaused(time.time(), "paused by the person"))
         self._log.info("Paused.")
         self._show()
 
@@ -163,7 +163,6 @@ class Pipeline:
         self._paused = False
         self._set_intake()
         self.activity.state = RunState.SCANNING if self.activity.scanning else RunState.RUNNING
-        self.activity.notice = ""
         self.activity.last_commit = time.monotonic()
         self._emit(RunResumed(time.time()))
         self._log.info("Going on.")
@@ -268,6 +267,7 @@ class Pipeline:
         changed, newest, first, pending = await self._writer.submit(operation)
         self._run = await self._writer.submit(begin_run(settings_json))
         if changed and not first:
+            self._emit(SettingsChanged(time.time(), changed))
             named = ", ".join(str(phase) for phase in changed)
             self._log.info(f"The settings changed: {named} is done again where no earlier result fits.")
         return configs, newest, first or pending > 0

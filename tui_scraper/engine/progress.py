@@ -38,7 +38,6 @@ class Activity:
     """What the engine is doing, beyond the counters. Written by the engine's thread only."""
 
     state: RunState = RunState.IDLE
-    notice: str = ""
     started: float = 0.0
     began: float = 0.0
     last_commit: float = 0.0
@@ -108,7 +107,6 @@ class Progress:
             eta_s=eta,
             eta_low_s=low,
             eta_high_s=high,
-            notice=activity.notice,
             log=self._log.lines,
             export_dir=activity.export_dir,
         )

@@ -158,7 +158,7 @@ def load(
 
     Raises UsageError with a sentence that names the file, the key and a suggestion.
     """
-    path = file or _default_file(environ)
+    path = file or default_file(environ)
     merged: dict[str, Any] = {}
     if path is not None:
         merged = _read_toml(path)
@@ -170,7 +170,8 @@ def load(
         raise UsageError(_explain(error, str(path) if path else "the settings")) from None
 
 
-def _default_file(environ: Mapping[str, str]) -> Path | None:
+def default_file(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The settings file that is read when none is named; None where there is none."""
     config_home = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     for candidate in (Path(FILE_NAME), Path(config_home) / "tui-scraper" / FILE_NAME):
         if candidate.is_file():

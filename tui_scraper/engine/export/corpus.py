@@ -50,8 +50,9 @@ def export(
     """Export every document that the workspace `directory` has now into the folder `target`.
 
     With `sample_versions` only those are exported. `progress` is called with the documents written so
-    far and `cancelled` is asked with each megabyte. Runs in any one thread; holds read snapshots of
-    the store open, so that writers go on but the write-ahead log grows meanwhile.
+    far, also while they are read back, and `cancelled` is asked with each megabyte. Runs in any one
+    thread; holds read snapshots of the store open, so that writers go on but the write-ahead log
+    grows meanwhile.
 
     Raises UsageError where `target` is not ours to replace or cannot be written, StoreFullError,
     StoreError, or ExportCancelledError. In each case the target is as it was.
@@ -62,11 +63,15 @@ def export(
         raise UsageError(f"There is no export format '{', '.join(unknown)}'; this version writes: jsonl.")
     check_target(target)
 
+    done = 0
+
     def proceed(rows: int) -> None:
+        nonlocal done
         if cancelled is not None and cancelled():
             raise ExportCancelledError("The export was stopped; the one before is unchanged.")
-        if progress is not None and rows:
-            progress(rows)
+        done = rows or done
+        if progress is not None:
+            progress(done)
 
     with _snapshot(directory) as (state, blobs), Staging(target) as staging:
         head = read_head(state)

@@ -11,7 +11,7 @@ import time
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract.detect import detect
 from tui_scraper.engine.extract.reading import read_file
-from tui_scraper.engine.models import Cause, PhaseName, Status
+from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases import chunk as chunk_phase
 from tui_scraper.engine.phases import clean as clean_phase
 from tui_scraper.engine.phases.classify import Classifier
@@ -127,7 +127,7 @@ class _Run:
     def enter(self, phase: PhaseName) -> None:
         self._charge()
         self.phase = phase
-        self._slot = (PhaseName.INPUT, PhaseName.CLEAN, PhaseName.CHUNK, PhaseName.CLASSIFY).index(phase)
+        self._slot = WORKER_PHASES.index(phase)
 
     def _charge(self) -> None:
         if not self._timed:

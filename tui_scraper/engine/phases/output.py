@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,7 @@ class Output:
 
         def progress(rows: int) -> None:
             self._activity.output_done = rows
+            self._activity.last_commit = time.monotonic()  # a row is a sign of life
 
         try:
             report = await in_thread(

@@ -101,6 +101,11 @@ def artifact_key(config: bytes, source: bytes) -> bytes:
     return digest(config + source)
 
 
+def clean_source(content: bytes, media_type: str) -> bytes:
+    """What the clean phase's key is made from: the hash of a file's bytes, and what they were taken for."""
+    return content + media_type.encode()
+
+
 def set_lineages(connection: apsw.Connection, configs: PhaseConfigs) -> tuple[PhaseName, ...]:
     """Put the settings of a run in force. `configs` maps a phase to (code version, settings).
 
@@ -204,7 +209,10 @@ Totals = dict[PhaseName, dict[Status, PhaseCount]]
 
 
 def read_totals(connection: apsw.Connection, head: Head) -> Totals:
-    """The live counters of the head, by phase and status. Input's `done` is what was found."""
+    """The live counters of the head, by phase and status.
+
+    Input's `done` is what was found and not refused there.
+    """
     totals: Totals = {phase: {} for phase in DOCUMENT_PHASES}
     by_lineage = {lineage: phase for phase, lineage in head.lineages.items()}
     rows = connection.execute(

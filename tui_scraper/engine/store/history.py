@@ -13,14 +13,13 @@ from tui_scraper.engine.errors import UsageError
 from tui_scraper.engine.models import Checkpoint, PhaseName, Status
 from tui_scraper.engine.store.head import (
     DOCUMENT_PHASES,
+    FOUND,
     PHASE_NUMBER,
     STATUS_NUMBER,
     Head,
     add_count,
     read_head,
     read_totals,
-    recount,
-    recount_found,
 )
 from tui_scraper.engine.store.writer import Operation, Transaction
 
@@ -67,11 +66,11 @@ def changed_since_checkpoint(transaction: Transaction) -> bool:
     state = transaction.state
     head = read_head(state)
     row = state.execute(
-        "SELECT branch, scan, seq, lineages, phase FROM checkpoint WHERE id = ?", (head.checkpoint,)
+        "SELECT branch, scan, seq, lineages FROM checkpoint WHERE id = ?", (head.checkpoint,)
     ).fetchone()
     if row is None:
         return True
-    branch, scan, seq, lineages, _phase = row
+    branch, scan, seq, lineages = row
     moved = (branch, seq, json.loads(lineages)) != (head.branch, transaction.last_seq, dict(head.lineages))
     changes = state.execute(
         "SELECT coalesce(sum(changes), 0) FROM scan WHERE id > ? AND id <= ?", (scan, head.scan)
@@ -144,12 +143,11 @@ def roll_back_to_checkpoint(checkpoint: int) -> Operation[int]:
     def operation(transaction: Transaction) -> int:
         state = transaction.state
         row = state.execute(
-            "SELECT branch, scan, seq, phase, lineages, totals FROM checkpoint WHERE id = ?", (checkpoint,)
+            "SELECT branch, scan, seq, lineages, totals FROM checkpoint WHERE id = ?", (checkpoint,)
         ).fetchone()
         if row is None:
             raise UsageError(f"There is no checkpoint {checkpoint}; `tui-scraper checkpoints` lists them.")
-        branch, scan, seq, _phase, lineages, totals = row
-        head = read_head(state)
+        branch, scan, seq, lineages, totals = row
         origin = Head(branch, scan, checkpoint, {}, ())
         new_branch = _fork(
             transaction, origin, seq, PHASE_NUMBER[PhaseName.OUTPUT], f"checkpoint {checkpoint}"
@@ -162,15 +160,11 @@ def roll_back_to_checkpoint(checkpoint: int) -> Operation[int]:
         for name, by_status in json.loads(totals).items():
             if name == PhaseName.INPUT:
                 found = [sum(part) for part in zip(*by_status.values(), strict=True)]
-                add_count(state, new_branch, 0, 1, found[0], found[1])
+                add_count(state, new_branch, FOUND, STATUS_NUMBER[Status.DONE], found[0], found[1])
             for status, (n, size_bytes, tokens) in by_status.items():
                 if name != PhaseName.INPUT or status != Status.DONE:
                     number = STATUS_NUMBER[Status(status)]
                     add_count(state, new_branch, by_phase[name], number, n, size_bytes, tokens)
-        state.execute(
-            "INSERT INTO reflog(time, branch_before, branch_after, why) VALUES(?, ?, ?, ?)",
-            (time.time(), head.branch, new_branch, f"checkpoint {checkpoint}"),
-        )
         return checkpoint
 
     return operation
@@ -178,23 +172,15 @@ def roll_back_to_checkpoint(checkpoint: int) -> Operation[int]:
 
 def _fork(transaction: Transaction, head: Head, seq: int, kept: int, why: str) -> int:
     state = transaction.state
+    before = state.execute("SELECT branch FROM head").get
     state.execute("INSERT INTO branch(parent, fork_seq, kept) VALUES(?, ?, ?)", (head.branch, seq, kept))
     branch = state.last_insert_rowid()
     state.execute("UPDATE head SET branch = ?", (branch,))
     state.execute(
         "INSERT INTO reflog(time, branch_before, branch_after, why) VALUES(?, ?, ?, ?)",
-        (time.time(), head.branch, branch, why),
+        (time.time(), before, branch, why),
     )
     return branch
-
-
-def recount_all(transaction: Transaction) -> None:
-    """Make every counter of the head anew, after the head moved to another scan."""
-    head = read_head(transaction.state)
-    recount_found(transaction.state, head)
-    for phase in DOCUMENT_PHASES:
-        if phase in head.lineages:
-            recount(transaction.state, head, phase)
 
 
 def read_checkpoints(connection: apsw.Connection) -> list[Checkpoint]:

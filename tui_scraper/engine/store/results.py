@@ -23,6 +23,7 @@ from tui_scraper.engine.store.head import (
     Head,
     add_count,
     artifact_key,
+    clean_source,
     read_head,
 )
 from tui_scraper.engine.store.writer import Transaction
@@ -132,7 +133,7 @@ class _Commit:
     def _keys(self, reply: DocumentReply) -> tuple[bytes | None, bytes | None]:
         clean = label = None
         if reply.clean is not None:
-            source = reply.content + reply.media_type.encode()
+            source = clean_source(reply.content, reply.media_type)
             clean = artifact_key(self._configs[PhaseName.CLEAN], source)
         if reply.label is not None:
             label = artifact_key(self._configs[PhaseName.CLASSIFY], reply.label.digest)

@@ -51,7 +51,7 @@ def document_uid(path: bytes, parents: Sequence[bytes] = ()) -> bytes:
 
 
 def begin_scan(transaction: Transaction) -> int:
-    """Start a scan. Returns its number; it becomes the head's when the first batch is registered."""
+    """Start a scan, which becomes the head's. Returns its number."""
     state = transaction.state
     newest = state.execute("SELECT coalesce(max(id), 0) FROM scan").get
     state.execute("INSERT INTO scan(started) VALUES(?)", (time.time(),))

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.models import Cause, PhaseName, Status
+from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.wire import DocumentReply, WorkItem
 from tui_scraper.engine.workers import launch
@@ -50,7 +50,6 @@ _START_TIMEOUT_S = 60.0
 _MAX_DEATHS = 2
 _CLOSE_S = 0.5
 _MAX_MESSAGE_CHARS = 2_000
-_WORKER_PHASES = (PhaseName.INPUT, PhaseName.CLEAN, PhaseName.CHUNK, PhaseName.CLASSIFY)
 
 Deliver = Callable[[Sequence[DocumentReply]], None]
 
@@ -78,7 +77,7 @@ class _Group:
 
 
 class Pool:
-    """A fixed number of workers. `run` may be called by as many tasks as there are workers."""
+    """A fixed number of workers. `run` may be called by any number of tasks; they wait for a free worker."""
 
     def __init__(
         self,
@@ -285,7 +284,7 @@ class Pool:
 
     def _is_sound(self, reply: DocumentReply) -> bool:
         """Whether a reply can be true: a phase that workers run, with all that belongs to its end."""
-        if reply.phase not in _WORKER_PHASES or len(reply.message) > _MAX_MESSAGE_CHARS:
+        if reply.phase not in WORKER_PHASES or len(reply.message) > _MAX_MESSAGE_CHARS:
             return False
         if reply.status is Status.DONE:
             results = {
