@@ -121,16 +121,24 @@ class EngineSettings(_Section):
     """Resources and cadence."""
 
     workers: int = Field(default=0, ge=0, le=256, description="worker processes; 0: one for each core")
-    checkpoint_every_docs: int = Field(default=100, ge=1)
-    checkpoint_every_s: float = Field(default=10.0, ge=0)
+    checkpoint_every_docs: int = Field(
+        default=100, ge=1, description="a checkpoint at most this often, and …"
+    )
+    checkpoint_every_s: float = Field(
+        default=10.0, ge=0, description="… not before as many seconds have passed"
+    )
     memory_limit: Size = Field(default=1_000_000_000, ge=100_000_000, description="above it, reading pauses")
 
 
 class UiSettings(_Section):
     """How the TUI looks."""
 
-    theme: str = "dark"
-    refresh_hz: float = Field(default=4.0, gt=0, le=30)
+    theme: str = Field(
+        default="dark", description="dark, light, high-contrast, colour-blind-safe, ansi-16, or one of yours"
+    )
+    refresh_hz: float = Field(
+        default=4.0, gt=0, le=30, description="how often the screen is painted, a second"
+    )
 
 
 class Settings(_Section):

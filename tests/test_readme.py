@@ -1,0 +1,63 @@
+"""Every command in the README works as written (`make demo` and `make test` are run by CI itself)."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.terminal import Terminal
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+RUN_BY_CI = {"make demo", "make test", "pip install ."}
+OPENS_THE_TUI = "tui-scraper ~/reports"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with a folder of documents, and `tui-scraper` on the path."""
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    for number in range(5):
+        (reports / f"letter-{number}.txt").write_text(f"Letter {number} about an unpaid invoice of March.")
+    (reports / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    script = programs / "tui-scraper"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m tui_scraper "$@"\n')
+    script.chmod(0o755)
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_commands_of_the_readme_work_in_their_order(home: Path) -> None:
+    commands = [line for line in LINES if line not in RUN_BY_CI and line != OPENS_THE_TUI]
+    assert len(commands) >= 8
+    for command in commands:
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode in {0, 3}, f"{command}: {done.returncode} {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr
+    assert (home / "out" / "documents.jsonl").exists()
+    assert (home / "tui-scraper.toml").exists()
+
+
+@pytest.mark.tui
+def test_the_tui_opens_on_a_folder_as_the_readme_says(home: Path) -> None:
+    assert OPENS_THE_TUI in LINES
+    terminal = Terminal(["sh", "-c", OPENS_THE_TUI], {"TERM": "xterm-256color", "LANG": "C.UTF-8"})
+    try:
+        terminal.until("6 files")
+        terminal.press("\x11")
+        assert terminal.wait(10) == 0
+    finally:
+        terminal.close()
