@@ -36,7 +36,20 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point. Ends the process with an exit code of the contract."""
+    _open_missing_streams()
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def _open_missing_streams() -> None:
+    """Where stdin, stdout or stderr is closed, the next file opened would take its place."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -131,7 +144,7 @@ def _names_workspace(arguments: Sequence[str]) -> bool:
 
 def _add_tui(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "path", type=Path, nargs="?", metavar="PATH", help="a folder of documents, or a workspace"
+        "path", type=_path, nargs="?", metavar="PATH", help="a folder of documents, or a workspace"
     )
     _add_workspace(parser)
     _add_config(parser)
@@ -142,7 +155,7 @@ def _add_workspace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-w",
         "--workspace",
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="the workspace, or the folder it was made for (default: the one of the folder, "
         "else TUI_SCRAPER_WORKSPACE)",
@@ -150,11 +163,17 @@ def _add_workspace(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default: tui-scraper.toml)")
+    parser.add_argument("--config", type=_path, metavar="FILE", help="settings (default: tui-scraper.toml)")
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _path(text: str) -> Path:
+    if not text:  # an unset "$VARIABLE" must not mean the current folder
+        raise argparse.ArgumentTypeError("the name is empty")
+    return Path(text)
 
 
 def _positive(text: str) -> int:
@@ -172,10 +191,12 @@ def _positive(text: str) -> int:
 
 def tui(options: argparse.Namespace) -> int:
     """`tui-scraper [PATH]`: the TUI, where there is a terminal."""
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("There is no terminal here for the TUI; `tui-scraper run PATH` works without one.")
     if os.environ.get("TERM", "dumb") == "dumb":
         raise UsageError("TERM=dumb: this terminal cannot show the TUI; use `tui-scraper run PATH`.")
+    if not sys.stderr.isatty():
+        raise UsageError("The TUI draws on stderr, which does not lead to the terminal here; or use `run`.")
     from tui_scraper.engine.workspace import is_workspace, source_of
 
     source, workspace = options.path, options.workspace
@@ -196,9 +217,9 @@ def _require_folder(source: Path | None) -> None:
 
     if source is None:
         raise UsageError("This workspace has not run yet; name the folder of documents.")
-    if not source.exists():
+    if not os.path.exists(source):
         raise UsageError(f"{safe_text(str(source))}: there is no such folder.")
-    if not source.is_dir():
+    if not os.path.isdir(source):
         raise UsageError(f"{safe_text(str(source))}: this is not a folder.")
 
 
@@ -220,7 +241,7 @@ def _settings(options: argparse.Namespace, overrides: dict[str, dict[str, object
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, metavar="PATH", help="the folder of documents")
+    parser.add_argument("path", type=_path, metavar="PATH", help="the folder of documents")
     _add_workspace(parser)
     _add_config(parser)
     parser.add_argument("--until", choices=PHASE_CHOICES, default="output", help="the last phase to run")
@@ -232,7 +253,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--workers", type=_positive, metavar="N", help="worker processes (default: one a core)"
     )
     parser.add_argument(
-        "--export", type=Path, metavar="DIR", help="where to export (default: in the workspace)"
+        "--export", type=_path, metavar="DIR", help="where to export (default: in the workspace)"
     )
     parser.add_argument("--json", action="store_true", help="events as JSON, one a line")
     parser.add_argument("-v", "--verbose", action="store_true", help="the log on stderr")
@@ -241,6 +262,10 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def run_command(options: argparse.Namespace) -> int:
     """`run PATH`."""
+    from tui_scraper.engine.workspace import is_workspace, source_of
+
+    if options.workspace is None and is_workspace(options.path):
+        options.workspace, options.path = options.path, source_of(options.path)
     _require_folder(options.path)
     _prewarm(options)
     overrides: dict[str, dict[str, object]] = {}
@@ -342,7 +367,7 @@ def search(options: argparse.Namespace) -> int:
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "directory", type=Path, metavar="DIR", help="the folder to write; an export there is replaced"
+        "directory", type=_path, metavar="DIR", help="the folder to write; an export there is replaced"
     )
     parser.add_argument("--format", choices=("jsonl",), default="jsonl", help="file format")
     _add_workspace(parser)
@@ -466,7 +491,7 @@ def retry(options: argparse.Namespace) -> int:
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "directory", nargs="?", type=Path, default=Path(), help="where to write it (default: here)"
+        "directory", nargs="?", type=_path, default=Path(), help="where to write it (default: here)"
     )
     parser.set_defaults(command=init)
 

@@ -40,6 +40,7 @@ _CLOSE_S = 10.0
 _ENDED = frozenset({RunState.COMPLETE, RunState.STOPPED, RunState.FAILED})
 _PAUSED = 4
 _SOME_FAILED = 3
+_USAGE = 2
 
 
 class OutputGoneError(Exception):
@@ -159,7 +160,7 @@ class _Lines:
         if snapshot.export_dir and snapshot.state is RunState.COMPLETE:
             self._print(f"Export: {snapshot.export_dir}")
         self._print(f"Workspace: {snapshot.workspace}")
-        if counts.pending and snapshot.state is not RunState.COMPLETE:
+        if counts.pending and snapshot.state is not RunState.COMPLETE and code != _USAGE:
             self._print("Everything finished is saved; the same command goes on from here.")
         if counts.failed:
             self._print("`tui-scraper failures` says why documents failed.")

@@ -554,3 +554,43 @@ def test_the_engine_loads_no_user_interface_and_no_model_client() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_an_empty_name_is_refused(sound: Path, tmp_path: Path) -> None:
+    assert "the name is empty" in run("run", "").err
+    assert "the name is empty" in run("run", sound, "-w", "").err
+    assert run("run", "").code == 2
+
+
+def test_the_folder_of_documents_cannot_be_its_own_workspace(sound: Path) -> None:
+    before = sorted(path.name for path in sound.iterdir())
+    ended = run("run", sound, "-w", sound)
+    assert ended.code == 2
+    assert "never written to" in ended.err
+    assert sorted(path.name for path in sound.iterdir()) == before
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "<&- 2>&-"])
+def test_closed_streams_do_not_matter(sound: Path, tmp_path: Path, closed: str) -> None:
+    command = f"{sys.executable} -m tui_scraper run {sound} -w {tmp_path}/workspace {closed}"
+    assert subprocess.run(command, shell=True, check=False, timeout=60).returncode in {0, 3}
+    assert (tmp_path / "workspace" / "export" / "manifest.json").exists()
+
+
+def test_names_that_are_too_long_are_a_sentence(sound: Path) -> None:
+    for arguments in (["run", "a" * 300], ["run", sound, "-w", "a" * 300], ["status", "-w", "a" * 300]):
+        ended = run(*arguments)
+        assert ended.code == 2, ended
+        assert "mistake" not in ended.err
+
+
+def test_links_in_a_workspace_are_not_followed(sound: Path, tmp_path: Path) -> None:
+    workspace, victim = tmp_path / "workspace", tmp_path / "victim"
+    victim.write_text("mine")
+    workspace.mkdir()
+    (workspace / "log.jsonl").symlink_to(victim)
+    run("run", sound, "-w", workspace)
+    (workspace / "lock").unlink()
+    (workspace / "lock").symlink_to(victim)
+    assert run("run", sound, "-w", workspace).code == 2
+    assert victim.read_text() == "mine"

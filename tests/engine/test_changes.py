@@ -19,7 +19,8 @@ from tests.engine.running import (
     running,
     table,
 )
-from tui_scraper.engine import Reader, RunState, UsageError, WorkspaceLockedError
+from tui_scraper.engine import Reader, RunState, Settings, UsageError, WorkspaceLockedError
+from tui_scraper.engine.phases.input import Walk
 from tui_scraper.engine.search.query import search
 from tui_scraper.engine.store.connection import connect
 
@@ -347,3 +348,34 @@ def test_a_damaged_payload_fails_its_document_and_not_the_run(source: Path, tmp_
         (failure,) = [row for row in reader.all_failures() if row.path == "guide.md"]
     assert (failure.phase, failure.cause) == ("index", "corrupt")
     check_counters(workspace)
+
+
+def test_a_lower_size_limit_refuses_what_was_read_before_and_a_higher_one_gives_it_back(
+    source: Path, workspace: Path, tmp_path: Path
+) -> None:
+    before = export_bytes(workspace)
+    limit: dict[str, dict[str, object]] = {"input": {"max_file_size": 300}}
+    run_once(source, workspace, settings=limit)
+    check_counters(workspace)
+    assert export_bytes(workspace) == fresh_export(source, tmp_path, settings=limit)
+    run_once(source, workspace)
+    check_counters(workspace)
+    assert export_bytes(workspace) == before
+
+
+def test_what_cannot_be_looked_at_is_not_gone(source: Path, workspace: Path, tmp_path: Path) -> None:
+    """A path becomes too long to be asked about when its folder is moved below a long one."""
+    deep = source
+    for _ in range(18):
+        deep = deep / ("d" * 200)
+    deep.mkdir(parents=True)
+    (deep / "kept.txt").write_text("A document at the end of a long path.")
+    before = run_once(source, workspace).counts
+    long_source = tmp_path / ("s" * 250) / ("s" * 250) / "source"
+    long_source.parent.mkdir(parents=True)
+    source.rename(long_source)
+    source.symlink_to(long_source)
+    walk = Walk(os.fsencode(long_source), Settings().input, warn=(said := list[str]()).append)
+    found = [file.path for file in walk.files()]
+    assert len(found) == before.found - 1
+    assert walk.unreadable and said

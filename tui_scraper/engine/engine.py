@@ -8,6 +8,7 @@ from what is committed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
@@ -111,7 +112,7 @@ class Engine:
             )
             checkpoint = await self._workspace.writer.submit(operation)
             self._log.info(f"Rolled back to {target}; checkpoint {checkpoint} is the head.")
-            self._show_store(checkpoint)
+            self._take(self._look(Activity(state=RunState.STOPPED, checkpoint=checkpoint)))
         return checkpoint
 
     def close(self) -> None:
@@ -153,15 +154,16 @@ class Engine:
         self._publish(snapshot)
 
     def _end(self, state: RunState, notice: str) -> None:
-        self._take(
-            dataclasses.replace(self._last, state=state, notice=safe_text(notice), log=self._log.lines)
-        )
+        last = self._last
+        with contextlib.suppress(TuiScraperError):  # what is committed, not what was last shown
+            now = self._look(Activity(state=state))
+            last = dataclasses.replace(last, counts=now.counts, phases=now.phases, ignored=now.ignored)
+        self._take(dataclasses.replace(last, state=state, notice=safe_text(notice), log=self._log.lines))
 
-    def _show_store(self, checkpoint: int) -> None:
+    def _look(self, activity: Activity) -> RunSnapshot:
         connection = open_state(self._workspace.directory, read_only=True)
         try:
             shown = safe_text(str(self._workspace.directory))
-            progress = Progress(connection, self._request, shown, self._log)
-            self._take(progress.take(Activity(state=RunState.STOPPED, checkpoint=checkpoint)))
+            return Progress(connection, self._request, shown, self._log).take(activity)
         finally:
             connection.close()

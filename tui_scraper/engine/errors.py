@@ -37,6 +37,13 @@ class StoreFullError(StoreError):
     exit_code = 4
 
 
+def too_large_sentence(size_bytes: int, limit_bytes: int) -> str:
+    """Why a file above `input.max_file_size` is not read."""
+    return (
+        f"The file has {size_bytes:,} bytes, more than the {limit_bytes:,} that input.max_file_size allows."
+    )
+
+
 class DocumentError(Exception):
     """One document did not get through a phase.
 

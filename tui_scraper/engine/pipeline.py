@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tui_scraper.engine.batches import Batches, Surroundings
-from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.errors import StoreFullError, TuiScraperError
 from tui_scraper.engine.events import CheckpointTaken, Emit, RunPaused, RunResumed, SettingsChanged
 from tui_scraper.engine.feeding import (
     Payloads,
@@ -47,6 +47,7 @@ from tui_scraper.engine.store.history import begin_run, changed_since_checkpoint
 from tui_scraper.engine.store.reader import counts_of
 from tui_scraper.engine.store.results import (
     put_back,
+    refuse_oversized,
     sampled,
     unfinished,
     uphold_refusals,
@@ -236,7 +237,10 @@ class Pipeline:
                     watcher.cancel()
             ended = "stopped" if self._stop.is_set() else "complete"
         except BaseExceptionGroup as errors:
-            raise _most_telling(errors) from errors
+            error = _most_telling(errors)
+            if isinstance(error, StoreFullError):
+                ended = "paused"
+            raise error from errors
         finally:
             with contextlib.suppress(TuiScraperError):
                 await self._writer.submit(end_run(self._run, ended))
@@ -255,10 +259,13 @@ class Pipeline:
         extra: dict[PhaseName, dict[str, object]] = {PhaseName.INDEX: {"generation": number}}
         configs = configurations(DOCUMENT_PHASE_MODULES, self._settings, extra)
         settings_json = self._settings.model_dump_json()
+        limit = self._settings.input.max_file_size
 
         def operation(transaction: Transaction) -> tuple[tuple[PhaseName, ...], int, bool, int]:
             first = not read_head(transaction.state).lineages
             changed = set_lineages(transaction.state, configs)
+            if PhaseName.INPUT in changed:
+                refuse_oversized(transaction, limit)
             if changed:
                 uphold_refusals(transaction)
             totals = read_totals(transaction.state, read_head(transaction.state))

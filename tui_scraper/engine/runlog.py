@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import os
 import time
 from collections import deque
 from datetime import UTC, datetime
@@ -55,6 +56,8 @@ class RunLog:
         self._recent: deque[LogLine] = deque(maxlen=_KEEP_LINES)
         self._number = 0
         try:
+            if os.path.islink(directory / FILE_NAME):
+                os.unlink(directory / FILE_NAME)  # whoever put it there does not choose what we write to
             handler = _Quiet(
                 directory / FILE_NAME, maxBytes=_MAX_BYTES, backupCount=_KEEP_FILES, encoding="utf-8"
             )

@@ -130,7 +130,8 @@ class Scan:
             )
             return
         after, gone = 0, list[int]()
-        unreadable = tuple(self.walk.unreadable)
+        unreadable = tuple(path for path in self.walk.unreadable if path.endswith(b"/"))
+        unseen = frozenset(self.walk.unreadable)
         while True:
             with explained(self.source):
                 rows: Any = self.state.execute(
@@ -146,7 +147,7 @@ class Scan:
             gone.extend(
                 version
                 for document, version, path in rows
-                if not seen[document] and not (unreadable and path.startswith(unreadable))
+                if not (seen[document] or path in unseen or (unreadable and path.startswith(unreadable)))
             )
         for start in range(0, len(gone), _BATCH):
             self.writer.call(vanish(scan, gone[start : start + _BATCH]))

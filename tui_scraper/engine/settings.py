@@ -20,6 +20,7 @@ from tui_scraper.engine.errors import UsageError
 
 ENV_PREFIX = "TUI_SCRAPER_"
 FILE_NAME = "tui-scraper.toml"
+_MAX_FILE_BYTES = 1_000_000
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
@@ -187,7 +188,11 @@ def default_file(environ: Mapping[str, str] = os.environ) -> Path | None:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+        if len(data) > _MAX_FILE_BYTES:
+            raise UsageError(f"{path}: this is too large for a settings file.")
+        return tomllib.loads(data.decode("utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such settings file; `tui-scraper init` writes one.") from None
     except OSError as error:

@@ -26,6 +26,7 @@ from tui_scraper.engine.store.writer import Transaction, Writer
 
 ENVIRONMENT = "TUI_SCRAPER_WORKSPACE"
 _LOCK_FILE = "lock"
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs"}
 )
@@ -62,7 +63,7 @@ def choose_directory(source: Path | None, workspace: Path | None) -> Path:
 
 def is_workspace(directory: Path) -> bool:
     """Whether a directory holds a workspace."""
-    return (directory / STATE_FILE).is_file()
+    return os.path.isfile(directory / STATE_FILE)
 
 
 def is_complete(source: Path, workspace: Path | None) -> bool:
@@ -154,10 +155,17 @@ class Workspace:
         self.source = Path(os.path.realpath(source))
         if folder_needed and not self.source.is_dir():
             raise UsageError(f"{safe_text(str(source))}: {_no_folder(source)}")
+        if os.path.realpath(directory) == str(self.source):
+            raise UsageError(
+                f"{safe_text(str(source))}: the workspace cannot be the folder of documents itself, which is "
+                "never written to. Choose another with -w."
+            )
         _refuse_network(directory)
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(
+                directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
         except OSError as error:
             raise _cannot_make(directory, error) from None
         try:

@@ -131,7 +131,7 @@ def read_rows(
             if content in repeated and content is not None:
                 first = first_with.setdefault(content, row.id)
                 if first != row.id:
-                    row = msgspec.structs.replace(row, duplicate_of=first)
+                    row = msgspec.structs.replace(row, duplicate_of=first if row.content_hash else None)
             yield row
 
 
@@ -366,6 +366,8 @@ def _row(
     error: RowError | None,
 ) -> Row:
     text = clean.text if clean is not None else ""
+    # What may not be read now may have been read once, with other settings; the row is that of a first run.
+    unread = error is not None and error.phase == PhaseName.INPUT
     try:
         path = document.path.decode()
         path_bytes: str | msgspec.UnsetType = msgspec.UNSET
@@ -377,8 +379,8 @@ def _row(
         path_bytes=path_bytes,
         parent=document.parent_uid.hex() if document.parent_uid is not None else None,
         id=document.uid.hex(),
-        content_hash=document.content.hex() if document.content is not None else None,
-        media_type=document.media_type or None,
+        content_hash=document.content.hex() if document.content is not None and not unread else None,
+        media_type=None if unread else document.media_type or None,
         size=document.size_bytes,
         modified=_modified(document.mtime_ns),
         status=str(_status(document)),

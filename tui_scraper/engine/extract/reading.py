@@ -13,7 +13,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from tui_scraper.engine.errors import DocumentError
+from tui_scraper.engine.errors import DocumentError, too_large_sentence
 from tui_scraper.engine.extract.detect import HEAD_BYTES, unread_format
 from tui_scraper.engine.extract.media_types import unread
 from tui_scraper.engine.models import Cause
@@ -59,10 +59,7 @@ def _read(descriptor: int, max_size: int) -> FileContent:
     if media_type is not None:
         raise unread(media_type)
     if size > max_size:
-        raise DocumentError(
-            Cause.TOO_LARGE,
-            f"The file has {size:,} bytes, more than the {max_size:,} that input.max_file_size allows.",
-        )
+        raise DocumentError(Cause.TOO_LARGE, too_large_sentence(size, max_size))
     if len(data) < size:
         data = _rest(descriptor, data, size)
     after = os.fstat(descriptor)

@@ -29,6 +29,9 @@ def relevant(settings: Settings) -> dict[str, object]:
     return {"max_file_size": settings.input.max_file_size, "follow_symlinks": settings.input.follow_symlinks}
 
 
+_MOST_NAMED = 20
+"""Entries that cannot be looked at are named in the log up to this many; all are counted."""
+
 _Rules = tuple[tuple[bytes, GitIgnoreSpec], ...]
 
 
@@ -36,8 +39,8 @@ _Rules = tuple[tuple[bytes, GitIgnoreSpec], ...]
 class Walk:
     """One pass over a folder. Iterate `files`; then `ignored` and `unreadable` are complete.
 
-    `ignored` counts entries by reason. `unreadable` lists the folders (relative, with a trailing
-    '/') whose entries could not be listed: what was known below them is not gone, only unseen.
+    `ignored` counts entries by reason. `unreadable` lists what could not be looked at (relative paths;
+    of a folder with a trailing '/'): what was known of it is not gone, only unseen.
     `leave_out` holds (device, inode) of folders of our own, such as a workspace inside the source.
     """
 
@@ -99,8 +102,11 @@ class Walk:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:  # it went away between listing and looking
             return None
-        except OSError:
+        except (
+            OSError
+        ) as error:  # a folder that may be listed but not entered, a path too long to be asked about
             self.ignored["unreadable"] += 1
+            self._cannot_look(path, error)
             return None
         if not stat.S_ISREG(status.st_mode):
             self.ignored["special file"] += 1
@@ -148,6 +154,11 @@ class Walk:
             self.ignored["gitignore"] += 1
             return False
         return True
+
+    def _cannot_look(self, path: bytes, error: OSError) -> None:
+        if len(self.unreadable) < _MOST_NAMED:
+            self.warn(f"{safe_text(show_path(path))}: this cannot be looked at ({error.strerror}).")
+        self.unreadable.append(path)
 
     def _cannot_list(self, folder: bytes, error: OSError) -> None:
         if isinstance(error, FileNotFoundError):

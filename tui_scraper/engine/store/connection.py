@@ -7,6 +7,7 @@ survives a power cut.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,18 +31,28 @@ _CACHE_KIB = 2_048
 for the others the system's own cache is enough, and there are ten of them."""
 
 
+_FULL = "the disk is full. Free some space and start again; everything finished so far is saved."
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path if path.is_dir() else path.parent).free < _STATE_PAGE * 16
+    except OSError:
+        return False
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into sentences: a full disk pauses a run, the rest ends it."""
     try:
         yield
     except apsw.FullError as error:
-        raise StoreFullError(
-            f"{path}: the disk is full. Free some space and start again; everything finished so far is saved."
-        ) from error
+        raise StoreFullError(f"{path}: {_FULL}") from error
     except apsw.IOError as error:
+        if _is_full(path):
+            raise StoreFullError(f"{path}: {_FULL}") from error
         raise StoreError(f"{path}: the disk reported an error ({error}).") from error
-    except (apsw.CorruptError, apsw.NotADBError) as error:
+    except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError) as error:  # SQLError: a table is missing
         raise StoreError(
             f"{path}: the database is damaged ({error}). Copy the workspace before doing anything else."
         ) from error
@@ -89,7 +100,7 @@ def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
         if tables == 0 and not read_only:
             _create(connection)
         elif tables == 0:
-            raise StoreError(f"{path}: this is not a tui-scraper database.")
+            raise StoreError(f"{path}: there is nothing in this workspace yet; `tui-scraper run` fills it.")
         version = connection.execute("SELECT value FROM meta WHERE key = 'schema'").get
         if version != SCHEMA_VERSION:
             raise StoreError(

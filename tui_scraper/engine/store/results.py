@@ -15,6 +15,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from tui_scraper.engine.errors import too_large_sentence
 from tui_scraper.engine.models import Cause, PhaseName, Status
 from tui_scraper.engine.store.head import (
     DOCUMENT_PHASES,
@@ -373,6 +374,33 @@ def put_back(
         return count
 
     return operation
+
+
+def refuse_oversized(transaction: Transaction, limit_bytes: int) -> None:
+    """After `input.max_file_size` changed: refuse what is known to be larger, also if it was read before."""
+    state = transaction.state
+    head = read_head(state)
+    lineage = head.lineages[PhaseName.INPUT]
+    rows: Any = state.execute(
+        f"SELECT v.id, v.size_bytes FROM version v WHERE v.size_bytes > ? AND {head.live()}",  # noqa: S608
+        (limit_bytes,),
+    ).fetchall()
+    failed = STATUS_NUMBER[Status.FAILED]
+    for start in range(0, len(rows), 500):
+        page = dict(rows[start : start + 500])
+        known = reached(state, head, list(page))
+        for version, size_bytes in page.items():
+            before = known[version].get(_INPUT)
+            if before is not None and before.status == failed:
+                continue
+            seq = transaction.next_seq()
+            attempt = before.attempt + 1 if before is not None else 1
+            write_results(state, [(seq, head.branch, _INPUT, lineage, version, failed, None, attempt)])
+            state.execute(
+                "INSERT INTO failure VALUES(?, ?, ?, ?)",
+                (seq, str(Cause.TOO_LARGE), too_large_sentence(size_bytes, limit_bytes), time.time()),
+            )
+            add_count(state, head.branch, lineage, failed, 1, size_bytes)
 
 
 def uphold_refusals(transaction: Transaction) -> None:

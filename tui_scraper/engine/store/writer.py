@@ -119,6 +119,11 @@ class Writer:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        if _is_empty(directory / STATE_FILE) and not _is_empty(directory / BLOB_FILE):
+            raise StoreError(
+                f"{directory / STATE_FILE}: this is empty although {BLOB_FILE} holds data. Restore it from a "
+                "copy, or begin again with another workspace (-w)."
+            )
         self._state = open_state(directory)
         self._blobs = open_blobs(directory)
         self._transaction = Transaction(self._state, self._blobs)
@@ -225,6 +230,10 @@ class Writer:
         self._blobs.execute("RELEASE one")
         self._state.execute("RELEASE one")
         return value, None
+
+
+def _is_empty(path: Path) -> bool:
+    return not path.exists() or path.stat().st_size == 0
 
 
 def _resolve(group: list[_Item], outcomes: list[tuple[Any, BaseException | None]]) -> None:
