@@ -22,8 +22,9 @@ class Situation:
     """What decides whether an action makes sense now.
 
     `bad` is the number of failed, skipped and empty documents, `failed` that of the failed ones alone.
-    `document` and `cause` say whether
-    the cursor of the Failed screen is on a document, or at least inside a group of one cause.
+    `document` and `cause` say whether the cursor of the Failed screen is on a document, or at least
+    inside a group of one cause; `slid` that the list moved another row under it, `asked` that its
+    document waits to be retried, `filtered` that esc would clear the filter there.
     `typing` is set while a text field has the focus: letters and digits go there.
     """
 
@@ -34,6 +35,9 @@ class Situation:
     failed: int = 0
     document: bool = False
     cause: bool = False
+    slid: bool = False
+    asked: bool = False
+    filtered: bool = False
     typing: bool = False
 
     @property
@@ -91,7 +95,11 @@ def _pause_reason(now: Situation) -> str:
 
 
 def _run_reason(now: Situation) -> str:
-    return "" if now.open else "No folder is open yet. Press enter in the path field to begin."
+    if now.open:
+        return ""
+    if now.screen == "start":
+        return "No folder is open yet. Enter begins with the folder in the path field."
+    return "No folder is open yet. Press o to open one."
 
 
 def _failed_label(now: Situation) -> str:
@@ -101,7 +109,7 @@ def _failed_label(now: Situation) -> str:
 
 
 def _back_reason(now: Situation) -> str:
-    if now.typing:
+    if now.typing or now.filtered:
         return ""
     if now.screen == "run":
         return "This is the first screen. Press o to open another folder, q to quit."
@@ -111,8 +119,10 @@ def _back_reason(now: Situation) -> str:
 
 
 def _back_label(now: Situation) -> str:
+    if now.filtered:
+        return "clear the filter"
     if now.typing:
-        return "leave the field"
+        return "keep the filter" if now.screen == "failed" else "leave the field"
     return "back" if now.screen == "failed" else ""
 
 
@@ -121,6 +131,10 @@ def _retry_reason(now: Situation) -> str:
         return "Nothing is open, so nothing can be retried. Press o to open a folder."
     if now.state is RunState.STOPPING:
         return "The run is stopping; retry once it has stopped."
+    if now.asked:
+        return "This document waits to be retried already."
+    if now.slid:
+        return "The list has changed under the cursor. Move to a document first (j and k)."
     return "" if now.document else "Move to a document first (j and k), or press R for all of a cause."
 
 
@@ -145,7 +159,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("retry", ("r",), "r", "Retry this document", "Put the document under the cursor back to pending.",
            "Failed", _word("retry"), 75, _FAILED, _retry_reason),
     Action("retry_cause", ("R",), "R", "Retry all of this cause",
-           "Put every document of this phase and cause back to pending.",
+           "Put every document of this phase and cause back to pending, after a question.",
            "Failed", _word("retry cause"), 74, _FAILED, _retry_cause_reason),
     Action("filter", ("slash",), "/", "Filter the list", "Show only paths and messages that contain a text.",
            "Failed", _word("filter"), 60, _FAILED, _filter_reason),

@@ -85,11 +85,13 @@ class TuiScraperApp(App[None]):
         self.theme = chosen
         self._first_words = sentence or "\n".join(problems)
         self.animation_level = "none"
+        self._start_screen = StartScreen(settings, source, workspace)
         self._screens: dict[str, LiveScreen] = {
-            "start": StartScreen(settings, source, workspace),
+            "start": self._start_screen,
             "run": RunScreen("run"),
             "failed": FailedScreen(),
         }
+        self._help = Help()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colours of ours that a theme may leave out."""
@@ -111,13 +113,14 @@ class TuiScraperApp(App[None]):
         """Show the first screen and begin to paint."""
         for name, screen in self._screens.items():
             self.install_screen(screen, name)
+        self.install_screen(self._help, "help")
         self.push_screen("run" if self._autostart else "start")
         self.set_interval(1 / self._settings.ui.refresh_hz, self._paint)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
         if self._first_words:
-            self._live().say(self._first_words.split("\n", 1)[0])
+            self._live().say(self._first_words)
         if self._autostart and self._source is not None:
             self._start(self._source, self._workspace)
         self._paint()
@@ -130,8 +133,12 @@ class TuiScraperApp(App[None]):
         return self._screens["start"]
 
     def _paint(self) -> None:
-        if self.is_running and not self._exit:
-            self._live().paint(self._host.snapshot(), self._problem())
+        if not self.is_running or self._exit:
+            return
+        screen = self._live()
+        screen.take(self._host.snapshot(), self._problem())
+        if self.screen is not self._help:  # which hides it
+            screen.repaint()
 
     def _problem(self) -> str:
         error = self._host.error
@@ -179,12 +186,14 @@ class TuiScraperApp(App[None]):
 
     def _do_show_start(self) -> None:
         self._go_to("start")
+        self._start_screen.focus_path()
 
     def _do_back(self) -> None:
         self._go_to("run")
 
     def _do_help(self) -> None:
-        self.push_screen(Help(self._live().situation()))
+        self._help.about(self._live().situation())
+        self.push_screen("help")
 
     def _do_palette(self) -> None:
         self.action_command_palette()

@@ -10,7 +10,7 @@ from tui_scraper.engine.models import Cause, Counts, PhaseName, Status
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head, set_lineages
-from tui_scraper.engine.store.results import Configs, commit_replies, unfinished
+from tui_scraper.engine.store.results import Configs, commit_replies, put_back, unfinished
 from tui_scraper.engine.store.scans import FoundFile, begin_scan, end_scan, register
 from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.wire import DocumentReply
@@ -56,6 +56,15 @@ def write_failures(directory: Path, documents: Sequence[Bad]) -> Counts:
         skipped=by_status[Status.SKIPPED],
         empty=by_status[Status.EMPTY],
     )
+
+
+def put_back_one(directory: Path, version: int) -> None:
+    """Have the real writer put one document back to pending, as an engine would."""
+    writer = Writer(directory)
+    try:
+        writer.call(put_back(version=version))
+    finally:
+        writer.close()
 
 
 def _fail(writer: Writer, directory: Path, configs: Configs, by_path: dict[bytes, Bad]) -> None:

@@ -46,12 +46,19 @@ def test_while_typing_the_footer_names_no_letters() -> None:
     assert words == ["enter", "esc", "ctrl+p", "ctrl+q"]
 
 
+def test_before_a_folder_is_open_the_reason_is_right_wherever_the_focus_is() -> None:
+    for typing in (True, False):
+        reason = actions.BY_NAME["show_failed"].reason(actions.Situation("start", typing=typing))
+        assert reason == "No folder is open yet. Enter begins with the folder in the path field."
+
+
 def test_every_reason_is_a_sentence_that_fits_the_footer() -> None:
     base = actions.Situation("run")
     for screen in actions.EVERYWHERE:
         for state in RunState:
             for is_open in (True, False):
                 now = replace(base, screen=screen, state=state, open=is_open)
-                for action in actions.on_screen(now):
-                    reason = action.reason(now)
-                    assert not reason or (reason.endswith(".") and len(reason) <= 78), reason
+                for here in (now, replace(now, slid=True), replace(now, asked=True)):
+                    for action in actions.on_screen(here):
+                        reason = action.reason(here)
+                        assert not reason or (reason.endswith(".") and len(reason) <= 78), reason

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,12 +9,14 @@ from pathlib import Path
 import pytest
 from seeing import screen_text, until, until_text
 from served import ServedHost, busy
-from stored import HOSTILE, Bad, write_failures
+from stored import HOSTILE, Bad, put_back_one, write_failures
 from textual.pilot import Pilot
 
 from tui_scraper.app import TuiScraperApp
 from tui_scraper.engine.models import Cause, CauseCount, Counts, FailureRow, PhaseName, Status
+from tui_scraper.engine.settings import Settings
 from tui_scraper.formatting import Line, Span
+from tui_scraper.screens.failure_details import WHAT_TO_DO
 from tui_scraper.screens.failure_rows import KEEP_PAGES, PAGE_ROWS, FailureRows, Pages, read_pages
 from tui_scraper.widgets.paged_table import PagedTable
 
@@ -87,15 +90,124 @@ async def test_r_retries_one_and_R_all_of_its_cause(make_app: MakeApp, tmp_path:
         await pilot.press("j")
         await until_text(pilot, "needs a password")
         await pilot.press("r")
-        await until_text(pilot, "Put back to pending: 1 document.")
+        await until_text(pilot, "Asked to retry: 2019/budget 0.xlsx")
         await pilot.press("R")
-        await until_text(pilot, "Put back to pending: 3 documents (encrypted).")
+        await until_text(
+            pilot, "Retry all of this cause: encrypted?", "▸ Cancel",
+            "3 documents (encrypted, in clean) will go back to pending", "Redoing them costs $0",
+        )  # fmt: skip
+        assert "filter hides" not in screen_text(pilot.app)  # type: ignore[arg-type]
+        await pilot.press("R", "enter")
+        await until_text(pilot, "By cause", "budget 0.xlsx")
+        assert len([call for call in host.calls if call[0] == "retry"]) == 1
+        await pilot.press("R")
+        await until_text(pilot, "▸ Cancel")
+        await pilot.press("y")
+        await until_text(pilot, "Asked to retry: 3 documents (encrypted).")
     retries = [call for call in host.calls if call[0] == "retry"]
     assert retries[0][1] is not None
     assert retries[1] == ("retry", None, Cause.ENCRYPTED, PhaseName.CLEAN)
 
 
-async def test_the_filter_narrows_the_list_and_esc_ends_it(make_app: MakeApp, tmp_path: Path) -> None:
+async def test_under_a_filter_a_retry_of_a_cause_says_what_it_takes_beyond_it(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    host = host_with(tmp_path / "workspace", DOCUMENTS)
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING", "f failed")
+        await pilot.press("f")
+        await until_text(pilot, "budget 0.xlsx")
+        await list_has_focus(pilot)
+        await pilot.press("slash", *"budget 1")
+        await until_text(pilot, "Filter: budget 1")
+        await pilot.press("enter", "R")
+        await until_text(
+            pilot, "3 documents (encrypted", "That includes 2 which the filter hides.", "▸ Cancel"
+        )
+        await pilot.press("escape")
+        await until_text(pilot, "Filter: budget 1", "q quit")
+    assert not [call for call in host.calls if call[0] == "retry"]
+
+
+async def test_a_second_r_never_hits_a_document_that_slid_under_the_cursor(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_scraper.screens.failed._RELOAD_S", 0.0)
+    workspace = tmp_path / "workspace"
+    host = host_with(workspace, DOCUMENTS)
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING", "f failed")
+        await pilot.press("f")
+        await until_text(pilot, "budget 0.xlsx")
+        await list_has_focus(pilot)
+        await pilot.press("j")
+        await until_text(pilot, "needs a password")
+        await pilot.press("r")
+        await until_text(
+            pilot, "→    asked  2019/budget 0.xlsx", "Asked to retry: 2019/budget 0.xlsx", "q quit"
+        )
+        await pilot.press("r")
+        await until_text(pilot, "This document waits to be retried already.")
+        retries = [call for call in host.calls if call[0] == "retry"]
+        assert len(retries) == 1
+        version = retries[0][1]
+        assert isinstance(version, int)
+        put_back_one(workspace, version)
+        host.now = replace(host.now, counts=replace(host.now.counts, failed=3, pending=1))
+        await until(pilot, lambda: "budget 0.xlsx" not in screen_text(pilot.app).split("budget 1")[0])  # type: ignore[arg-type]
+        await until_text(pilot, "(r) retry", "budget 1.xlsx")
+        await pilot.press("r")
+        await until_text(pilot, "The list has changed under the cursor.")
+        assert len([call for call in host.calls if call[0] == "retry"]) == 1
+        await pilot.press("j", "r")
+        await until_text(pilot, "Asked to retry: 2019/budget 2.xlsx")
+    assert len([call for call in host.calls if call[0] == "retry"]) == 2
+
+
+async def test_the_cursor_stays_with_its_document_when_another_one_leaves(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_scraper.screens.failed._RELOAD_S", 0.0)
+    workspace = tmp_path / "workspace"
+    host = host_with(workspace, DOCUMENTS)
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING", "f failed")
+        await pilot.press("f")
+        await until_text(pilot, "budget 0.xlsx")
+        await list_has_focus(pilot)
+        await pilot.press("j", "r")
+        await until_text(pilot, "Asked to retry: 2019/budget 0.xlsx")
+        await pilot.press("j", "j")
+        version = next(call for call in host.calls if call[0] == "retry")[1]
+        assert isinstance(version, int)
+        put_back_one(workspace, version)
+        host.now = replace(host.now, counts=replace(host.now.counts, failed=3, pending=1))
+        await until(pilot, lambda: "budget 0.xlsx" not in screen_text(pilot.app).split("Asked")[0])  # type: ignore[arg-type]
+        table = pilot.app.screen.query_one(PagedTable)
+        await until(pilot, lambda: table.cursor == 2 and not table.slid)
+        await pilot.press("r")
+        await until_text(pilot, "Asked to retry: 2019/budget 2.xlsx")
+
+
+def test_every_cause_says_in_one_sentence_what_can_be_done() -> None:
+    for cause in Cause:
+        sentence = WHAT_TO_DO[cause]
+        assert sentence.endswith(".")
+        assert ". " not in sentence
+        for section, key in re.findall(r"\b(input|clean|engine)\.(\w+)", sentence):
+            assert key in type(getattr(Settings(), section)).model_fields
+
+
+async def test_a_cause_shows_its_own_hint(make_app: MakeApp, tmp_path: Path) -> None:
+    host = host_with(tmp_path / "workspace", [Bad("a.pdf", Cause.CORRUPT), Bad("b.pdf", Cause.CORRUPT)])
+    async with make_app(host=host).run_test(size=WIDE) as pilot:
+        await until_text(pilot, "RUNNING", "f failed")
+        await pilot.press("f")
+        text = await until_text(pilot, "Put an undamaged copy in its place")
+    assert "password" not in text
+
+
+async def test_esc_keeps_the_filter_and_a_second_one_clears_it(make_app: MakeApp, tmp_path: Path) -> None:
     host = host_with(tmp_path / "workspace", DOCUMENTS)
     async with make_app(host=host).run_test(size=NARROW) as pilot:
         await until_text(pilot, "RUNNING", "f failed")
@@ -107,8 +219,11 @@ async def test_the_filter_narrows_the_list_and_esc_ends_it(make_app: MakeApp, tm
         await pilot.press("backspace", "backspace", *"BUDGET 1")
         await until_text(pilot, "Filter: BUDGET 1", "budget 1.xlsx")
         await until(pilot, lambda: "budget 0.xlsx" not in screen_text(pilot.app))  # type: ignore[arg-type]
-        await pilot.press("enter", "r")
-        await until_text(pilot, "Put back to pending: 1 document.")
+        await until_text(pilot, "esc keep the filter")
+        await pilot.press("escape")
+        await until_text(pilot, "Filter: BUDGET 1", "esc clear the filter")
+        await pilot.press("slash", "enter", "r")
+        await until_text(pilot, "Asked to retry: 2019/budget 1.xlsx")
         await pilot.press("escape")
         await until_text(pilot, "By cause", "budget 0.xlsx")
         await pilot.press("escape")
@@ -171,6 +286,12 @@ class Numbers:
     def line(self, index: int, width: int) -> Line:
         return (Span(f"row {index}"),)
 
+    def identity(self, index: int) -> int:
+        return index
+
+    def index_of(self, identity: object) -> int | None:
+        return identity if isinstance(identity, int) else None
+
 
 async def test_a_table_of_a_million_rows_reaches_its_end_at_once(make_app: MakeApp) -> None:
     app = make_app(busy(workspace="/nowhere"))
@@ -205,6 +326,10 @@ def test_pages_are_read_from_the_nearest_anchor_and_only_some_are_kept(tmp_path:
     assert last is not None
     assert last.path == f"{count - 1:05}.pdf"
     assert len(rows.groups[0].anchors) == 4
+    assert rows.identity(0) == key
+    assert rows.index_of(key) == 0
+    assert rows.index_of(last.version) == count
+    assert rows.index_of(-1) is None
     read = read_pages(tmp_path, key, rows.groups[0].anchors, 2)
     assert [pages.first for pages in read] == [2]
     assert read[0].rows[0].path == f"{PAGE_ROWS * 2:05}.pdf"

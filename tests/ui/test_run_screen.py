@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -105,7 +106,7 @@ async def test_a_key_that_cannot_be_used_says_why(make_app: MakeApp) -> None:
 
 async def test_a_complete_run_says_where_the_result_is(make_app: MakeApp) -> None:
     async with make_app(complete(workspace=OPEN)).run_test(size=NARROW) as pilot:
-        text = await until_text(pilot, "exported to", "20 documents did not get through")
+        text = await until_text(pilot, "exported to", "15 failed, 3 skipped, 2 empty; f shows why")
     assert "reports-1a2b3c4d/export" in text
 
 
@@ -263,7 +264,7 @@ async def test_no_color_sends_no_colour(make_app: MakeApp, monkeypatch: pytest.M
 async def test_an_unknown_theme_is_a_sentence(make_app: MakeApp) -> None:
     app = make_app(IDLE, start=True, theme="drak")
     async with app.run_test(size=NARROW) as pilot:
-        await until_text(pilot, "There is no usable theme 'drak'")
+        await until_text(pilot, "There is no usable theme 'drak'", "high-contrast, light.", "ctrl+q quit")
     assert app.theme == "dark"
 
 
@@ -304,3 +305,73 @@ async def test_a_log_line_has_one_sign_and_shows_where_it_is_cut(make_app: MakeA
         text = await until_text(pilot, "✗ clean a.pdf", "契", "q quit")
     assert "✗ ✗" not in text
     assert any(line.rstrip().endswith("…") for line in text.splitlines())
+
+
+async def test_a_cut_log_line_says_so_beside_the_scrollbar(make_app: MakeApp) -> None:
+    log = tuple(LogLine(number, 0.0, "INFO", f"{number:03} " + "x" * 100) for number in range(1, 60))
+    async with make_app(busy(workspace=OPEN, log=log)).run_test(size=NARROW) as pilot:
+        text = await until_text(pilot, "059 xx")
+    assert all(line[78] == "…" for line in text.splitlines() if " xxxx" in line)
+
+
+async def test_what_a_key_says_leaves_the_keys_where_they_are(make_app: MakeApp) -> None:
+    async with make_app(complete(workspace=OPEN)).run_test(size=NARROW) as pilot:
+        before = (await until_text(pilot, "✓ COMPLETE", "(p) pause")).splitlines()[-1]
+        await pilot.press("p")
+        text = await until_text(pilot, "The run is complete, so there is nothing to pause.")
+    assert text.splitlines()[-1] == before
+
+
+async def test_a_question_is_answered_before_anything_else(make_app: MakeApp) -> None:
+    host = ServedHost(busy(workspace=OPEN))
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING")
+        await pilot.press("q")
+        await until_text(pilot, "Stop here and leave?")
+        await pilot.press("p", "f")
+        await until_text(pilot, "Stop here and leave?")
+    assert ("pause",) not in host.calls
+
+
+async def test_the_log_of_another_run_never_goes_on_from_the_last_one(make_app: MakeApp) -> None:
+    def lines(word: str, first: int, last: int) -> tuple[LogLine, ...]:
+        return tuple(LogLine(number, 5.0, "INFO", f"{word} {number}") for number in range(first, last))
+
+    host = ServedHost(busy(workspace=OPEN, started=1.0, log=lines("one", 1, 4)))
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "one 3")
+        log = pilot.app.screen.query_one(LogView)
+        host.now = replace(host.now, log=lines("one", 3, 6))
+        await until_text(pilot, "one 1", "one 5")
+        host.now = replace(host.now, started=2.0, log=lines("one", 4, 7))
+        await until_text(pilot, "one 1", "one 6")  # a stop and a start in the same log
+        host.now = replace(host.now, started=3.0, log=lines("two", 1, 20))
+        await until_text(pilot, "two 19")
+        assert len(log.lines) == 19
+        host.now = replace(host.now, started=4.0, log=lines("three", 30, 32))
+        await until(pilot, lambda: len(log.lines) == 2)
+        host.now = replace(host.now, started=5.0, log=())
+        await until(pilot, lambda: len(log.lines) == 0)
+
+
+async def test_what_is_not_known_is_a_dash(make_app: MakeApp) -> None:
+    now = complete(workspace=OPEN, sandbox="", workers=2, memory_bytes=0)
+    async with make_app(now).run_test(size=WIDE) as pilot:
+        text = await until_text(pilot, "sandbox", "workers")
+    for word in ("sandbox", "workers", "memory"):
+        assert re.search(rf"{word} +–", text), word
+
+
+async def test_help_opened_again_tells_what_is_possible_now(make_app: MakeApp) -> None:
+    host = ServedHost(busy(workspace=OPEN))
+    async with make_app(host=host).run_test(size=WIDE) as pilot:
+        await until_text(pilot, "RUNNING")
+        await pilot.press("question_mark")
+        text = await until_text(pilot, "esc close")
+        assert "nothing to pause" not in text
+        assert "10,431" not in text  # what is below costs nothing while it cannot be seen
+        host.now = complete(workspace=OPEN)
+        await pilot.press("question_mark")
+        await until_text(pilot, "✓ COMPLETE")
+        await pilot.press("question_mark")
+        await until_text(pilot, "Not now: The run is complete, so there is nothing to pause.")

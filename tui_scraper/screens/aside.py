@@ -45,24 +45,45 @@ async def aside(work: Callable[[], T]) -> T:
 
 
 class OneAtATime:
-    """Runs one piece of work at a time; what is asked for meanwhile gets None.
+    """Runs one piece of work at a time, and after it the newest of those asked for meanwhile.
 
-    So a hanging file system costs one thread, not one for each key that is pressed.
+    So a hanging file system costs one thread, not one for each key that is pressed, and what was
+    typed last is what is looked up last.
     """
 
     def __init__(self) -> None:
         self._busy = False
+        self._next: asyncio.Future[bool] | None = None
 
     async def __call__(self, work: Callable[[], T]) -> T | None:
-        """Run `work` aside, or return None while another is running."""
-        if self._busy:
+        """Run `work` aside. Returns None where something newer was asked for before its turn came."""
+        if self._busy and not await self._turn():
             return None
         self._busy = True
+        running = asyncio.ensure_future(aside(work))
+        running.add_done_callback(self._ended)
+        return await asyncio.shield(running)  # whoever gives up does not free a thread that hangs
 
-        def once() -> T:
-            try:
-                return work()
-            finally:
-                self._busy = False
+    async def _turn(self) -> bool:
+        """Wait until the work that runs has ended. False where this is no longer the newest."""
+        if self._next is not None and not self._next.done():
+            self._next.set_result(False)
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._next = turn
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.result():
+                self._hand_on()
+            raise
 
-        return await aside(once)
+    def _ended(self, running: asyncio.Future[T]) -> None:
+        if not running.cancelled():
+            running.exception()  # an error nobody waits for any more is no news
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        turn, self._next = self._next, None
+        self._busy = turn is not None and not turn.done()
+        if turn is not None and self._busy:
+            turn.set_result(True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -15,15 +14,18 @@ from textual.widgets import Input
 
 from tui_scraper.actions import Situation
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.models import Cause, FailureRow, PhaseName, Status
+from tui_scraper.engine.models import Cause, FailureRow, PhaseName
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.formatting import STATUS_SIGNS, Line, Span, number, rule, size, wrap
+from tui_scraper.formatting import Line, Span, cut_left, number, rule, wrap
 from tui_scraper.screens.aside import aside
+from tui_scraper.screens.confirm import Confirm
+from tui_scraper.screens.failure_details import cause_lines, document_lines
 from tui_scraper.screens.failure_rows import (
     PAGE_ROWS,
     FailureRows,
     Group,
     Key,
+    read_again,
     read_causes,
     read_matches,
     read_pages,
@@ -87,11 +89,15 @@ class FailedScreen(LiveScreen):
         base = super().situation()
         if not self.is_here:
             return base
-        cursor = self.query_one(PagedTable).cursor
+        table = self.query_one(PagedTable)
+        row = self._rows.row(table.cursor)
         return replace(
             base,
-            document=self._rows.row(cursor) is not None,
-            cause=self._rows.key(cursor) is not None,
+            document=row is not None,
+            cause=self._rows.key(table.cursor) is not None,
+            slid=table.slid,
+            asked=row is not None and row.version in self._rows.asked,
+            filtered=self._esc_clears_the_filter(),
         )
 
     def paint_body(self) -> None:
@@ -103,7 +109,8 @@ class FailedScreen(LiveScreen):
             self.query_one(PagedTable).reload()
         bad = self.situation().bad
         due = time.monotonic() - self._loaded_at >= _RELOAD_S
-        if self._directory and bad != self._loaded_bad and due and not self._reading_causes:
+        changed = bad != self._loaded_bad or bool(self._rows.asked)
+        if self._directory and changed and due and not self._reading_causes:
             self._reading_causes = True
             self.run_worker(self._load(bad), group="causes")
         self._paint_frame()
@@ -145,9 +152,9 @@ class FailedScreen(LiveScreen):
         ]
 
     async def _load(self, bad: int) -> None:
-        directory = Path(self._directory)
+        directory, asked = Path(self._directory), list(self._rows.asked.values())
         try:
-            causes = await aside(lambda: read_causes(directory))
+            causes, again = await aside(lambda: (read_causes(directory), read_again(directory, asked)))
         except TuiScraperError as error:
             self.say(safe_text(str(error)), "bad")
             return
@@ -158,6 +165,7 @@ class FailedScreen(LiveScreen):
             return
         self._loaded_bad = bad
         self._rows.set_causes(causes)
+        self._rows.take_up(again)
         if self._needle:
             await self._match(self._needle)
         self.query_one(PagedTable).reload()
@@ -185,9 +193,7 @@ class FailedScreen(LiveScreen):
         finally:
             self._reading.discard((group.key, page))
         if self.is_here:
-            table = self.query_one(PagedTable)
-            table.refresh()
-            self._look_at(table.cursor)
+            self.query_one(PagedTable).rows_came()
 
     def on_paged_table_highlighted(self, event: PagedTable.Highlighted) -> None:
         """Show the document under the cursor."""
@@ -252,17 +258,18 @@ class FailedScreen(LiveScreen):
         if name == "retry":
             row = self._rows.row(cursor)
             if row is not None:
+                self._rows.asked[row.version] = row
+                self.query_one(PagedTable).refresh()
                 self.post_message(self.Retry(version=row.version))
-                self.say("Put back to pending: 1 document.", "ok")
+                self.say(f"Asked to retry: {cut_left(safe_text(row.path), self.size.width - 20)}", "ok")
         elif name == "retry_cause":
             key = self._rows.key(cursor)
             if key is not None:
-                count = next((group.count for group in self._rows.groups if group.key == key), 0)
-                self.post_message(self.Retry(cause=key[2], phase=key[0]))
-                self.say(f"Put back to pending: {number(count)} documents ({key[2]}).", "ok")
+                self._ask_to_retry(key)
         elif name == "filter":
             self.add_class("-filtering")
-            self.query_one("#filter").focus()
+            self.query_one("#filter-row").display = True
+            self.set_focus(self.query_one("#filter"))  # at once: the next letter is typed already
         elif name == "zoom":
             self.toggle_class("-zoomed")
             self.query_one("#document" if self.has_class("-zoomed") else "#rows").focus()
@@ -270,6 +277,34 @@ class FailedScreen(LiveScreen):
         else:
             return False
         return True
+
+    def _ask_to_retry(self, key: Key) -> None:
+        phase, _status, cause = key
+        count = self._rows.count(phase, cause)
+        documents = f"{number(count)} document{'' if count == 1 else 's'}"
+        sentences = [f"{documents} ({cause}, in {phase}) will go back to pending and be worked on again."]
+        if self._rows.matches is not None:
+            hidden = count - sum((row.phase, row.cause) == (phase, cause) for row in self._rows.matches)
+            if hidden > 0:
+                sentences.append(f"That includes {number(hidden)} which the filter hides.")
+        sentences.append("Redoing them costs $0: this version makes no paid calls.")
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.post_message(self.Retry(cause=cause, phase=phase))
+                self.say(f"Asked to retry: {documents} ({cause}).", "ok")
+
+        self.app.push_screen(
+            Confirm(f"Retry all of this cause: {cause}?", sentences, f"Retry {documents}"), answered
+        )
+
+    def _esc_clears_the_filter(self) -> bool:
+        return (
+            self.has_class("-filtering")
+            and not self.has_class("-zoomed")
+            and not self.query_one("#document").has_focus
+            and not (self.query_one("#filter").has_focus and self._needle)
+        )
 
     def _fit(self) -> None:
         if self.is_here:
@@ -314,66 +349,17 @@ class FailedScreen(LiveScreen):
         self.query_one(PagedTable).focus()
 
     def back_out(self) -> bool:
-        """Esc leaves the zoom, the filter, or the details."""
+        """Esc leaves the zoom, the filter's field, or the details; then it clears the filter."""
         field, table = self.query_one("#filter", TextField), self.query_one(PagedTable)
         if self.has_class("-zoomed"):
             self.perform("zoom")
-        elif self.has_class("-filtering"):
+        elif self._esc_clears_the_filter():
             field.value = ""
             self.remove_class("-filtering")
+            self.query_one("#filter-row").display = False
             table.focus()
-        elif self.query_one("#document").has_focus:
+        elif field.has_focus or self.query_one("#document").has_focus:
             table.focus()
         else:
             return False
         return True
-
-
-def document_lines(row: FailureRow, preview: str | None, width: int) -> list[Line]:
-    """The details of one document. `preview` None: not read yet."""
-    sign, role = STATUS_SIGNS[row.status]
-    lines: list[Line] = [(Span(" "), Span(part, "strong")) for part in wrap(safe_text(row.path), width)]
-    lines.append((Span(f" {sign} {row.status}", role), Span(f" in {row.phase} · {row.cause}")))
-    lines.append(())
-    lines += [(Span(" "), Span(part)) for part in wrap(safe_text(row.message), width)]
-    lines.append(())
-    when = datetime.fromtimestamp(row.time).strftime("%Y-%m-%d %H:%M:%S")
-    for word, value in (("size", size(row.size_bytes)), ("attempts", number(row.attempts)), ("time", when)):
-        lines.append((Span(f" {word:<9}", "dim"), Span(value)))
-    lines += [(), rule("Text", width + 1)]
-    if preview is None:
-        lines.append((Span(" reading …", "dim"),))
-    elif not preview.strip():
-        lines.append((Span(" No text was extracted.", "dim"),))
-    else:
-        lines += [(Span(" "), Span(part)) for part in wrap(preview, width)]
-    return lines
-
-
-def cause_lines(key: Key, count: int, width: int) -> list[Line]:
-    """The details of a heading: what the group is and what can be done with it."""
-    phase, status, cause = key
-    sign, role = STATUS_SIGNS[status]
-    return [
-        (Span(f" {cause}", "strong"),),
-        (Span(f" {sign} {status}", role), Span(f" in {phase}")),
-        (),
-        *[(Span(" "), Span(part)) for part in wrap(_MEANING[status], width)],
-        (),
-        (
-            Span(" R", "key"),
-            Span(f" retry all {number(count)}   "),
-            Span("enter", "key"),
-            Span(" fold or unfold"),
-        ),
-    ]
-
-
-_MEANING = {
-    Status.FAILED: "These documents could not be read. Some can be retried after a change: a password "
-    "removed, a permission given, a limit raised in the settings.",
-    Status.SKIPPED: "Nothing here reads this kind of file.",
-    Status.EMPTY: "These documents were read but have no text of their own, such as scanned pages.",
-    Status.DONE: "",
-    Status.PENDING: "",
-}

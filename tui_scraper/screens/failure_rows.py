@@ -8,6 +8,7 @@ a row number.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,12 +93,30 @@ def read_matches(directory: Path, text: str) -> tuple[list[FailureRow], bool]:
     return matches, True
 
 
+def read_again(directory: Path, rows: list[FailureRow]) -> dict[int, FailureRow | None]:
+    """What the store now says of documents, by version; None for one that is no longer in the list."""
+    from tui_scraper.engine.store.reader import Reader
+
+    now: dict[int, FailureRow | None] = {}
+    with Reader(directory) as reader:
+        for row in rows:
+            found = reader.failures(
+                cause=row.cause, phase=row.phase, status=row.status, after=row.version - 1, limit=1
+            )
+            now[row.version] = found[0] if found and found[0].version == row.version else None
+    return now
+
+
 class FailureRows:
-    """What the list shows: groups with their documents, or the matches of a filter."""
+    """What the list shows: groups with their documents, or the matches of a filter.
+
+    `asked` are documents that the person wants retried and that still stand here as they were.
+    """
 
     def __init__(self) -> None:
         self.groups: list[Group] = []
         self.matches: list[FailureRow] | None = None
+        self.asked: dict[int, FailureRow] = {}
         self._pages: OrderedDict[tuple[Key, int], list[FailureRow]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -127,7 +146,16 @@ class FailureRows:
     def forget_all(self) -> None:
         """Another workspace: begin anew."""
         self.groups, self.matches = [], None
+        self.asked.clear()
         self._pages.clear()
+
+    def take_up(self, now: dict[int, FailureRow | None]) -> None:
+        """Of what was asked for, forget what has changed: it is read anew."""
+        for version, row in now.items():
+            before = self.asked.get(version)
+            if before is not None and row != before:
+                del self.asked[version]
+                self._forget((before.phase, before.status, before.cause))
 
     def _forget(self, key: Key) -> None:
         for page in [page for page in self._pages if page[0] == key]:
@@ -186,6 +214,35 @@ class FailureRows:
         place = self.place(index)
         return place[0].key if place else None
 
+    def count(self, phase: PhaseName, cause: Cause) -> int:
+        """Documents of a phase and cause, whatever their status: what a retry of a cause takes."""
+        return sum(group.count for group in self.groups if (group.key[0], group.key[2]) == (phase, cause))
+
+    def identity(self, index: int) -> int | Key | None:
+        """The version of a document, or the key of a heading; None for what has not been read."""
+        row = self.row(index)
+        if row is not None:
+            return row.version
+        place = self.place(index) if self.matches is None else None
+        return place[0].key if place is not None and place[1] < 0 else None
+
+    def index_of(self, identity: Hashable) -> int | None:
+        """The row of a document or a heading; None where it is not here, not read, or folded away."""
+        if self.matches is not None:
+            versions = (row.version for row in self.matches)
+            return next((index for index, version in enumerate(versions) if version == identity), None)
+        top = 0
+        for group in self.groups:
+            if group.key == identity:
+                return top
+            pages = [] if group.folded else [page for key, page in self._pages if key == group.key]
+            for page in pages:
+                for offset, row in enumerate(self._pages[group.key, page]):
+                    if row.version == identity:
+                        return top + 1 + page * PAGE_ROWS + offset
+            top += group.height
+        return None
+
     def toggle(self, index: int) -> int:
         """Fold or unfold the group of a row. Returns the row of its heading."""
         place = self.place(index) if self.matches is None else None
@@ -208,9 +265,10 @@ class FailureRows:
             return None if self.missing(index) else (Span("   gone meanwhile", "dim"),)
         sign, role = STATUS_SIGNS[row.status]
         taken = 14
+        asked = row.version in self.asked
         return (
-            Span(f"{sign} ", role),
-            Span(f"{size(row.size_bytes):>8}  ", "dim"),
+            Span("→ " if asked else f"{sign} ", "accent" if asked else role),
+            Span(f"{'asked' if asked else size(row.size_bytes):>8}  ", "accent" if asked else "dim"),
             Span(cut_left(safe_text(row.path), max(8, width - taken))),
         )
 

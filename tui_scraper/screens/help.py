@@ -1,4 +1,8 @@
-"""Help: every action of the screen with its keys, and why it cannot be used now, from the registry."""
+"""Help: every action of the screen with its keys, and why it cannot be used now, from the registry.
+
+It is made once and shown again, and it hides what is below: a new screen that shines through costs
+three repaints of the whole terminal for one key, in the middle of a run at full speed.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from tui_scraper.formatting import STATUS_SIGNS, Line, Span, pad, wrap
 from tui_scraper.widgets.lines import Lines, ScrollLines
 
 _KEYS = 14
+_USUAL_WIDTH = 75
 _NAMES = {"question_mark": "?", "slash": "/", "escape": "esc"}
 
 
@@ -54,20 +59,32 @@ def _entry(keys: str, text: str, width: int) -> list[Line]:
 
 
 class Help(ModalScreen[None]):
-    """The help over the screen it is about."""
+    """The help of the screen below: `about` says which, before it is shown."""
 
     AUTO_FOCUS = "#help-text"
     BINDINGS = [Binding("escape,q,question_mark,enter", "close", "Close", show=False)]
 
-    def __init__(self, now: Situation) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        self._now = Situation("run")
+        self._width = 0
+
+    def about(self, now: Situation) -> None:
+        """Tell what is possible in a situation, from the first line on."""
         self._now = now
+        if self.is_attached:
+            self._fill()
+            self.query_one(ScrollLines).scroll_home(animate=False, immediate=True)
 
     def compose(self) -> ComposeResult:
         """The text, scrolled with the same keys as everything else."""
         with Container(id="help"):
             yield ScrollLines(id="help-text")
             yield Lines(id="help-end")
+
+    def on_mount(self) -> None:
+        """Show the text with the first frame."""
+        self._fill()
 
     def on_resize(self) -> None:
         """Wrap to the width there is."""
@@ -76,8 +93,13 @@ class Help(ModalScreen[None]):
     def _fit(self) -> None:
         if not self.is_attached:
             return
-        text = self.query_one(ScrollLines)
-        text.show(help_lines(self._now, max(30, text.size.width - 1)))
+        width = max(30, self.query_one(ScrollLines).size.width - 1)
+        if width != self._width:
+            self._width = width
+            self._fill()
+
+    def _fill(self) -> None:
+        self.query_one(ScrollLines).show(help_lines(self._now, self._width or _USUAL_WIDTH))
         keys = (Span("esc", "key"), Span(" close   "), Span("j k pgdn pgup", "key"), Span(" scroll"))
         self.query_one("#help-end", Lines).show([keys])
 

@@ -44,20 +44,19 @@ class LiveScreen(Screen[None]):
         """The widgets between the first line and the footer."""
         yield from ()
 
-    def paint(self, snapshot: RunSnapshot, problem: str) -> None:
-        """Show a snapshot, and the sentence of an error ('' while all is well)."""
+    def take(self, snapshot: RunSnapshot, problem: str) -> None:
+        """Note how the run stands, with the sentence of an error ('' while all is well)."""
         self.snapshot, self.problem = snapshot, problem
+
+    def repaint(self) -> None:
+        """Show what was noted last."""
         if self.is_here:
-            self.query_one(StatusLine).paint(snapshot)
+            self.query_one(StatusLine).paint(self.snapshot)
             self.query_one(KeyFooter).paint(self.situation())
             self.paint_body()
 
     def paint_body(self) -> None:
         """Show what `snapshot` and `problem` say."""
-
-    def repaint(self) -> None:
-        """Show the last snapshot again, after a change of size or of the cursor."""
-        self.paint(self.snapshot, self.problem)
 
     def on_resize(self) -> None:
         """Fit the lines to the new width."""

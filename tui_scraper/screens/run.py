@@ -31,7 +31,7 @@ class RunScreen(LiveScreen):
     def paint_body(self) -> None:
         """Show the snapshot; the log first, since it decides whether it is followed."""
         log = self.query_one(LogView)
-        log.add(self.snapshot.log)
+        log.add(self.snapshot)
         self.query_one(Notice).paint(self.snapshot, self.problem)
         self.query_one(PhaseBars).paint(self.snapshot)
         self.query_one(CountsPanel).paint(self.snapshot, column=self.has_class("-wide"))

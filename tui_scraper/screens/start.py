@@ -16,7 +16,7 @@ from textual.timer import Timer
 from textual.widgets import Input
 
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.models import FolderSurvey
+from tui_scraper.engine.models import Counts, FolderSurvey
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
 from tui_scraper.formatting import Line, Span, bar, cut, cut_left, number, pad, rule, size
@@ -33,16 +33,19 @@ _MOST_TYPES, _MOST_MATCHES = 12, 5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What Go would do with a path. `trouble` is a sentence where it cannot do anything."""
+    """What Go would do with a path. `trouble` is a sentence where it cannot do anything.
+
+    `hint` says the same more gently, for a path that is perhaps still being typed. `counts` is None
+    for a workspace that does not exist yet.
+    """
 
     source: Path | None = None
     workspace: Path | None = None
     directory: str = ""
-    resumes: bool = False
-    done: int = 0
-    found: int = 0
+    counts: Counts | None = None
     holder: str = ""
     trouble: str = ""
+    hint: str = ""
 
 
 def make_plan(path: Path, workspace: Path | None) -> Plan:
@@ -53,28 +56,45 @@ def make_plan(path: Path, workspace: Path | None) -> Plan:
     shown = safe_text(str(path))
     try:
         if not path.is_dir():
-            what = "this is a file, not a folder" if path.exists() else "there is no such folder"
-            return Plan(trouble=f"{shown}: {what}.")
+            if path.exists():
+                return _refused(f"{shown}: this is a file, not a folder.")
+            return Plan(trouble=f"{shown}: there is no such folder.", hint="no such folder yet")
         if not os.access(path, os.R_OK | os.X_OK):
-            return Plan(trouble=f"{shown}: this folder may not be read (no permission).")
+            return _refused(f"{shown}: this folder may not be read (no permission).")
         source: Path | None = path
         if is_workspace(path):
             source, workspace = source_of(path), path
             if source is None:
-                return Plan(trouble=f"{shown}: this workspace has not run yet; name its folder instead.")
+                return _refused(f"{shown}: this workspace has not run yet; name its folder instead.")
         directory = choose_directory(source, workspace)
         if not is_workspace(directory):
             return Plan(source, workspace, safe_text(str(directory)))
         with Reader(directory) as reader:
             counts = reader.status().counts
-        return Plan(
-            source, workspace, safe_text(str(directory)), True, counts.done, counts.found,
-            safe_text(holder(directory) or ""),
-        )  # fmt: skip
+        return Plan(source, workspace, safe_text(str(directory)), counts, safe_text(holder(directory) or ""))
     except TuiScraperError as error:
-        return Plan(trouble=safe_text(str(error)))
+        return _refused(safe_text(str(error)))
     except OSError as error:
-        return Plan(trouble=f"{shown}: {error.strerror}.")
+        return _refused(f"{shown}: {error.strerror}.")
+
+
+def _refused(sentence: str) -> Plan:
+    return Plan(trouble=sentence, hint=sentence)
+
+
+def history_lines(counts: Counts) -> list[Line]:
+    """What is left in a workspace that has run before, and what became of the rest."""
+    found, pending = f"{number(counts.found)} documents", f"{number(counts.pending)} pending"
+    if counts.pending or not counts.found:
+        first: Line = (Span("   ▶ ", "accent"), Span(f"resumes: {found}, {pending}"))
+    else:
+        first = (
+            Span("   ✓ ", "ok"), Span(f"complete: {found}, {pending}; a run takes up what has changed")
+        )  # fmt: skip
+    rest = [(counts.done, "done"), (counts.failed, "failed"), (counts.skipped, "skipped"),
+            (counts.empty, "empty")]  # fmt: skip
+    said = ", ".join(f"{number(count)} {word}" for count, word in rest if count)
+    return [first, (Span(f"     {said}", "dim"),)] if said else [first]
 
 
 class StartScreen(LiveScreen):
@@ -98,7 +118,7 @@ class StartScreen(LiveScreen):
         self._first = source or Path.cwd()
         self._plan: Plan | None = None
         self._survey: FolderSurvey | None = None
-        self._trouble = ""
+        self._trouble = self._hint = ""
         self._looking = False
         self._timer: Timer | None = None
         self._look_for_matches = OneAtATime()
@@ -113,7 +133,7 @@ class StartScreen(LiveScreen):
                 yield PathField(
                     id="path",
                     value=str(self._first),
-                    suggester=DirectorySuggester(self._look_for_matches, self._show_matches),
+                    suggester=DirectorySuggester(self._look_for_matches, self._take_matches),
                 )
             yield Lines(id="matches")
             yield Lines(id="trouble")
@@ -123,10 +143,18 @@ class StartScreen(LiveScreen):
                 yield Choice("Go", id="go")
 
     def on_mount(self) -> None:
-        """Look at the path that is there already, after the first frame."""
+        """The cursor goes to the end of the path that is there already."""
         field = self.query_one(PathField)
         field.cursor_position = len(field.value)
+
+    def on_screen_resume(self) -> None:
+        """Look, after the first frame; and again on return, since a run changes what was seen."""
         self.call_after_refresh(self._look)
+
+    def focus_path(self) -> None:
+        """Letters go to the path field from now on."""
+        if self.is_here:
+            self.set_focus(self.query_one(PathField))
 
     def _path(self) -> Path:
         """The folder in the field. One given on the command line may have bytes no field can show."""
@@ -137,20 +165,24 @@ class StartScreen(LiveScreen):
         """Wait until the person stops typing, then look."""
         event.stop()
         self._plan = self._survey = None
-        self._trouble = ""
+        self._trouble = self._hint = ""
         self._looking = True
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(_SETTLED_S, self._look)
-        self._show_matches(event.value, [match for match in self._matches if match.startswith(event.value)])
+        self._list_matches(event.value, [match for match in self._matches if match.startswith(event.value)])
 
-    def _show_matches(self, value: str, matches: list[str]) -> None:
+    def _take_matches(self, value: str, matches: list[str]) -> None:
         if not self.is_here:
             return
         field = self.query_one(PathField)
-        if value != field.value:
-            return
-        self._matches = field.matches = matches
+        if value == field.value:
+            self._matches = matches
+            self._list_matches(value, matches)
+            field.take_matches(value, matches)
+
+    def _list_matches(self, value: str, matches: list[str]) -> None:
+        field = self.query_one(PathField)
         others = [match for match in matches if match.rstrip("/") != value.rstrip("/")]
         width = max(20, self.query_one("#matches", Lines).size.width)
         lines: list[Line] = [
@@ -171,10 +203,13 @@ class StartScreen(LiveScreen):
         plan = await aside(lambda: make_plan(path, self._workspace))
         if not self.is_here or path != self._path():
             return
-        self._plan, self._trouble = plan, plan.trouble
+        self._plan, self._hint = plan, plan.hint
+        self._trouble = plan.trouble if self._trouble else ""
         self.repaint()
         if plan.source is not None:
             await self._count(plan.source)
+        else:
+            self._survey = None
         self._looking = False
         self.repaint()
 
@@ -197,11 +232,13 @@ class StartScreen(LiveScreen):
         self._go()
 
     def _go(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()  # a look would end what begins here
         self.run_worker(self._go_to(self._path()), group="look", exclusive=True)
 
     async def _go_to(self, path: Path) -> None:
         plan = await aside(lambda: make_plan(path, self._workspace))
-        self._plan, self._trouble, self._looking = plan, plan.trouble, False
+        self._plan, self._trouble, self._hint, self._looking = plan, plan.trouble, "", False
         self.repaint()
         if plan.source is not None:
             self.post_message(self.Go(plan.source, plan.workspace))
@@ -213,10 +250,14 @@ class StartScreen(LiveScreen):
         self.query_one("#start-rule", Lines).show([rule("Folder to process", width)])
         self.query_one("#path-mark", Lines).show([(Span(" ▸ ", "accent"),)])
         trouble = self._trouble or self.problem
-        self.query_one("#trouble", Lines).show(sentence_lines("✗", trouble, "bad", width) if trouble else [])
-        room = max(3, self.size.height - 18)
-        self.query_one("#found", Lines).show([] if self._trouble else self._found(width, room))
-        self.query_one("#plan", Lines).show([] if self._trouble else self._plan_lines(width))
+        said = sentence_lines("✗", trouble, "bad", width) if trouble else []
+        if self._hint and not trouble:
+            said = sentence_lines("·", self._hint, "dim", width)
+        self.query_one("#trouble", Lines).show(said)
+        room = max(3, self.size.height - 19)
+        nothing = self._trouble or self._hint
+        self.query_one("#found", Lines).show([] if nothing else self._found(width, room))
+        self.query_one("#plan", Lines).show([] if nothing else self._plan_lines(width))
 
     def _found(self, width: int, room: int) -> list[Line]:
         found = self._survey
@@ -258,17 +299,17 @@ class StartScreen(LiveScreen):
         if plan is None or plan.source is None:
             return []
         lines = [rule("Workspace", width), (Span("   "), Span(cut_left(plan.directory, width - 4)))]
-        if plan.holder:
+        ours = plan.directory == self.snapshot.workspace
+        if plan.holder and ours and self.situation().working:
+            lines.append((Span("   ▶ ", "accent"), Span("its run is going on here")))
+        elif plan.holder and not ours:
             lines.append(
                 (Span("   ✗ ", "bad"), Span(cut(f"{plan.holder} is working in it", width - 6), "bad"))
             )
-        elif plan.resumes:
-            lines.append(
-                (Span("   ▶ ", "accent"),
-                 Span(f"resumes: {number(plan.done)} of {number(plan.found)} documents are done already"))
-            )  # fmt: skip
-        else:
+        elif plan.counts is None:
             lines.append((Span("   · new; the source folder is never written to", "dim"),))
+        else:
+            lines += history_lines(plan.counts)
         return lines
 
     def perform(self, name: str) -> bool:

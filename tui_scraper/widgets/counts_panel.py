@@ -6,10 +6,12 @@ The words here are the legend of the signs everywhere else.
 from __future__ import annotations
 
 from tui_scraper.engine.models import RunSnapshot, Status
+from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.formatting import STATUS_SIGNS, Line, Span, number, rule, size, width_of
 from tui_scraper.widgets.lines import Lines
 
 _LEFT = 25
+_UNKNOWN = "–"
 _ORDER = (Status.DONE, Status.FAILED, Status.SKIPPED, Status.EMPTY, Status.PENDING)
 
 
@@ -51,10 +53,10 @@ def counts_column(snapshot: RunSnapshot, width: int) -> list[Line]:
     entries: list[tuple[str, str]] = [
         ("tokens", number(snapshot.tokens_counted)),
         ("labels", snapshot.method or "none yet"),
-        ("memory", size(snapshot.memory_bytes) if snapshot.memory_bytes else ""),
-        ("workers", number(snapshot.workers) if snapshot.workers else ""),
-        ("sandbox", snapshot.sandbox),
-        ("checkpoint", number(snapshot.checkpoint) if snapshot.checkpoint else ""),
+        ("memory", size(snapshot.memory_bytes) if snapshot.memory_bytes else _UNKNOWN),
+        ("workers", _workers(snapshot) or _UNKNOWN),
+        ("sandbox", safe_text(snapshot.sandbox) or _UNKNOWN),
+        ("checkpoint", number(snapshot.checkpoint) if snapshot.checkpoint else _UNKNOWN),
     ]
     left = [_pair("  found  ", number(counts.found), digits)]
     left += [_status(snapshot, status, digits, 7) for status in _ORDER]
@@ -83,12 +85,17 @@ def _status(snapshot: RunSnapshot, status: Status, digits: int, word_width: int 
     )
 
 
+def _workers(snapshot: RunSnapshot) -> str:
+    """How many were started; '' for none. Each run says what keeps its workers in once they are there."""
+    return number(snapshot.workers) if snapshot.workers and snapshot.sandbox else ""
+
+
 def _resources(snapshot: RunSnapshot, width: int) -> Line:
     parts = [("tokens", number(snapshot.tokens_counted)), ("labels", snapshot.method or "none yet")]
     if snapshot.memory_bytes:
         parts.append(("memory", size(snapshot.memory_bytes)))
-    if snapshot.workers:
-        parts.append(("workers", number(snapshot.workers)))
+    if _workers(snapshot):
+        parts.append(("workers", _workers(snapshot)))
     if snapshot.checkpoint:
         parts.append(("checkpoint", number(snapshot.checkpoint)))
     spans: list[Span] = []

@@ -1,6 +1,7 @@
-"""The last line: the keys of the screen, from the registry, and for a moment what a key said.
+"""The last line: the keys of the screen, from the registry; above them, for a moment, what a key said.
 
-Keys that cannot be used now stand in parentheses; pressing one shows the reason in this line.
+Keys that cannot be used now stand in parentheses; pressing one shows the reason. The keys stay
+where they are, so that the next one can be found while the sentence is still there.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from textual.timer import Timer
 
 from tui_scraper.actions import Action, Situation, on_screen
-from tui_scraper.formatting import Line, Role, Span, cut, width_of
+from tui_scraper.formatting import Line, Role, Span, width_of, wrap
 from tui_scraper.widgets.lines import Lines
 
 _SAID_FOR_S = 5.0
+_MOST_SAID = 3
 
 
 def footer_line(now: Situation, width: int) -> Line:
@@ -39,26 +41,26 @@ class KeyFooter(Lines):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._said: Line | None = None
+        self._said: list[Line] = []
         self._timer: Timer | None = None
         self._now: Situation | None = None
 
     def paint(self, now: Situation) -> None:
-        """Show the keys for a situation, unless something is being said."""
+        """Show the keys for a situation, below what is being said."""
         self._now = now
-        if self._said is None:
-            self.show([footer_line(now, self.size.width)])
+        self.show([*self._said, footer_line(now, self.size.width)])
 
     def say(self, text: str, role: Role = "warn") -> None:
-        """Show a sentence in place of the keys for a few seconds. `text` is safe for a terminal."""
-        self._said = (Span(f" {cut(text, max(10, self.size.width - 2))}", role),)
-        self.show([self._said])
+        """Show a sentence above the keys for a few seconds. `text` is safe for a terminal."""
+        width = max(10, (self.size.width or self.screen.size.width) - 2)
+        self._said = [(Span(f" {part}", role),) for part in wrap(text, width)[:_MOST_SAID]]
+        self.show([*self._said, *self.lines[-1:]])
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(_SAID_FOR_S, self.hush)
 
     def hush(self) -> None:
-        """Show the keys again."""
-        self._said = None
+        """Show the keys alone again."""
+        self._said = []
         if self._now is not None:
             self.paint(self._now)

@@ -111,13 +111,13 @@ class ScrollLines(ScrollView, can_focus=True):
             self._lines = new
             self.virtual_size = Size(self.size.width, len(new))
             self.refresh()
-        if follow:
-            self.scroll_end(animate=False, immediate=True)
+        if follow:  # `force`: Textual scrolls nothing before the scrollbar is there
+            self.scroll_end(animate=False, immediate=True, force=True)
 
     def render_line(self, y: int) -> Strip:
         """Draw the line at a place of the window."""
         index = self.scroll_offset.y + y
-        width = self.size.width
+        width = self.scrollable_content_region.width  # `size` goes on under the scrollbar
         if index >= len(self._lines):
             return Strip.blank(width, self.rich_style)
         return strip_of(self, self._lines[index], width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from tui_scraper.engine.models import LogLine
+from tui_scraper.engine.models import LogLine, RunSnapshot
 from tui_scraper.formatting import Line, Role, Span
 from tui_scraper.widgets.lines import ScrollLines
 
@@ -35,7 +35,8 @@ class LogView(ScrollLines):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._last = 0
+        self._newest: LogLine | None = None
+        self._started = 0.0
         self._kept: list[Line] = []
         self._following = True
 
@@ -49,20 +50,37 @@ class LogView(ScrollLines):
         super().watch_scroll_y(old_value, new_value)
         self._following = self.at_end
 
-    def add(self, lines: tuple[LogLine, ...]) -> None:
-        """Append the lines that are new. A number that went back means another run: begin anew."""
-        if lines and lines[-1].number < self._last:
-            self._last, self._kept, self._following = 0, [], True
-        fresh = [log_line(line) for line in lines if line.number > self._last]
+    def add(self, snapshot: RunSnapshot) -> None:
+        """Append the lines that are new, or begin anew where they are another run's."""
+        lines = snapshot.log
+        if self._is_another(snapshot):
+            self._newest, self._kept, self._following = None, [], True
+            self.show(())
+        self._started = snapshot.started
+        last = self._newest.number if self._newest is not None else 0
+        fresh = [log_line(line) for line in lines if line.number > last]
         if not fresh:
             return
         top = self.scroll_offset.y
-        self._last = lines[-1].number
+        self._newest = lines[-1]
         dropped = max(0, len(self._kept) + len(fresh) - KEEP_LINES)
         self._kept = [*self._kept, *fresh][-KEEP_LINES:]
         self.show(self._kept, follow=self._following)
         if not self._following and dropped:
             self.scroll_to(y=max(0, top - dropped), animate=False)
+
+    def _is_another(self, snapshot: RunSnapshot) -> bool:
+        """Whether the lines do not go on from those that are kept.
+
+        Numbers begin anew with each log, but a new one may have grown past the old one between two
+        paints; `started` alone also changes where a run goes on after a stop, in the same log.
+        """
+        newest, lines = self._newest, snapshot.log
+        if newest is None:
+            return False
+        if lines and lines[0].number <= newest.number <= lines[-1].number:
+            return newest not in lines
+        return snapshot.started != self._started or (bool(lines) and lines[-1].number < newest.number)
 
     def on_resize(self) -> None:
         """Stay at the end when the window changes."""

@@ -32,16 +32,16 @@ def sentence_lines(sign: str, sentence: str, role: Role, width: int) -> list[Lin
 
 def _result(snapshot: RunSnapshot, width: int) -> list[Line]:
     counts = snapshot.counts
-    bad = counts.failed + counts.skipped + counts.empty
+    bad = [(counts.failed, "failed"), (counts.skipped, "skipped"), (counts.empty, "empty")]
+    said = ", ".join(f"{number(count)} {word}" for count, word in bad if count)
     lines: list[Line] = []
     if snapshot.export_dir:
         where = cut_left(safe_text(snapshot.export_dir), max(10, width - 16))
         lines.append((Span(" ✓ ", "ok"), Span("exported to "), Span(where, "strong")))
-    if bad:
+    if said:
         lines.append(
-            (Span(" ! ", "warn"), Span(f"{number(bad)} documents did not get through; "), Span("f", "key"),
-             Span(" shows why"))
-        )  # fmt: skip
+            (Span(" ! ", "warn"), Span(f"{said}; "), Span("f", "key"), Span(" shows why")),
+        )
     return lines
 
 

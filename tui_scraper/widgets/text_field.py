@@ -96,18 +96,40 @@ class DirectorySuggester(Suggester):
 
 
 class PathField(TextField):
-    """A path with completion: `tab` takes as much as is certain, then the first match."""
+    """A path with completion: `tab` takes as much as is certain, then the first match.
+
+    Only matches of exactly what stands in the field are taken. A tab that comes before them is
+    remembered until they are there; a second one does not wait.
+    """
 
     BINDINGS = [Binding("tab", "complete", "Complete", show=False)]
 
     def __init__(self, *, id: str, value: str, suggester: Suggester) -> None:  # noqa: A002
         super().__init__(id=id, placeholder="/path/to/folder", value=value, suggester=suggester)
-        self.matches: list[str] = []
+        self._matches: tuple[str, list[str]] | None = None
+        self._tab_waits_for: str | None = None
+
+    def take_matches(self, value: str, matches: list[str]) -> None:
+        """The directories that begin with `value`; those of an older value are left alone."""
+        if value != self.value:
+            return
+        self._matches = (value, matches)
+        waited, self._tab_waits_for = self._tab_waits_for == value, None
+        if waited and self.has_focus:
+            self.action_complete()
 
     def action_complete(self) -> None:
         """Complete, or go to the next widget where there is nothing to complete."""
-        longer = [match for match in self.matches if match.startswith(self.value) and match != self.value]
-        if not longer or self.cursor_position != len(self.value):
+        if not self.value or self.cursor_position != len(self.value):
+            self.screen.focus_next()
+            return
+        if self._matches is None or self._matches[0] != self.value:
+            if self._tab_waits_for == self.value:
+                self.screen.focus_next()
+            self._tab_waits_for = self.value
+            return
+        longer = [match for match in self._matches[1] if match != self.value]
+        if not longer:
             self.screen.focus_next()
             return
         common = _common_start(longer)
