@@ -97,8 +97,9 @@ class ClassifySettings(_Section):
     labels: list[LabelSettings] = Field(default=[], description="the taxonomy; empty: a general one")
     multi_label: bool = Field(default=False, description="allow more than one label for a document")
     digest_tokens: int = Field(
-        default=160, ge=16, le=8192, description="tokens of a document that are read for its label"
+        default=112, ge=16, le=8192, description="tokens of a document that are read for its label"
     )
+    """112 labels as well as 160 at three quarters of the time (docs/benchmarks.md)."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> ClassifySettings:

@@ -4,8 +4,9 @@ A phase has a name, a version of its code and the settings that matter to its re
 together make its configuration: results made with the same one from the same input are the same,
 and are never made twice. Change what a phase makes, and raise its version.
 
-The phases that look at one document at a time run in worker processes (`document.py`); input,
-index and output look at the corpus and run in the engine.
+The phases that look at one document at a time run in worker processes, as the steps of `document.py`;
+index and output look at the corpus and run in the engine. A new phase is a module with `VERSION` and
+`relevant`, entered in `registry.py`, and, where it works on single documents, a `Step`.
 """
 
 from __future__ import annotations

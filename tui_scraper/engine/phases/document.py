@@ -7,6 +7,8 @@ boundary between them; each leaves its own result, keyed and stored apart by the
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract.detect import detect
@@ -37,17 +39,125 @@ _TIMED_EVERY = 16
 """Asking for a thread's CPU time is a system call of up to 20 us, five times a document: a tenth of
 the whole work on small text. One document of 16 is measured and counts for all of them."""
 
+_NO_TEXT = CleanText("")
 _MEMORY = "Reading this file takes more memory than a worker may use (clean.worker_memory)."
-_LAST = {PhaseName.CLEAN: 0, PhaseName.CHUNK: 1, PhaseName.CLASSIFY: 2}
+
+
+class Step(Protocol):
+    """One phase's work on one document, inside a worker. Made once with the settings, used for many.
+
+    `make` reads what earlier steps left in `document` and leaves its own there. `restore` is called
+    in its place where an earlier run's result came along with the work item. What is wrong with a
+    document is raised as a DocumentError.
+    """
+
+    phase: PhaseName
+
+    def make(self, document: InHand) -> None:
+        """Do the phase's work."""
+        ...
+
+    def restore(self, document: InHand) -> bool:
+        """Take over a stored result. Returns False where there is none, so that it must be made."""
+        ...
+
+
+class _Read:
+    """Input: the bytes of the file, and what they are."""
+
+    phase = PhaseName.INPUT
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.input
+
+    def make(self, document: InHand) -> None:
+        path = document.item.path
+        content = read_file(path, self._settings.max_file_size, self._settings.follow_symlinks)
+        document.data = content.data
+        document.content = digest(content.data)
+        document.size_bytes, document.mtime_ns = content.size_bytes, content.mtime_ns
+        if content.data:
+            document.media_type = detect(content.data, path)
+
+    def restore(self, document: InHand) -> bool:
+        return document.item.clean is not None  # the text came along: the file need not be read
+
+
+class _Clean:
+    """Clean: text out of the bytes."""
+
+    phase = PhaseName.CLEAN
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.clean
+
+    def make(self, document: InHand) -> None:
+        if not document.data:
+            raise DocumentError(Cause.NO_TEXT, "The file is empty (0 bytes).")
+        document.text = clean_phase.clean(document.data, document.media_type, self._settings)
+        document.data = b""
+        payload, output = pack(document.text)
+        document.clean = CleanResult(payload, output, len(document.text.text), document.text.truncated)
+
+    def restore(self, document: InHand) -> bool:
+        if document.item.clean is None:
+            return False
+        document.text = unpack(document.item.clean, CleanText)
+        return True
+
+
+class _Chunk:
+    """Chunk: pieces of the text, counted."""
+
+    phase = PhaseName.CHUNK
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.chunk
+
+    def make(self, document: InHand) -> None:
+        document.chunks = chunk_phase.chunk(document.text, self._settings)
+        payload, output = pack(document.chunks)
+        tokens = sum(part.tokens for part in document.chunks)
+        document.chunk = ChunkResult(payload, output, len(document.chunks), tokens)
+
+    def restore(self, document: InHand) -> bool:
+        if document.item.chunks is None:
+            return False
+        document.chunks = unpack(document.item.chunks, list[Chunk])
+        return True
+
+
+class _Classify:
+    """Classify: a label from a digest of the text, without any network."""
+
+    phase = PhaseName.CLASSIFY
+
+    def __init__(self, settings: Settings) -> None:
+        self._classifier = Classifier(settings.classify)
+
+    def make(self, document: InHand) -> None:
+        document.label = self._classifier.classify(document.text, document.chunks, document.media_type)
+
+    def restore(self, document: InHand) -> bool:
+        del document
+        return False
+
+
+STEPS: tuple[Callable[[Settings], Step], ...] = (_Read, _Clean, _Chunk, _Classify)
+"""What a worker does to a document, in order."""
 
 
 class Processor:
     """Runs the worker-side phases with one set of settings, through `until` at most."""
 
-    def __init__(self, settings: Settings, until: PhaseName = PhaseName.CLASSIFY) -> None:
-        self._settings = settings
-        self._last = _LAST.get(until, 2)
-        self._classifier = Classifier(settings.classify) if self._last == 2 else None
+    def __init__(
+        self,
+        settings: Settings,
+        until: PhaseName = PhaseName.CLASSIFY,
+        steps: Sequence[Callable[[Settings], Step]] = STEPS,
+    ) -> None:
+        wanted = WORKER_PHASES[: WORKER_PHASES.index(until) + 1]
+        self._steps = [step(settings) for step in steps[: len(wanted)]]
         self._count = 0
 
     def process(self, item: WorkItem) -> DocumentReply:
@@ -56,62 +166,35 @@ class Processor:
         So does everything that a parser raises: a panic of a compiled library is no `Exception`.
         """
         self._count += 1
-        run = _Run(item, timed=self._count % _TIMED_EVERY == 1)
+        document = InHand(item, timed=self._count % _TIMED_EVERY == 1)
         try:
-            self._phases(item, run)
+            for step in self._steps:
+                if not step.restore(document):
+                    document.enter(step.phase)
+                    step.make(document)
         except DocumentError as error:
             if error.cause is Cause.UNSUPPORTED:
-                run.phase = (
-                    PhaseName.CLEAN
-                )  # some formats are known by their first bytes, before the rest is read
-            return run.reply(_STATUS.get(error.cause, Status.FAILED), error.cause, error.message)
+                document.phase = PhaseName.CLEAN  # also where the first bytes were enough to know the format
+            return document.reply(_STATUS.get(error.cause, Status.FAILED), error.cause, error.message)
         except MemoryError:
-            return run.reply(Status.FAILED, Cause.TOO_LARGE, _MEMORY)
+            return document.reply(Status.FAILED, Cause.TOO_LARGE, _MEMORY)
         except RecursionError:
-            return run.reply(Status.FAILED, Cause.CORRUPT, "The file is nested too deeply to be read.")
+            return document.reply(Status.FAILED, Cause.CORRUPT, "The file is nested too deeply to be read.")
         except BaseException as error:
             what = safe_text(f"{type(error).__name__}: {error}", limit=200)
-            return run.reply(Status.FAILED, Cause.CRASHED, f"The reader of this format failed ({what}).")
-        return run.reply(Status.DONE)
-
-    def _phases(self, item: WorkItem, run: _Run) -> None:
-        settings = self._settings
-        if item.start is PhaseName.CLEAN or item.clean is None:
-            run.enter(PhaseName.INPUT)
-            content = read_file(item.path, settings.input.max_file_size, settings.input.follow_symlinks)
-            run.content = digest(content.data)
-            run.size_bytes, run.mtime_ns = content.size_bytes, content.mtime_ns
-            if not content.data:
-                run.enter(PhaseName.CLEAN)
-                raise DocumentError(Cause.NO_TEXT, "The file is empty (0 bytes).")
-            run.media_type = detect(content.data, item.path)
-            run.enter(PhaseName.CLEAN)
-            text = clean_phase.clean(content.data, run.media_type, settings.clean)
-            payload, output = pack(text)
-            run.clean = CleanResult(payload, output, len(text.text), text.truncated)
-        else:
-            text = unpack(item.clean, CleanText)
-        if self._last < 1:
-            return
-        if item.start is PhaseName.CLASSIFY and item.chunks is not None:
-            chunks = unpack(item.chunks, list[Chunk])
-        else:
-            run.enter(PhaseName.CHUNK)
-            chunks = chunk_phase.chunk(text, settings.chunk)
-            payload, output = pack(chunks)
-            run.chunk = ChunkResult(payload, output, len(chunks), sum(part.tokens for part in chunks))
-        if self._classifier is None:
-            return
-        run.enter(PhaseName.CLASSIFY)
-        run.label = self._classifier.classify(text, chunks, run.media_type)
+            return document.reply(Status.FAILED, Cause.CRASHED, f"The reader of this format failed ({what}).")
+        return document.reply(Status.DONE)
 
 
-class _Run:
-    """The results of one document so far, and the CPU time of each phase."""
+class InHand:
+    """A document in a worker's hand: what the steps have made of it so far, and the CPU time of each."""
 
     def __init__(self, item: WorkItem, *, timed: bool) -> None:
-        self.version = item.version
+        self.item = item
         self.phase = item.start
+        self.data = b""
+        self.text = _NO_TEXT
+        self.chunks: list[Chunk] = []
         self.content = b""
         self.media_type = item.media_type
         self.size_bytes = item.size_bytes
@@ -125,6 +208,7 @@ class _Run:
         self._mark = time.thread_time_ns() if timed else 0
 
     def enter(self, phase: PhaseName) -> None:
+        """A step begins: what follows is charged to its phase, and blamed on it."""
         self._charge()
         self.phase = phase
         self._slot = WORKER_PHASES.index(phase)
@@ -137,9 +221,10 @@ class _Run:
         self._mark = now
 
     def reply(self, status: Status, cause: Cause | None = None, message: str = "") -> DocumentReply:
+        """What goes back to the engine."""
         self._charge()
         return DocumentReply(
-            version=self.version,
+            version=self.item.version,
             status=status,
             phase=self.phase,
             cause=cause,

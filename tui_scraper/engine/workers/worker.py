@@ -6,6 +6,7 @@ a shared page which document it has in hand, it sends results as they come, and 
 
 from __future__ import annotations
 
+import gc
 import mmap
 import resource
 import signal
@@ -28,17 +29,21 @@ from tui_scraper.engine.workers.frames import (
     send_frame,
 )
 
+_COLLECT_EVERY_S = 2.0
+
 
 def work(connection: socket.socket, page: mmap.mmap, slot: int, start: ZygoteSettings) -> None:
     """Serve batches until the engine closes the socket."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+    gc.disable()  # what a document leaves behind is collected between batches, not in the middle of one
     sandbox.limit(start.worker_memory)
     allowance = sandbox.CpuAllowance(start.cpu_s)
     processor = Processor(Settings.model_validate_json(start.settings), start.until)
     decoder = msgspec.msgpack.Decoder(Batch)
     encoder = msgspec.msgpack.Encoder()
     at = slot * HEARTBEAT.size
+    collect_at = time.monotonic() + _COLLECT_EVERY_S
     while (frame := receive_frame(connection)) is not None:
         done: list[DocumentReply] = []
         size = 0
@@ -52,6 +57,9 @@ def work(connection: socket.socket, page: mmap.mmap, slot: int, start: ZygoteSet
             if size > FLUSH_BYTES:
                 send_frame(connection, encoder.encode(Replies(done, False, 0)))
                 done, size = [], 0
+        if time.monotonic() > collect_at:
+            gc.collect()
+            collect_at = time.monotonic() + _COLLECT_EVERY_S
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         send_frame(connection, encoder.encode(Replies(done, True, peak)))
 
