@@ -350,4 +350,8 @@ def test_a_damaged_database_gives_a_sentence(store: Store) -> None:
     with pytest.raises(StoreError, match="damaged"):
         open_state(store.directory)
     (store.directory / "state.db").unlink()
+    with pytest.raises(StoreError, match=r"although blob\.db holds data"):
+        Writer(store.directory)
+    for path in store.directory.glob("blob.db*"):
+        path.unlink()
     store.writer = Writer(store.directory)
