@@ -6,8 +6,9 @@ import pytest
 
 from tests.extract.files import read
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract.html import deeper_than
+from tui_scraper.engine.extract.html import deeper_than, extract_html
 from tui_scraper.engine.models import Cause
+from tui_scraper.engine.settings import CleanSettings
 
 
 def html(body: str, head: str = "", **settings: int) -> str:
@@ -139,3 +140,13 @@ def test_a_long_page_is_cut() -> None:
     result = read("<p>word word word</p>" * 1_000, "a.html", max_chars=500)
     assert result.truncated
     assert len(result.text) <= 500
+
+
+def test_a_document_too_large_for_a_tree_is_read_the_linear_way() -> None:
+    body = "<p>A paragraph about wombats &amp; quokkas.</p>" * 180_000
+    data = f"<html><title>Large</title><script>var hidden = 1;</script><body>{body}</body></html>".encode()
+    assert len(data) > 8_000_000
+    found = extract_html(data, "text/html", CleanSettings())
+    assert found.title == "Large"
+    assert "hidden" not in found.text
+    assert found.text.count("wombats & quokkas") == 180_000

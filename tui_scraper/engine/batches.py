@@ -8,6 +8,7 @@ them up, and no checkpoint may call them settled.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from tui_scraper.engine.wire import DocumentReply
 from tui_scraper.engine.workers.pool import Pool
 
 _PLACES_PER_WORKER = 3
+_HUGE_BYTES = 2_000_000
+"""Larger documents are worked on one at a time: reading one may take twenty times its size in memory."""
 _CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
 _CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
 _INDEX = PHASE_NUMBER[PhaseName.INDEX]
@@ -77,6 +80,7 @@ class Batches:
         self._indexer = indexer
         self._group = group
         self._places = asyncio.Semaphore(around.activity.workers * _PLACES_PER_WORKER)
+        self._huge = asyncio.Lock()
         self._size = BatchSize()
         self._pool_start: asyncio.Task[None] | None = None
 
@@ -145,8 +149,10 @@ class Batches:
             answered.append(replies)
             commits.append(self._writer.submit(commit_replies(pairs, self._configs)))
 
+        huge = len(batch) == 1 and batch[0].size_bytes > _HUGE_BYTES
         started = time.monotonic()
-        await self.pool.run(items, deliver)
+        async with self._huge if huge else contextlib.nullcontext():
+            await self.pool.run(items, deliver)
         if len(batch) > 1 or not is_heavy(batch[0]):
             self._size.learn(len(batch), time.monotonic() - started)
         for replies, commit in zip(answered, commits, strict=True):

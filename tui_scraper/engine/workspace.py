@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import platformdirs
-import psutil
 
 from tui_scraper.engine.errors import StoreError, StoreFullError, UsageError, WorkspaceLockedError
 from tui_scraper.engine.safe_text import safe_text, show_path
@@ -242,6 +241,8 @@ def _cannot_make(directory: Path, error: OSError) -> StoreError | StoreFullError
 
 def network_file_system(directory: Path) -> str:
     """The kind of network file system a path lies on; '' where it is local."""
+    import psutil  # a tenth of a short command's start, and only those that write need it
+
     resolved = os.path.realpath(directory)
     best, kind = "", ""
     for partition in psutil.disk_partitions(all=True):

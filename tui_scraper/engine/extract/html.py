@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -80,6 +80,10 @@ _CELL_CHARS: Final = 600  # a longer cell is a page's layout, not a value
 _MAX_COLUMN_SPAN: Final = 20
 _MAX_ROW_SPAN: Final = 200
 _BLOCK_BYTES: Final = 4096
+_AT_ONCE_CHARS: Final = 500_000
+_TREE_BYTES: Final = 8_000_000
+"""A tree takes 19 times the memory of its markup: larger documents go the linear way, which lays out
+neither lists nor tables."""
 _CACHED_CHARS: Final = 100  # attributes of one element; 1,024 such strings are remembered
 
 
@@ -89,7 +93,7 @@ def extract_html(data: bytes, media_type: str, settings: CleanSettings) -> Extra
     markup = decode(data, declared)
     if "\0" in markup:
         markup = markup.replace("\0", "")
-    if deeper_than(data, settings.max_html_depth):
+    if len(data) > _TREE_BYTES or deeper_than(data, settings.max_html_depth):
         found = render(_without_raw_elements(markup), trusted=False, max_chars=settings.max_chars)
         title = re.search(r"<title[^<>]*>([^<]{1,1000})", markup, re.IGNORECASE)
         found.title = html.unescape(title[1]) if title else found.title
@@ -192,14 +196,22 @@ def _tokens(markup: str, trusted: bool) -> Iterator[tuple[str, str, str, str]]:
     if before.strip():
         yield "", "p", "", before
     if trusted:
-        for slash, name, attributes, text in _CLEAN_TOKEN.findall(markup):
+        for slash, name, attributes, text in _matches(_CLEAN_TOKEN, markup):
             yield slash, name, attributes, text
         return
-    for slash, name, attributes, text, stray in _RAW_TOKEN.findall(markup):
+    for slash, name, attributes, text, stray in _matches(_RAW_TOKEN, markup):
         if stray:
             yield "", "span", "", "" if stray.startswith(("<!", "<?")) else stray
         else:
             yield slash, name.lower(), attributes, text
+
+
+def _matches(pattern: re.Pattern[str], markup: str) -> Iterable[tuple[str, ...]]:
+    """The groups of every match: all at once where that is fast and small, one by one in a large document."""
+    if len(markup) <= _AT_ONCE_CHARS:
+        found: list[tuple[str, ...]] = pattern.findall(markup)
+        return found
+    return (match.groups(default="") for match in pattern.finditer(markup))
 
 
 class _Table:
