@@ -8,32 +8,7 @@ import random
 import zipfile
 from pathlib import Path
 
-WORDS = [
-    "invoice",
-    "payment",
-    "contract",
-    "release",
-    "kernel",
-    "search",
-    "patient",
-    "garden",
-    "orbit",
-    "theorem",
-    "recipe",
-    "harbour",
-    "license",
-    "network",
-    "archive",
-    "meeting",
-    "budget",
-    "winter",
-    "engine",
-    "market",
-    "history",
-    "color",
-    "protein",
-    "forest",
-]
+from tests.chaos.killing import WORDS
 
 ODD_NAMES = (b"line\nbreak.txt", b"esc\x1b]52;c;aGk=\x07.txt", b"latin-\xe9.txt", "報告書.md".encode())
 
