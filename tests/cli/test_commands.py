@@ -191,6 +191,7 @@ def test_retry(sound: Path, tmp_path: Path) -> None:
     assert run("run", sound, "-w", workspace).code == 3
     said = run("retry", "-w", workspace).out
     assert f"1 document is pending again; `tui-scraper run {sound} -w {workspace}` works on it." in said
+    assert json.loads(run("status", "-w", workspace, "--json").out)["state"] == "incomplete"
     assert run("status", "-w", workspace, "--json").objects[0]["pending"] == 1
     assert "0 documents" in run("retry", "-w", workspace).out
     assert run("run", sound, "-w", workspace).code == 3

@@ -371,6 +371,10 @@ def put_back(
         write_results(state, rows)
         if count:
             state.execute("UPDATE head SET settled = 0")
+            state.execute(
+                """UPDATE run SET state = 'incomplete'
+                WHERE state = 'complete' AND id = (SELECT max(id) FROM run)"""
+            )
         return count
 
     return operation
