@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.engine.corpus import write_corpus
+from tui_scraper.engine.store.connection import connect
 
 COMMANDS = ("run", "status", "search", "failures", "retry", "checkpoints", "export", "init", "doctor")
 PROGRAM = [sys.executable, "-m", "tui_scraper"]
@@ -595,3 +596,18 @@ def test_links_in_a_workspace_are_not_followed(sound: Path, tmp_path: Path) -> N
     (workspace / "lock").symlink_to(victim)
     assert run("run", sound, "-w", workspace).code == 2
     assert victim.read_text() == "mine"
+
+
+def test_a_run_whose_record_of_runs_is_damaged_is_a_sentence(sound: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    run("run", sound, "-w", workspace)
+    state = connect(workspace / "state.db")
+    page = state.execute("SELECT rootpage FROM sqlite_master WHERE name = 'run'").get
+    state.close()
+    data = bytearray((workspace / "state.db").read_bytes())
+    data[(page - 1) * 4096 : (page - 1) * 4096 + 512] = b"\xff" * 512
+    (workspace / "state.db").write_bytes(data)
+    ended = run("run", sound, "-w", workspace)
+    assert ended.code == 1
+    assert "damaged" in ended.err
+    assert "mistake" not in ended.err

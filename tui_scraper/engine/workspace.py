@@ -7,6 +7,7 @@ host, boot) is there for the sentence that a second process shows.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -20,7 +21,7 @@ import platformdirs
 from tui_scraper.engine.errors import StoreError, StoreFullError, UsageError, WorkspaceLockedError
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.store.codec import digest
-from tui_scraper.engine.store.connection import STATE_FILE, open_state
+from tui_scraper.engine.store.connection import STATE_FILE, explained, open_state
 from tui_scraper.engine.store.writer import Transaction, Writer
 
 ENVIRONMENT = "TUI_SCRAPER_WORKSPACE"
@@ -71,13 +72,10 @@ def is_complete(source: Path, workspace: Path | None) -> bool:
     if not is_workspace(directory):
         return False
     try:
-        connection = open_state(directory, read_only=True)
-    except StoreError:
+        with explained(directory), contextlib.closing(open_state(directory, read_only=True)) as state:
+            return bool(state.execute("SELECT state FROM run ORDER BY id DESC LIMIT 1").get == "complete")
+    except StoreError:  # the run itself will say what is wrong
         return False
-    try:
-        return bool(connection.execute("SELECT state FROM run ORDER BY id DESC LIMIT 1").get == "complete")
-    finally:
-        connection.close()
 
 
 def find_directory(named: Path | None) -> Path:
