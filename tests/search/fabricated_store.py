@@ -138,7 +138,6 @@ class Fabricator:
 
     def reply(self, version: int, doc: Doc) -> DocumentReply:
         content = digest(doc.content if doc.content is not None else doc.text.encode())
-        size = len(doc.text.encode())
         if doc.cause is not None:
             return DocumentReply(
                 version,
@@ -148,8 +147,6 @@ class Fabricator:
                 doc.message,
                 content,
                 "text/plain",
-                size,
-                doc.mtime_ns,
             )
         clean = CleanText(doc.text, doc.title, "en", [], doc.links, doc.truncated)
         chunks = chunks_of(doc.text, self.chunk_size)
@@ -166,10 +163,8 @@ class Fabricator:
             phase=PhaseName.CLASSIFY,
             content=content,
             media_type="text/plain",
-            size_bytes=size,
-            mtime_ns=doc.mtime_ns,
-            clean=CleanResult(payload, output, len(doc.text), doc.truncated),
-            chunk=ChunkResult(chunk_payload, chunk_output, len(chunks), sum(part.tokens for part in chunks)),
+            clean=CleanResult(payload, output, len(doc.text)),
+            chunk=ChunkResult(chunk_payload, chunk_output, sum(part.tokens for part in chunks)),
             label=label,
         )
 

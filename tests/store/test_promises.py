@@ -130,16 +130,14 @@ def reply(work: Work, outcome: str) -> DocumentReply:
     have = {phase for phase, result in work.reached.items() if result.status == 1}
     text = CleanText(f"text {work.size_bytes % 3}")
     content = digest(text.text.encode())
-    clean = CleanResult(*pack(text), len(text.text), False)
+    clean = CleanResult(*pack(text), len(text.text))
     if outcome in {"corrupt", "empty"} and 1 not in have:
         status, cause = (
             (Status.FAILED, Cause.CORRUPT) if outcome == "corrupt" else (Status.EMPTY, Cause.NO_TEXT)
         )
         return DocumentReply(work.version, status, PhaseName.CLEAN, cause, "No.", content, "text/plain")
     chunk = (
-        ChunkResult(*pack([Chunk(0, len(text.text), 2)]), 1, 2 + work.size_bytes % 3)
-        if 2 not in have
-        else None
+        ChunkResult(*pack([Chunk(0, len(text.text), 2)]), 2 + work.size_bytes % 3) if 2 not in have else None
     )
     if 1 in have:  # then no file is read: work goes on from what is stored
         clean, content = None, b""

@@ -92,6 +92,4 @@ def _reply(version: int, document: Bad) -> DocumentReply:
         message=document.message,
         content=digest(document.path.encode("utf-8", "surrogateescape")),
         media_type="application/pdf",
-        size_bytes=document.size_bytes,
-        mtime_ns=1,
     )

@@ -212,10 +212,7 @@ class Batches:
     async def _index_stored(self, ready: Sequence[Work]) -> None:
         """Index documents whose text and chunks exist already."""
         await self._index(
-            [
-                Finished(work.version, work.size_bytes, work.reached[_CHUNK].artifact, None, None, 0)
-                for work in ready
-            ],
+            [Finished(work.version, work.reached[_CHUNK].artifact, None, None) for work in ready],
             {work.version: work for work in ready},
         )
 

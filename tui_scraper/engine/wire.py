@@ -36,7 +36,6 @@ class CleanResult(msgspec.Struct, array_like=True, frozen=True):
     payload: bytes
     output: bytes
     characters: int
-    truncated: bool
 
 
 class ChunkResult(msgspec.Struct, array_like=True, frozen=True):
@@ -44,7 +43,6 @@ class ChunkResult(msgspec.Struct, array_like=True, frozen=True):
 
     payload: bytes
     output: bytes
-    chunks: int
     tokens: int
 
 
@@ -63,9 +61,9 @@ class DocumentReply(msgspec.Struct, array_like=True, frozen=True):
 
     `phase` is the last phase that ran; with a status other than `done` it is the phase that ended
     the document, and `cause` and `message` say why. `content` is the 16-byte BLAKE3 of the bytes
-    that were parsed (empty where the file was not read); `size_bytes` and `mtime_ns` are those of
-    the open file. `cpu_ns` holds CPU nanoseconds of (input, clean, chunk, classify): measured
-    for some documents and scaled, 0 for the others, so that sums are right.
+    that were parsed (empty where the file was not read). `cpu_ns` holds CPU nanoseconds of (input,
+    clean, chunk, classify): measured for some documents and scaled, 0 for the others, so that sums are
+    right.
     """
 
     version: int
@@ -75,8 +73,6 @@ class DocumentReply(msgspec.Struct, array_like=True, frozen=True):
     message: str = ""
     content: bytes = b""
     media_type: str = ""
-    size_bytes: int = 0
-    mtime_ns: int = 0
     clean: CleanResult | None = None
     chunk: ChunkResult | None = None
     label: LabelResult | None = None

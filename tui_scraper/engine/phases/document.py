@@ -75,7 +75,6 @@ class _Read:
         content = read_file(path, self._settings.max_file_size, self._settings.follow_symlinks)
         document.data = content.data
         document.content = digest(content.data)
-        document.size_bytes, document.mtime_ns = content.size_bytes, content.mtime_ns
         if content.data:
             document.media_type = detect(content.data, path)
 
@@ -97,7 +96,7 @@ class _Clean:
         document.text = clean_phase.clean(document.data, document.media_type, self._settings)
         document.data = b""
         payload, output = pack(document.text)
-        document.clean = CleanResult(payload, output, len(document.text.text), document.text.truncated)
+        document.clean = CleanResult(payload, output, len(document.text.text))
 
     def restore(self, document: InHand) -> bool:
         if document.item.clean is None:
@@ -118,7 +117,7 @@ class _Chunk:
         document.chunks = chunk_phase.chunk(document.text, self._settings)
         payload, output = pack(document.chunks)
         tokens = sum(part.tokens for part in document.chunks)
-        document.chunk = ChunkResult(payload, output, len(document.chunks), tokens)
+        document.chunk = ChunkResult(payload, output, tokens)
 
     def restore(self, document: InHand) -> bool:
         if document.item.chunks is None:
@@ -197,8 +196,6 @@ class InHand:
         self.chunks: list[Chunk] = []
         self.content = b""
         self.media_type = item.media_type
-        self.size_bytes = item.size_bytes
-        self.mtime_ns = 0
         self.clean: CleanResult | None = None
         self.chunk: ChunkResult | None = None
         self.label: LabelResult | None = None
@@ -231,8 +228,6 @@ class InHand:
             message=message,
             content=self.content,
             media_type=self.media_type,
-            size_bytes=self.size_bytes,
-            mtime_ns=self.mtime_ns,
             clean=self.clean,
             chunk=self.chunk,
             label=self.label,
