@@ -30,7 +30,7 @@ from tui_scraper.engine.wire import DocumentReply
 from tui_scraper.engine.workers.pool import Pool
 
 _PLACES_PER_WORKER = 3
-_HUGE_BYTES = 2_000_000
+_HUGE_BYTES = 1_000_000
 """Larger documents are worked on one at a time: reading one may take twenty times its size in memory."""
 _CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
 _CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
@@ -196,7 +196,7 @@ class Batches:
             entries.append(
                 IndexEntry(
                     version=item.version,
-                    size_bytes=work.size_bytes,
+                    size_bytes=item.size_bytes,
                     attempts=_attempts(work, _INDEX),
                     artifact=item.chunks,
                     replace=item.chunks <= self._artifacts_before,
@@ -212,7 +212,10 @@ class Batches:
     async def _index_stored(self, ready: Sequence[Work]) -> None:
         """Index documents whose text and chunks exist already."""
         await self._index(
-            [Finished(work.version, work.reached[_CHUNK].artifact, None, None) for work in ready],
+            [
+                Finished(work.version, work.size_bytes, work.reached[_CHUNK].artifact, None, None)
+                for work in ready
+            ],
             {work.version: work for work in ready},
         )
 

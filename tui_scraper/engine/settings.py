@@ -99,7 +99,7 @@ class ClassifySettings(_Section):
     digest_tokens: int = Field(
         default=112, ge=16, le=8192, description="tokens of a document that are read for its label"
     )
-    """112 labels as well as 160 at three quarters of the time (docs/benchmarks.md)."""
+    """112 labels as well as 160 in about four fifths of the time (docs/benchmarks.md)."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> ClassifySettings:

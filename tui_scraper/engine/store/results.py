@@ -78,6 +78,7 @@ class Finished:
     """What a commit made of one reply, for the phases that follow it in the engine."""
 
     version: int
+    size_bytes: int
     chunks: int | None
     """The chunk artifact's id, None where the document ended before it."""
     clean_payload: bytes | None
@@ -182,6 +183,7 @@ class _Commit:
             self._result(work, _INPUT, Status.PENDING, None, size_bytes)  # what refused it before is over
         return Finished(
             version=work.version,
+            size_bytes=size_bytes,
             chunks=chunks,
             clean_payload=reply.clean.payload if reply.clean else None,
             chunk_payload=reply.chunk.payload if reply.chunk else None,

@@ -44,7 +44,7 @@ from tui_scraper.engine.workers.frames import (
 
 _WATCH_EVERY_S = 0.25
 _STALL_S = 2.0
-_RECYCLE_BYTES = 280_000_000
+_RECYCLE_BYTES = 240_000_000
 """Of a new worker 190 MB are resident, most of them shared: this one keeps what it no longer needs."""
 _RECYCLE_DOCUMENTS = 20_000
 _START_TIMEOUT_S = 60.0
