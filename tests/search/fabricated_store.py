@@ -164,7 +164,7 @@ class Fabricator:
             content=content,
             media_type="text/plain",
             clean=CleanResult(payload, output, len(doc.text)),
-            chunk=ChunkResult(chunk_payload, chunk_output, sum(part.tokens for part in chunks)),
+            chunk=ChunkResult(chunk_payload, chunk_output, len(chunks), sum(part.tokens for part in chunks)),
             label=label,
         )
 

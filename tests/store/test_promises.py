@@ -137,7 +137,9 @@ def reply(work: Work, outcome: str) -> DocumentReply:
         )
         return DocumentReply(work.version, status, PhaseName.CLEAN, cause, "No.", content, "text/plain")
     chunk = (
-        ChunkResult(*pack([Chunk(0, len(text.text), 2)]), 2 + work.size_bytes % 3) if 2 not in have else None
+        ChunkResult(*pack([Chunk(0, len(text.text), 2)]), 1, 2 + work.size_bytes % 3)
+        if 2 not in have
+        else None
     )
     if 1 in have:  # then no file is read: work goes on from what is stored
         clean, content = None, b""

@@ -43,6 +43,7 @@ class ChunkResult(msgspec.Struct, array_like=True, frozen=True):
 
     payload: bytes
     output: bytes
+    chunks: int
     tokens: int
 
 

@@ -117,7 +117,7 @@ class _Chunk:
         document.chunks = chunk_phase.chunk(document.text, self._settings)
         payload, output = pack(document.chunks)
         tokens = sum(part.tokens for part in document.chunks)
-        document.chunk = ChunkResult(payload, output, tokens)
+        document.chunk = ChunkResult(payload, output, len(document.chunks), tokens)
 
     def restore(self, document: InHand) -> bool:
         if document.item.chunks is None:
