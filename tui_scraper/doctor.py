@@ -123,9 +123,13 @@ def _workers(settings: Settings) -> Iterator[Finding]:
 
 
 def _formats() -> Iterator[Finding]:
-    from tui_scraper.engine.extract import READABLE
+    from tui_scraper.engine.extract.registry import registry
 
-    yield Finding("formats", True, f"{', '.join(READABLE)}; everything else is skipped and listed")
+    known = registry()
+    names = ", ".join(chosen.name for chosen in known.formats)
+    yield Finding("formats", True, f"{names}; everything else is skipped and listed")
+    for problem in known.problems:
+        yield Finding("plugin", False, problem)
 
 
 def _labels(settings: Settings) -> Finding:

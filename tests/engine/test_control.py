@@ -19,6 +19,7 @@ from tests.engine.running import (
     running,
     table,
 )
+from tests.plugins import write_plugin
 from tui_scraper.engine import Cause, PhaseName, RunRequest, RunState, Settings, UsageError
 from tui_scraper.engine.search.query import search
 from tui_scraper.engine.store.reader import Reader
@@ -42,33 +43,19 @@ SMALL_STEPS: dict[str, dict[str, object]] = {"engine": {"checkpoint_every_docs":
 
 
 SLOW = """
-import importlib.abc, importlib.util, sys
+import time
+from tui_scraper.engine.extract.base import Format, hookimpl
+from tui_scraper.engine.extract.text import extract_markdown
 
 
-class Slowly(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name != "tui_scraper.engine.extract":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        load = spec.loader.exec_module
-
-        def exec_module(module):
-            import time
-            load(module)
-            quick = module.EXTRACTORS["text/markdown"]
-
-            def slow(data, media_type, settings):
-                time.sleep(0.02)
-                return quick(data, media_type, settings)
-
-            module.EXTRACTORS["text/markdown"] = slow
-
-        spec.loader.exec_module = exec_module
-        return spec
+def slow(data, media_type, settings):
+    time.sleep(0.02)
+    return extract_markdown(data, media_type, settings)
 
 
-sys.meta_path.insert(0, Slowly())
+@hookimpl
+def tui_scraper_formats():
+    return [Format("slow Markdown", ("text/markdown",), slow)]
 """
 """Makes workers take a fiftieth of a second for each Markdown file, so that there is a middle to act in."""
 
@@ -83,8 +70,7 @@ def prepared(
     undisturbed: Prepared, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Prepared:
     folder = tmp_path_factory.mktemp("slow")
-    (folder / "sitecustomize.py").write_text(SLOW, encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(write_plugin(folder, "slow_markdown", SLOW)))
     return undisturbed
 
 

@@ -5,9 +5,10 @@ import random
 import pytest
 
 from tests.extract.files import archive, docx, paragraph, pdf
-from tui_scraper.engine.extract import EXTRACTORS, READABLE, name_of
 from tui_scraper.engine.extract import media_types as mt
 from tui_scraper.engine.extract.detect import detect, ending
+from tui_scraper.engine.extract.media_types import name_of
+from tui_scraper.engine.extract.registry import registry
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
@@ -128,7 +129,7 @@ def test_every_type_has_a_name_for_people() -> None:
     for _, _, media_type in mt.MAGIC:
         name = name_of(media_type)
         assert name.isprintable()
-        assert name.endswith("s") or media_type in EXTRACTORS
+        assert name.endswith("s") or media_type in registry().readers
     assert name_of("image/png") == "PNG images"
     assert name_of("application/x-novel") == "files of the type application/x-novel"
 
@@ -146,6 +147,6 @@ def test_every_format_of_this_version_has_an_extractor() -> None:
         mt.JSON,
         mt.NDJSON,
     ):
-        assert media_type in EXTRACTORS
-    assert len(EXTRACTORS) > 60
-    assert "PDF" in READABLE
+        assert media_type in registry().readers
+    assert len(registry().readers) > 60
+    assert "PDF" in [chosen.name for chosen in registry().formats]

@@ -13,6 +13,7 @@ import pytest
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract.detect import detect
 from tui_scraper.engine.extract.reading import read_file
+from tui_scraper.engine.extract.registry import registry
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.phases.clean import clean
 from tui_scraper.engine.settings import CleanSettings
@@ -22,6 +23,7 @@ CORPORA = Path(
 )
 MANIFEST = CORPORA / "hard" / "manifest.tsv"
 OURS = {"pdf", "docx", "html", "txt", "md", "csv", "json"}
+is_read = registry().readers.__contains__
 EMPTY = {Cause.NEEDS_OCR, Cause.NO_TEXT}
 
 
@@ -38,7 +40,7 @@ def squash(text: str) -> str:
 
 def outcome(path: Path) -> tuple[str, str]:
     try:
-        content = read_file(os.fsencode(path), 100_000_000, False)
+        content = read_file(os.fsencode(path), 100_000_000, False, is_read)
         text = clean(content.data, detect(content.data, os.fsencode(path)), CleanSettings()).text
     except DocumentError as error:
         assert error.message.isprintable()

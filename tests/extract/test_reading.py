@@ -10,14 +10,16 @@ import pytest
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract import reading
 from tui_scraper.engine.extract.reading import read_file
+from tui_scraper.engine.extract.registry import registry
 from tui_scraper.engine.models import Cause
 
 LIMIT = 1_000_000
+is_read = registry().readers.__contains__
 
 
 def refusal(path: Path, *, limit: int = LIMIT, follow: bool = False) -> DocumentError:
     with pytest.raises(DocumentError) as caught:
-        read_file(os.fsencode(path), limit, follow)
+        read_file(os.fsencode(path), limit, follow, is_read)
     assert caught.value.message.endswith(".")
     return caught.value
 
@@ -26,7 +28,7 @@ def refusal(path: Path, *, limit: int = LIMIT, follow: bool = False) -> Document
 def test_a_file_is_read_whole_with_its_size_and_time(tmp_path: Path, size: int) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"t" * size)
-    content = read_file(os.fsencode(path), LIMIT, False)
+    content = read_file(os.fsencode(path), LIMIT, False, is_read)
     assert content.data == b"t" * size
     assert content.size_bytes == size
     assert content.mtime_ns == path.stat().st_mtime_ns
@@ -36,7 +38,7 @@ def test_names_that_are_not_utf8_are_read(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/caf\xe9\n.txt"
     with open(path, "wb") as file:
         file.write(b"hello")
-    assert read_file(path, LIMIT, False).data == b"hello"
+    assert read_file(path, LIMIT, False, is_read).data == b"hello"
 
 
 def test_a_symlink_is_followed_only_when_asked(tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def test_a_symlink_is_followed_only_when_asked(tmp_path: Path) -> None:
     error = refusal(link)
     assert error.cause is Cause.READ_ERROR
     assert "symbolic link" in error.message
-    assert read_file(os.fsencode(link), LIMIT, True).data == b"hello"
+    assert read_file(os.fsencode(link), LIMIT, True, is_read).data == b"hello"
 
 
 def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:

@@ -1,15 +1,13 @@
-"""Makes the workers' plain-text extractor obey commands in the text: any parser can misbehave in a test.
-
-The product has no hook for this: a `sitecustomize` module on PYTHONPATH, which the pool keeps for its
-processes, puts the extractor in place when the registry of extractors is imported.
-"""
+"""A plugin whose reader of plain text obeys commands in the text: any parser can misbehave in a test."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-SITECUSTOMIZE = """
-import importlib.abc, importlib.util, sys
+from tests.plugins import write_plugin
+
+PLUGIN = """
+from tui_scraper.engine.extract.base import Format, hookimpl
 
 
 def obey(data, media_type, settings):
@@ -121,31 +119,15 @@ def obey(data, media_type, settings):
     return Extracted(text=text)
 
 
-class Patched(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name != "tui_scraper.engine.extract":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        load = spec.loader.exec_module
-
-        def exec_module(module):
-            load(module)
-            module.EXTRACTORS["text/plain"] = obey
-
-        spec.loader.exec_module = exec_module
-        return spec
-
-
-sys.meta_path.insert(0, Patched())
+@hookimpl
+def tui_scraper_formats():
+    return [Format("commands", ("text/plain",), obey)]
 """
 
 
 def write_hostile_extractor(folder: Path) -> Path:
-    """Write the module into a folder that is to be on PYTHONPATH. Returns the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sitecustomize.py").write_text(SITECUSTOMIZE, encoding="utf-8")
-    return folder
+    """Install the plugin into a folder that is to be on PYTHONPATH. Returns the folder."""
+    return write_plugin(folder, "hostile_reader", PLUGIN)
 
 
 def descendants(root: int) -> dict[int, str]:

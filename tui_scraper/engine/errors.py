@@ -56,3 +56,7 @@ class DocumentError(Exception):
         super().__init__(message)
         self.cause = cause
         self.message = message
+
+
+class UnreadFormatError(DocumentError):
+    """Nobody reads the format of a file here: it is skipped, where other documents' errors fail them."""

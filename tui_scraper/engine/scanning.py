@@ -117,7 +117,9 @@ class Scan:
             return False
         path = os.path.join(self.walk.source, file.path)
         try:
-            content = read_file(path, self.settings.max_file_size, self.settings.follow_symlinks)
+            content = read_file(
+                path, self.settings.max_file_size, self.settings.follow_symlinks, lambda _type: True
+            )
         except DocumentError:
             return False
         return digest(content.data) == before.content

@@ -13,11 +13,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 
-from tui_scraper.engine.extract.base import Extracted, Prose
+from tui_scraper.engine.extract import media_types as mt
+from tui_scraper.engine.extract.base import Extracted, Format, Prose
 from tui_scraper.engine.extract.decoding import decode
 from tui_scraper.engine.extract.limits import MAX_JSON_DEPTH
 from tui_scraper.engine.extract.tables import markdown_table
-from tui_scraper.engine.extract.text import markdown_title
+from tui_scraper.engine.extract.text import extract_plain, markdown_title
 from tui_scraper.engine.settings import CleanSettings
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
@@ -198,3 +199,11 @@ def _notebook(notebook: dict[str, Any]) -> Extracted:
         pieces.append(f"```{language}\n{text}\n```" if cell.get("cell_type") == "code" else text)
     text = "\n\n".join(pieces)
     return Extracted(text=text, title=markdown_title(text))
+
+
+FORMATS = (
+    Format("CSV and TSV", (mt.CSV, mt.TSV), extract_csv, fallback=extract_plain),
+    Format("JSON", (mt.JSON,), extract_json, fallback=extract_plain),
+    Format("Jupyter notebooks", (mt.NOTEBOOK,), extract_json, fallback=extract_plain),
+    Format("JSON lines", (mt.NDJSON,), extract_json_lines, fallback=extract_plain),
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from tui_scraper.engine.extract import media_types as mt
@@ -23,11 +24,9 @@ _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _EMPTY_ZIP = b"PK\x05\x06"
 _UNICODE_BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
-_BY_FIRST: dict[int, list[tuple[int, bytes, str]]] = {}
-for _offset, _magic, _type in mt.MAGIC:
-    if _offset == 0:
-        _BY_FIRST.setdefault(_magic[0], []).append((_offset, _magic, _type))
-_ELSEWHERE = tuple(entry for entry in mt.MAGIC if entry[0])
+_BY_FIRST: dict[int, list[tuple[bytes, str]]] = {}
+_ELSEWHERE: list[tuple[int, bytes, str]] = []
+_BY_ENDING = dict(mt.BY_ENDING)
 _OLE_STREAMS = (
     ("WordDocument", mt.DOC),
     ("PowerPoint Document", mt.PPT),
@@ -65,6 +64,21 @@ _CLAIMED = frozenset({mt.PDF, mt.DOCX})
 _ALSO_TEXT = frozenset({mt.DOC, mt.MSG})  # endings that plain text has had as well
 
 
+def learn(media_type: str, endings: Iterable[str], magic: Iterable[tuple[int, bytes]]) -> None:
+    """Recognise a media type by more endings and magic numbers; what is learnt last comes first."""
+    for one in endings:
+        _BY_ENDING[one.lower().encode()] = media_type
+    for offset, signature in magic:
+        if offset:
+            _ELSEWHERE.insert(0, (offset, signature, media_type))
+        else:
+            _BY_FIRST.setdefault(signature[0], []).insert(0, (signature, media_type))
+
+
+for _offset, _signature, _type in reversed(mt.MAGIC):
+    learn(_type, (), ((_offset, _signature),))
+
+
 def ending(path: bytes) -> bytes:
     """The ending of the file name in lower case, without the dot; b'' where there is none."""
     name = path[path.rfind(b"/") + 1 :]
@@ -72,14 +86,14 @@ def ending(path: bytes) -> bytes:
     return name[dot + 1 :].lower() if dot > 0 else b""
 
 
-def unread_format(head: bytes) -> str | None:
-    """The media type of a format that nobody reads here, if the first bytes prove it.
+def proven_format(head: bytes) -> str | None:
+    """The media type that the first bytes prove, whatever the file is called.
 
-    `head` is the start of the file, `HEAD_BYTES` of it or the whole. None means: read on.
+    `head` is the start of the file, `HEAD_BYTES` of it or the whole. None means: more must be read.
     """
     if not head:
         return None
-    for _, magic, media_type in _BY_FIRST.get(head[0], ()):
+    for magic, media_type in _BY_FIRST.get(head[0], ()):
         if head.startswith(magic):
             return None if head[0] == 0xFF and _is_utf16(head) else media_type
     for offset, magic, media_type in _ELSEWHERE:
@@ -98,9 +112,9 @@ def unread_format(head: bytes) -> str | None:
 
 def detect(data: bytes, path: bytes) -> str:
     """The media type of a file with this content and this name."""
-    hint = mt.BY_ENDING.get(ending(path), "")
+    hint = _BY_ENDING.get(ending(path), "")
     head = data[:HEAD_BYTES]
-    found = unread_format(data[:33000] if len(data) > HEAD_BYTES and head[:1] == b"\0" else head)
+    found = proven_format(data[:33000] if len(data) > HEAD_BYTES and head[:1] == b"\0" else head)
     if found is not None:
         return found
     if head.startswith((_ZIP, _EMPTY_ZIP)):

@@ -15,7 +15,8 @@ from functools import lru_cache
 from typing import Final
 
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract.base import Extracted, Links
+from tui_scraper.engine.extract import media_types as mt
+from tui_scraper.engine.extract.base import Extracted, Format, Links
 from tui_scraper.engine.extract.decoding import declared_charset, decode
 from tui_scraper.engine.extract.tables import markdown_table
 from tui_scraper.engine.models import Cause
@@ -89,19 +90,31 @@ _CACHED_CHARS: Final = 100  # attributes of one element; 1,024 such strings are 
 
 def extract_html(data: bytes, media_type: str, settings: CleanSettings) -> Extracted:
     """The text of an HTML document without scripts, styles, navigation and cookie notices."""
-    declared = declared_charset(data)
-    markup = decode(data, declared)
-    if "\0" in markup:
-        markup = markup.replace("\0", "")
     if len(data) > _TREE_BYTES or deeper_than(data, settings.max_html_depth):
-        found = render(_without_raw_elements(markup), trusted=False, max_chars=settings.max_chars)
-        title = re.search(r"<title[^<>]*>([^<]{1,1000})", markup, re.IGNORECASE)
-        found.title = html.unescape(title[1]) if title else found.title
-    else:
-        clean = _parse(markup)
-        found = render(clean, trusted=True, max_chars=settings.max_chars)
-        if not found.text.strip():
-            found = render(clean, trusted=True, max_chars=settings.max_chars, boilerplate=True)
+        return extract_html_linear(data, media_type, settings)
+    markup = _markup(data)
+    clean = _parse(markup)
+    found = render(clean, trusted=True, max_chars=settings.max_chars)
+    if not found.text.strip():
+        found = render(clean, trusted=True, max_chars=settings.max_chars, boilerplate=True)
+    return _with_language(found, markup)
+
+
+def extract_html_linear(data: bytes, media_type: str, settings: CleanSettings) -> Extracted:
+    """The text of an HTML document in linear time, without a tree: tables and lists become lines."""
+    markup = _markup(data)
+    found = render(_without_raw_elements(markup), trusted=False, max_chars=settings.max_chars)
+    title = re.search(r"<title[^<>]*>([^<]{1,1000})", markup, re.IGNORECASE)
+    found.title = html.unescape(title[1]) if title else found.title
+    return _with_language(found, markup)
+
+
+def _markup(data: bytes) -> str:
+    markup = decode(data, declared_charset(data))
+    return markup.replace("\0", "") if "\0" in markup else markup
+
+
+def _with_language(found: Extracted, markup: str) -> Extracted:
     language = _LANGUAGE.search(markup[:4096])
     found.declared_language = language[1] if language else ""
     return found
@@ -556,3 +569,8 @@ def _join(blocks: list[_Block]) -> str:
             pieces.append("\n" if block.tight else "\n\n")
         pieces.append(block.text)
     return "".join(pieces)
+
+
+FORMATS = (
+    Format("HTML", (mt.HTML,), extract_html, fallback=extract_html_linear, modules=("selectolax.lexbor",)),
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tui_scraper.engine.errors import DocumentError
+from tui_scraper.engine.errors import UnreadFormatError
 from tui_scraper.engine.models import Cause
 
 PLAIN: Final = "text/plain"
@@ -245,7 +245,7 @@ MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
     (32769, b"CD001", "application/vnd.efi.iso"),
     (60, b"BOOKMOBI", "application/x-mobipocket-ebook"),
 )
-"""Magic numbers of formats that nobody reads here: (offset, bytes, media type)."""
+"""Magic numbers that prove a format: (offset, bytes, media type)."""
 
 FTYP: Final[dict[bytes, str]] = {
     b"qt  ": "video/quicktime",
@@ -351,7 +351,9 @@ def name_of(media_type: str) -> str:
     return f"files of the type {media_type}"
 
 
-def unread(media_type: str) -> DocumentError:
+def unread(media_type: str) -> UnreadFormatError:
     """The error of a file whose format is not read, such as 'PNG images are not read by this version.'."""
     names = name_of(media_type)
-    return DocumentError(Cause.UNSUPPORTED, f"{names[0].upper()}{names[1:]} are not read by this version.")
+    return UnreadFormatError(
+        Cause.UNSUPPORTED, f"{names[0].upper()}{names[1:]} are not read by this version."
+    )

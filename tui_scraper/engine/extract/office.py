@@ -12,7 +12,8 @@ import re
 import zipfile
 
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract.base import Extracted
+from tui_scraper.engine.extract import media_types as mt
+from tui_scraper.engine.extract.base import Extracted, Format
 from tui_scraper.engine.extract.html import render
 from tui_scraper.engine.extract.limits import UNREADABLE_PART, open_container
 from tui_scraper.engine.models import Cause
@@ -63,3 +64,6 @@ def _title(container: zipfile.ZipFile) -> str | None:
         return None  # a document without properties is whole
     found = _TITLE.search(core)
     return html.unescape(found[1]).strip() or None if found else None
+
+
+FORMATS = (Format("Word (.docx)", (mt.DOCX,), extract_docx, modules=("office_oxide",)),)

@@ -13,7 +13,8 @@ from functools import cache
 from typing import Any, Final
 
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract.base import Extracted, Links
+from tui_scraper.engine.extract import media_types as mt
+from tui_scraper.engine.extract.base import Extracted, Format, Links
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings
 
@@ -136,3 +137,6 @@ def _title(pdfium: Any, document: Any) -> str | None:
     pdfium.FPDF_GetMetaText(document, b"Title", buffer, size)
     title = buffer.raw[: size - 2].decode("utf-16-le", "ignore").strip(" \0\t\r\n")
     return None if _SUSPECT_TITLE.match(title) else title
+
+
+FORMATS = (Format("PDF", (mt.PDF,), extract_pdf, modules=("pypdfium2_raw",)),)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tui_scraper.engine.errors import DocumentError, too_large_sentence
-from tui_scraper.engine.extract.detect import HEAD_BYTES, unread_format
+from tui_scraper.engine.extract.detect import HEAD_BYTES, proven_format
 from tui_scraper.engine.extract.media_types import unread
 from tui_scraper.engine.models import Cause
 
@@ -31,8 +32,10 @@ class FileContent:
     mtime_ns: int
 
 
-def read_file(path: bytes, max_size: int, follow_symlinks: bool) -> FileContent:
-    """Read a regular file whole.
+def read_file(
+    path: bytes, max_size: int, follow_symlinks: bool, is_read: Callable[[str], bool]
+) -> FileContent:
+    """Read a regular file whole. `is_read` says whether anybody reads a media type.
 
     Raises DocumentError: NO_PERMISSION, VANISHED, TOO_LARGE, CHANGED, READ_ERROR, or UNSUPPORTED
     for a format that its first bytes show to be one that is not read.
@@ -42,21 +45,21 @@ def read_file(path: bytes, max_size: int, follow_symlinks: bool) -> FileContent:
     except OSError as error:
         raise _explain(error) from None
     try:
-        return _read(descriptor, max_size)
+        return _read(descriptor, max_size, is_read)
     except OSError as error:
         raise _explain(error) from None
     finally:
         os.close(descriptor)
 
 
-def _read(descriptor: int, max_size: int) -> FileContent:
+def _read(descriptor: int, max_size: int, is_read: Callable[[str], bool]) -> FileContent:
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         raise DocumentError(Cause.READ_ERROR, f"This is {_kind(before.st_mode)}, not a regular file.")
     size = before.st_size
     data = os.read(descriptor, size if size <= _ONE_READ_BYTES and size <= max_size else HEAD_BYTES)
-    media_type = unread_format(data)
-    if media_type is not None:
+    media_type = proven_format(data)
+    if media_type is not None and not is_read(media_type):
         raise unread(media_type)
     if size > max_size:
         raise DocumentError(Cause.TOO_LARGE, too_large_sentence(size, max_size))

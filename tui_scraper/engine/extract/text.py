@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tui_scraper.engine.extract.base import Extracted, Links, Prose
+from tui_scraper.engine.extract import media_types as mt
+from tui_scraper.engine.extract.base import Extracted, Format, Links, Prose
 from tui_scraper.engine.extract.decoding import decode
 from tui_scraper.engine.settings import CleanSettings
 
@@ -92,3 +93,11 @@ def _markdown_links(text: str) -> list[tuple[str, str]]:
 
 def _plain_line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+FORMATS = (
+    Format("plain text", tuple(sorted(mt.PROSE)), extract_plain),
+    Format("source code and configuration", tuple(sorted(mt.SOURCE)), extract_code),
+    Format("Markdown", (mt.MARKDOWN,), extract_markdown, fallback=extract_plain),
+    Format("reStructuredText", (mt.RST,), extract_rst, fallback=extract_plain),
+)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract import EXTRACTORS
 from tui_scraper.engine.extract.base import Extracted, Prose
 from tui_scraper.engine.extract.language import detect_language
 from tui_scraper.engine.extract.limits import MAX_TITLE_CHARS
 from tui_scraper.engine.extract.media_types import unread
+from tui_scraper.engine.extract.registry import registry
 from tui_scraper.engine.extract.tidy import one_line, tidy
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings, Settings
@@ -41,10 +41,10 @@ def clean(data: bytes, media_type: str, settings: CleanSettings) -> CleanText:
 
     Raises DocumentError with the cause UNSUPPORTED, ENCRYPTED, CORRUPT, TOO_LARGE, NEEDS_OCR or NO_TEXT.
     """
-    extractor = EXTRACTORS.get(media_type)
-    if extractor is None:
+    chosen = registry().readers.get(media_type)
+    if chosen is None or chosen.extract is None:
         raise unread(media_type)
-    found = extractor(data, media_type, settings)
+    found = chosen.extract(data, media_type, settings)
     truncated = found.truncated
     pages: list[int] = []
     if found.pages is None:

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from tui_scraper.engine.errors import DocumentError
+from tui_scraper.engine.errors import DocumentError, UnreadFormatError
 from tui_scraper.engine.extract.detect import detect
 from tui_scraper.engine.extract.reading import read_file
+from tui_scraper.engine.extract.registry import registry
 from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases import chunk as chunk_phase
 from tui_scraper.engine.phases import clean as clean_phase
@@ -31,7 +32,6 @@ from tui_scraper.engine.wire import (
 )
 
 _STATUS = {
-    Cause.UNSUPPORTED: Status.SKIPPED,
     Cause.NEEDS_OCR: Status.EMPTY,
     Cause.NO_TEXT: Status.EMPTY,
 }
@@ -72,7 +72,12 @@ class _Read:
 
     def make(self, document: InHand) -> None:
         path = document.item.path
-        content = read_file(path, self._settings.max_file_size, self._settings.follow_symlinks)
+        content = read_file(
+            path,
+            self._settings.max_file_size,
+            self._settings.follow_symlinks,
+            registry().readers.__contains__,
+        )
         document.data = content.data
         document.content = digest(content.data)
         if content.data:
@@ -172,8 +177,9 @@ class Processor:
                     document.enter(step.phase)
                     step.make(document)
         except DocumentError as error:
-            if error.cause is Cause.UNSUPPORTED:
+            if isinstance(error, UnreadFormatError):
                 document.phase = PhaseName.CLEAN  # also where the first bytes were enough to know the format
+                return document.reply(Status.SKIPPED, error.cause, error.message)
             return document.reply(_STATUS.get(error.cause, Status.FAILED), error.cause, error.message)
         except MemoryError:
             return document.reply(Status.FAILED, Cause.TOO_LARGE, _MEMORY)

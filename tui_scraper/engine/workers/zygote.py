@@ -20,7 +20,8 @@ import sys
 
 import msgspec
 
-from tui_scraper.engine import extract, labels, tokens
+from tui_scraper.engine import labels, tokens
+from tui_scraper.engine.extract import registry
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.workers import sandbox, worker
 from tui_scraper.engine.workers.frames import (
@@ -54,7 +55,7 @@ def main(descriptor: int) -> None:
 
 
 def _preload() -> None:
-    extract.preload()
+    registry.preload()
     tokens.preload()
     labels.preload()
 

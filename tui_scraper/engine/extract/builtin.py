@@ -1,0 +1,17 @@
+"""The formats that come with the program, registered through the same hook as those of plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tui_scraper.engine.extract import data, html, office, pdf, text
+from tui_scraper.engine.extract.base import Format, hookimpl
+
+FAMILIES = (text, html, pdf, office, data)
+"""Modules with a `FORMATS` tuple."""
+
+
+@hookimpl
+def tui_scraper_formats() -> Iterable[Format]:
+    """Every format of every family."""
+    return [chosen for family in FAMILIES for chosen in family.FORMATS]
