@@ -15,10 +15,11 @@ from tui_scraper.engine.models import Cause, PhaseName, Status
 class WorkItem(msgspec.Struct, array_like=True, frozen=True):
     """One document for a worker.
 
-    `path` is absolute. `start` is the first phase to run: `clean` reads the file; `chunk` and
-    `classify` start from the stored payloads that come along (`clean`, and for classify also
-    `chunks`) and the stored `media_type`, so that a changed setting never reads or parses a file
-    again.
+    `path` is that of a file, absolute. `inside` leads from it to a member: the name in the file, then the
+    name in that member, and so on. `start` is the first phase to run: `clean` reads the file; `chunk`
+    and `classify` start from the stored payloads that come along (`clean`, and for classify also
+    `chunks`) and the stored `media_type`, so that a changed setting never reads or parses a file again.
+    `ended_by` is what became of the worker that tried before: the safe reader is used then.
     """
 
     version: int
@@ -28,6 +29,20 @@ class WorkItem(msgspec.Struct, array_like=True, frozen=True):
     media_type: str = ""
     clean: bytes | None = None
     chunks: bytes | None = None
+    inside: list[bytes] = []
+    ended_by: Cause | None = None
+
+
+class Member(msgspec.Struct, array_like=True, frozen=True):
+    """A file inside a container, as it becomes a document of its own.
+
+    `name` is unique in its container and safe to be part of a path: UTF-8 with '/', without '..'.
+    `size_bytes` were counted, not claimed (0 where it cannot be read); `mtime_ns` is a claim, 0 for none.
+    """
+
+    name: bytes
+    size_bytes: int
+    mtime_ns: int
 
 
 class CleanResult(msgspec.Struct, array_like=True, frozen=True):
@@ -64,7 +79,8 @@ class DocumentReply(msgspec.Struct, array_like=True, frozen=True):
     the document, and `cause` and `message` say why. `content` is the 16-byte BLAKE3 of the bytes
     that were parsed (empty where the file was not read). `cpu_ns` holds CPU nanoseconds of (input,
     clean, chunk, classify): measured for some documents and scaled, 0 for the others, so that sums are
-    right.
+    right. `members` are the files inside a container, None for what is none; of a damaged one that
+    `failed` they are those that can still be read.
     """
 
     version: int
@@ -78,6 +94,7 @@ class DocumentReply(msgspec.Struct, array_like=True, frozen=True):
     chunk: ChunkResult | None = None
     label: LabelResult | None = None
     cpu_ns: tuple[int, int, int, int] = (0, 0, 0, 0)
+    members: list[Member] | None = None
 
 
 class CleanText(msgspec.Struct, array_like=True, frozen=True):
