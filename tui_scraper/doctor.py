@@ -40,7 +40,7 @@ def examine(config: Path | None, workspace: Path | None) -> list[Finding]:
         _database(),
         *_workspace(workspace),
         *_workers(settings),
-        *_formats(),
+        *_formats(settings),
         _labels(settings),
     ]
 
@@ -122,12 +122,18 @@ def _workers(settings: Settings) -> Iterator[Finding]:
     yield Finding("sandbox", True, sandbox)
 
 
-def _formats() -> Iterator[Finding]:
+def _formats(settings: Settings) -> Iterator[Finding]:
     from tui_scraper.engine.extract.registry import registry
 
     known = registry()
-    names = ", ".join(chosen.name for chosen in known.formats)
+    missing = {chosen.name: chosen.needs(settings.clean) for chosen in known.formats}
+    names = ", ".join(name for name, needs in missing.items() if not needs)
     yield Finding("formats", True, f"{names}; everything else is skipped and listed")
+    for name, needs in missing.items():
+        if needs:
+            yield Finding("not read", True, f"{name}: {needs}")
+    if known.plugins:
+        yield Finding("plugins", True, ", ".join(map(safe_text, known.plugins)))
     for problem in known.problems:
         yield Finding("plugin", False, problem)
 

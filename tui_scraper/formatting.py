@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from rich.cells import cell_len, get_character_cell_size
 
-from tui_scraper.engine.models import RunState, Status
+from tui_scraper.engine.models import Counts, RunState, Status
 
 Role = Literal[
     "",
@@ -203,6 +203,16 @@ def pad(text: str, width: int) -> str:
 def width_of(line: Iterable[Span]) -> int:
     """Cells of a line."""
     return sum(cell_len(span.text) for span in line)
+
+
+def with_inside(counts: Counts) -> str:
+    """' (10,431 + 212 inside)' where some of the documents found are inside others, else ''."""
+    return f" ({inside(counts)})" if counts.inside else ""
+
+
+def inside(counts: Counts) -> str:
+    """'10,431 + 212 inside': files, and the documents inside archives and mails among what was found."""
+    return f"{counts.found - counts.inside:,} + {counts.inside:,} inside" if counts.inside else ""
 
 
 def rule(title: str, width: int, right: str = "") -> Line:

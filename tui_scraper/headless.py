@@ -181,7 +181,7 @@ def describe(counts: Counts) -> str:
     parts.append(f"{counts.empty:,} empty")
     if counts.pending:
         parts.append(f"{counts.pending:,} pending")
-    return f"{counts.found:,} found = {' + '.join(parts)}"
+    return f"{counts.found:,} found{formatting.with_inside(counts)} = {' + '.join(parts)}"
 
 
 def _progress_line(snapshot: RunSnapshot) -> str:
@@ -273,6 +273,7 @@ def _totals(snapshot: RunSnapshot) -> dict[str, object]:
     return {
         "state": str(snapshot.state),
         "found": counts.found,
+        "inside": counts.inside,
         "done": counts.done,
         "failed": counts.failed,
         "skipped": counts.skipped,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tui_scraper import formatting
+from tui_scraper.engine.causes import WHAT_TO_DO
 from tui_scraper.engine.models import CauseCount, Checkpoint, FailureRow, SearchHit, StatusReport
 from tui_scraper.engine.runlog import rfc3339
 from tui_scraper.engine.safe_text import safe_text
@@ -31,6 +32,7 @@ def status_record(report: StatusReport) -> dict[str, object]:
         "source": report.source,
         "state": report.state,
         "found": counts.found,
+        "inside": counts.inside,
         "done": counts.done,
         "failed": counts.failed,
         "skipped": counts.skipped,
@@ -52,8 +54,9 @@ def status_lines(report: StatusReport, who: str | None) -> Iterator[str]:
     yield f"workspace  {report.workspace}"
     yield f"state      {report.state}" + (f" ({who})" if who else "")
     yield (
-        f"documents  {counts.found:,} found = {counts.done:,} done + {counts.failed:,} failed + "
-        f"{counts.skipped:,} skipped + {counts.empty:,} empty + {counts.pending:,} pending"
+        f"documents  {counts.found:,} found{formatting.with_inside(counts)} = {counts.done:,} done + "
+        f"{counts.failed:,} failed + {counts.skipped:,} skipped + {counts.empty:,} empty + "
+        f"{counts.pending:,} pending"
     )
     if report.ignored:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.ignored.items()))
@@ -117,6 +120,7 @@ def failure_lines(groups: Sequence[CauseCount], rows: Iterable[FailureRow]) -> I
     for key, members in itertools.groupby(ordered, key=lambda row: (row.status, row.phase, row.cause)):
         yield ""
         yield f"{key[0]} in {key[1]} · {key[2]}"
+        yield from formatting.wrap(WHAT_TO_DO[key[2]], 100)
         for row in members:
             yield f"  {row.path} · {row.message}"
 

@@ -13,10 +13,10 @@ from stored import HOSTILE, Bad, put_back_one, write_failures
 from textual.pilot import Pilot
 
 from tui_scraper.app import TuiScraperApp
+from tui_scraper.engine.causes import WHAT_TO_DO
 from tui_scraper.engine.models import Cause, CauseCount, Counts, FailureRow, PhaseName, Status
 from tui_scraper.engine.settings import Settings
 from tui_scraper.formatting import Line, Span
-from tui_scraper.screens.failure_details import WHAT_TO_DO
 from tui_scraper.screens.failure_rows import KEEP_PAGES, PAGE_ROWS, FailureRows, Pages, read_pages
 from tui_scraper.widgets.paged_table import PagedTable
 

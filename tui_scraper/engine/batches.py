@@ -149,15 +149,18 @@ class Batches:
             answered.append(replies)
             commits.append(self._writer.submit(commit_replies(pairs, self._configs)))
 
-        huge = len(batch) == 1 and batch[0].size_bytes > _HUGE_BYTES
+        huge = any(work.size_bytes > _HUGE_BYTES for work in batch)
         started = time.monotonic()
         async with self._huge if huge else contextlib.nullcontext():
             await self.pool.run(items, deliver)
-        if len(batch) > 1 or not is_heavy(batch[0]):
+        if not (is_heavy(batch[0]) or batch[-1].place.inside):
             self._size.learn(len(batch), time.monotonic() - started)
         for replies, commit in zip(answered, commits, strict=True):
             finished = await commit
             self._account(replies, by_version)
+            self.in_hand.difference_update(
+                {reply.version for reply in replies} - {item.version for item in finished}
+            )
             await self._index(finished, by_version)
 
     def _account(self, replies: Sequence[DocumentReply], by_version: dict[int, Work]) -> None:

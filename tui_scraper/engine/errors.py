@@ -6,7 +6,12 @@ Every message is a sentence for the person: what happened, to what, and what the
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tui_scraper.engine.models import Cause
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.settings import CleanSettings
 
 
 class TuiScraperError(Exception):
@@ -41,6 +46,14 @@ def too_large_sentence(size_bytes: int, limit_bytes: int) -> str:
     """Why a file above `input.max_file_size` is not read."""
     return (
         f"The file has {size_bytes:,} bytes, more than the {limit_bytes:,} that input.max_file_size allows."
+    )
+
+
+def timeout_sentence(limits: CleanSettings) -> str:
+    """Why a document that took too long is given up, and what to do."""
+    return (
+        f"Reading this file took longer than {limits.timeout_s:g} s (or {limits.cpu_s} s of processor time). "
+        "Raise clean.timeout_s and clean.cpu_s, then retry it."
     )
 
 

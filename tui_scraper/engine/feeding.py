@@ -24,8 +24,13 @@ _CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
 _DONE = STATUS_NUMBER[Status.DONE]
 
 _HEAVY_BYTES = 500_000
-_HEAVY_ENDINGS = (b".pdf", b".docx")
+_HEAVY_ENDINGS = (
+    *(b".pdf", b".docx", b".pptx", b".xlsx", b".doc", b".ppt", b".xls", b".odt", b".ods", b".odp", b".epub"),
+    *(b".zip", b".tar", b".gz", b".tgz", b".bz2", b".xz", b".7z", b".mbox"),
+)
 _BATCH_BYTES = 1_000_000
+_INSIDE_BATCH_BYTES, _INSIDE_BATCH = 32_000_000, 512
+"""Members of one container stay together, heavy ones too: each batch may unpack the container anew."""
 _FIRST_BATCH = 32
 _SMALLEST_BATCH, _LARGEST_BATCH = 4, 256
 _BATCH_S = 0.08
@@ -48,6 +53,8 @@ class BatchSize:
 
 def is_heavy(work: Work) -> bool:
     """Whether a document is handed over alone, because it may take long."""
+    if work.place.inside:
+        return False
     return work.size_bytes > _HEAVY_BYTES or work.path.lower().endswith(_HEAVY_ENDINGS)
 
 
@@ -60,7 +67,10 @@ def batches(work: Sequence[Work], size: BatchSize) -> list[list[Work]]:
         if is_heavy(one):
             cut.append([one])
             continue
-        if light and (len(light) >= size.documents or held_bytes + one.size_bytes > _BATCH_BYTES):
+        together = one.place.inside and light and light[-1].place.file == one.place.file
+        most = _INSIDE_BATCH if together else size.documents
+        most_bytes = _INSIDE_BATCH_BYTES if together else _BATCH_BYTES
+        if light and (len(light) >= most or held_bytes + one.size_bytes > most_bytes):
             cut.append(light)
             light, held_bytes = [], 0
         light.append(one)
@@ -148,9 +158,9 @@ def _enter(work: Work, phase: int, artifact: int, tokens: int, planned: Plan) ->
 
 def work_item(work: Work, source: bytes, payload: Payloads) -> WorkItem:
     """What a worker is given: a file to read, or the stored results to go on from."""
-    path = os.path.join(source, work.path)
+    path = os.path.join(source, work.place.file)
     if not _is_done(work, _CLEAN):
-        return WorkItem(work.version, path, work.size_bytes)
+        return WorkItem(work.version, path, work.size_bytes, inside=list(work.place.inside))
     clean = payload.of(work.reached[_CLEAN])
     if not _is_done(work, _CHUNK):
         return WorkItem(work.version, path, work.size_bytes, PhaseName.CHUNK, work.media_type, clean=clean)

@@ -69,7 +69,10 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Documents by status. found = done + failed + skipped + empty + pending, always."""
+    """Documents by status. found = done + failed + skipped + empty + pending, always.
+
+    `inside` are those found that are members of other documents.
+    """
 
     found: int = 0
     done: int = 0
@@ -77,6 +80,7 @@ class Counts:
     skipped: int = 0
     empty: int = 0
     pending: int = 0
+    inside: int = 0
 
 
 @dataclass(frozen=True, slots=True)

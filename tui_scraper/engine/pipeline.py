@@ -21,9 +21,8 @@ from collections.abc import Callable, Sequence
 from tui_scraper.engine.batches import Batches, Surroundings
 from tui_scraper.engine.errors import StoreFullError, TuiScraperError
 from tui_scraper.engine.events import CheckpointTaken, Emit, RunPaused, RunResumed, SettingsChanged
-from tui_scraper.engine.feeding import (
-    Payloads,
-)
+from tui_scraper.engine.extract.media_types import STREAMED
+from tui_scraper.engine.feeding import Payloads
 from tui_scraper.engine.memory import total_pss
 from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState
 from tui_scraper.engine.phases.base import configurations, hashes
@@ -265,7 +264,7 @@ class Pipeline:
             first = not read_head(transaction.state).lineages
             changed = set_lineages(transaction.state, configs)
             if PhaseName.INPUT in changed:
-                refuse_oversized(transaction, limit)
+                refuse_oversized(transaction, limit, STREAMED)
             if changed:
                 uphold_refusals(transaction)
             totals = read_totals(transaction.state, read_head(transaction.state))
@@ -352,15 +351,15 @@ class Pipeline:
             scanned = self._scanned
             page, reached = unfinished(self._state, read_head(self._state), self._after, _PAGE, self._through)
             if reached != self._after:
-                wanted = [document for document in page if only is None or document.version in only]
+                wanted = [document for document in page if only is None or document.place.root in only]
                 await work.hand_out(wanted, admit)
                 self._after = reached
             elif self._rewind:
                 self._rewind, self._after = False, 0
             elif not scanned:
                 await self._registered.wait()
-            elif work.tasks:  # a retry may still be asked for meanwhile
-                await asyncio.wait(work.tasks)
+            elif work.tasks:  # a retry may still be asked for meanwhile, and containers yield more
+                await asyncio.wait(work.tasks, return_when=asyncio.FIRST_COMPLETED)
             else:
                 return
 

@@ -49,6 +49,7 @@ class InputSettings(_Section):
     exclude: list[str] = Field(default=[], description="patterns in .gitignore style that are left out")
     gitignore: bool = Field(default=False, description="leave out what .gitignore files leave out")
     max_file_size: Size = Field(default=100_000_000, gt=0, description="larger files fail as 'too large'")
+    archives: bool = Field(default=True, description="open archives, and what is attached to mails")
     follow_symlinks: bool = Field(default=False, description="follow links to files inside the folder")
 
 

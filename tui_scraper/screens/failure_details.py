@@ -4,33 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from tui_scraper.engine.models import Cause, FailureRow
+from tui_scraper.engine.causes import WHAT_TO_DO
+from tui_scraper.engine.models import FailureRow
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.formatting import STATUS_SIGNS, Line, Span, number, rule, size, wrap
 from tui_scraper.screens.failure_rows import Key
-
-WHAT_TO_DO: dict[Cause, str] = {
-    Cause.ENCRYPTED: "Save a copy without the password in its place; the next run takes it up.",
-    Cause.CORRUPT: "Put an undamaged copy in its place, or open the file in the program it comes from and "
-    "save it anew; the next run takes it up.",
-    Cause.UNSUPPORTED: "This version reads no files of this kind: convert them to one that it reads (PDF, "
-    "Word, HTML or text), or leave them out with input.exclude in the settings.",
-    Cause.TOO_LARGE: "Raise input.max_file_size in the settings (clean.worker_memory where the message "
-    "speaks of memory), start tui-scraper again and press R, or split the file.",
-    Cause.TIMEOUT: "Raise clean.timeout_s and clean.cpu_s in the settings, or lower clean.max_pdf_pages to "
-    "read only the beginning of long PDFs, start tui-scraper again and press R.",
-    Cause.CRASHED: "Press R to try once more; if it fails again, save the file anew with another program.",
-    Cause.NO_PERMISSION: "Give yourself the right to read the files (chmod, or their owner), then press R.",
-    Cause.VANISHED: "The files were moved or deleted during the run: put them back and press R, or let the "
-    "next run notice that they are gone.",
-    Cause.CHANGED: "Another program was writing to the files: wait until it has finished, then press R.",
-    Cause.READ_ERROR: "The disk or the network refused (the message of each file says how): mend that, then "
-    "press R.",
-    Cause.NEEDS_OCR: "The pages are pictures: give them a text layer with an OCR program, such as ocrmypdf, "
-    "in the same place; the next run takes them up.",
-    Cause.NO_TEXT: "There is nothing in the files to read; if there should be, look at what wrote them.",
-}
-"""One sentence for each cause, with the settings that matter."""
 
 
 def document_lines(row: FailureRow, preview: str | None, width: int) -> list[Line]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tui_scraper.engine.models import RunSnapshot, Status
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.formatting import STATUS_SIGNS, Line, Span, number, rule, size, width_of
+from tui_scraper.formatting import STATUS_SIGNS, Line, Span, inside, number, rule, size, width_of
 from tui_scraper.widgets.lines import Lines
 
 _LEFT = 25
@@ -39,7 +39,7 @@ def counts_lines(snapshot: RunSnapshot, width: int) -> list[Line]:
         for cell in row:
             spans += [*cell, gap]
         rows.append(tuple(spans))
-    return [rule("Documents", width), *rows, _resources(snapshot, width)]
+    return [rule("Documents", width, inside(counts)), *rows, _resources(snapshot, width)]
 
 
 def _digits(*values: int) -> int:
@@ -61,9 +61,8 @@ def counts_column(snapshot: RunSnapshot, width: int) -> list[Line]:
     left = [_pair("  found  ", number(counts.found), digits)]
     left += [_status(snapshot, status, digits, 7) for status in _ORDER]
     right = [(Span(f"{name:<10} ", "dim"), Span(value)) for name, value in entries]
-    lines: list[Line] = [
-        rule("Documents", width, f"ignored {number(snapshot.ignored)}" if snapshot.ignored else "")
-    ]
+    aside = [inside(counts), f"ignored {number(snapshot.ignored)}" if snapshot.ignored else ""]
+    lines: list[Line] = [rule("Documents", width, " · ".join(filter(None, aside)))]
     for one, other in zip(left, right, strict=True):
         gap = max(2, _LEFT - width_of(one))
         lines.append((Span(" "), *one, Span(" " * gap), *other))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import BinaryIO, Final
 
 from tui_scraper.engine.extract import media_types as mt
 
@@ -242,3 +242,13 @@ def _text_type(head: bytes, hint: str, data: bytes) -> str:
     if start.isalpha() and _MAIL_START.match(head.replace(b"\r\n", b"\n")):
         return "application/mbox" if head.startswith(b"From ") else mt.MAIL
     return mt.PLAIN
+
+
+def may_be_streamed(head: bytes) -> bool:
+    """Whether a file that begins like this may be a container that is read as a stream."""
+    return False
+
+
+def streamed_type(stream: BinaryIO, head: bytes, size_bytes: int, path: bytes) -> str:
+    """The media type of a container that is read as a stream, '' for anything else."""
+    return ""

@@ -20,6 +20,12 @@ MAX_UNPACKED_BYTES: Final = 1_000_000_000
 """Unpacked size of one container."""
 MAX_ENTRY_BYTES: Final = 256_000_000
 """Unpacked size of one entry."""
+MAX_NAME_BYTES: Final = 1_024
+"""The name of an entry, as part of its document's path."""
+MAX_DEPTH: Final = 5
+"""Containers inside one another."""
+MAX_CONTAINER_BYTES: Final = 2_000_000_000
+"""Size of a container that is read as a stream."""
 MAX_RATIO: Final = 200
 """Unpacked to packed size of one entry, once it is over `RATIO_FREE_BYTES`."""
 RATIO_FREE_BYTES: Final = 1_000_000

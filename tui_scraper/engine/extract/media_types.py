@@ -133,6 +133,19 @@ TEXT_ENDINGS: Final[dict[str, str]] = {
 }
 """Text formats that have a structure of their own, or a name people know them by."""
 
+STREAMED: Final = frozenset(
+    {
+        ZIP,
+        "application/x-tar",
+        "application/gzip",
+        "application/x-bzip2",
+        "application/x-xz",
+        "application/x-7z-compressed",
+        "application/mbox",
+    }
+)
+"""Containers that are read as streams, so that `input.max_file_size` does not hold for them."""
+
 PROSE: Final = frozenset(
     {
         PLAIN,

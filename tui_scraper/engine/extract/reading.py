@@ -11,8 +11,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
+
+from blake3 import blake3 as hasher
 
 from tui_scraper.engine.errors import DocumentError, too_large_sentence
 from tui_scraper.engine.extract.detect import HEAD_BYTES, proven_format
@@ -20,6 +24,7 @@ from tui_scraper.engine.extract.media_types import unread
 from tui_scraper.engine.models import Cause
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_PIECE_BYTES = 1 << 20
 _ONE_READ_BYTES = 65_536  # up to here reading all costs no more than reading the head
 
 
@@ -32,6 +37,70 @@ class FileContent:
     mtime_ns: int
 
 
+class OpenFile:
+    """A regular file that is open for reading. What goes wrong is a DocumentError with a sentence."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise DocumentError(Cause.READ_ERROR, f"This is {_kind(status.st_mode)}, not a regular file.")
+        self.size_bytes = status.st_size
+        self.mtime_ns = status.st_mtime_ns
+
+    def head(self, max_size: int) -> bytes:
+        """The first bytes: enough to know a format by, or all of a small file."""
+        whole = self.size_bytes <= min(_ONE_READ_BYTES, max_size)
+        return os.read(self.descriptor, self.size_bytes if whole else HEAD_BYTES)
+
+    def whole(self, head: bytes) -> bytes:
+        """Everything, after the head has been read."""
+        data = head if len(head) >= self.size_bytes else _rest(self.descriptor, head, self.size_bytes)
+        self.check_unchanged(len(data))
+        return data
+
+    def digest(self) -> bytes:
+        """The hash of the whole file, read in pieces."""
+        hashed = hasher()
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+        size = 0
+        while piece := os.read(self.descriptor, _PIECE_BYTES):
+            hashed.update(piece)
+            size += len(piece)
+        self.check_unchanged(size)
+        return hashed.digest(length=16)
+
+    def stream(self) -> BinaryIO:
+        """The file as a stream from its beginning, to be closed by the caller."""
+        stream = os.fdopen(os.dup(self.descriptor), "rb")
+        stream.seek(0)
+        return stream
+
+    def check_unchanged(self, size_read: int) -> None:
+        """Raise DocumentError(CHANGED) where another program has written to the file meanwhile."""
+        after = os.fstat(self.descriptor)
+        if (size_read, after.st_size, after.st_mtime_ns) != (self.size_bytes, self.size_bytes, self.mtime_ns):
+            raise DocumentError(Cause.CHANGED, "The file was changed by another program while it was read.")
+
+
+@contextmanager
+def open_file(path: bytes, follow_symlinks: bool) -> Iterator[OpenFile]:
+    """Open a regular file. Errors of the system inside the block are explained, too.
+
+    Raises DocumentError: NO_PERMISSION, VANISHED or READ_ERROR.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS if follow_symlinks else _FLAGS | os.O_NOFOLLOW)
+    except OSError as error:
+        raise _explain(error) from None
+    try:
+        yield OpenFile(descriptor)
+    except OSError as error:
+        raise _explain(error) from None
+    finally:
+        os.close(descriptor)
+
+
 def read_file(
     path: bytes, max_size: int, follow_symlinks: bool, is_read: Callable[[str], bool]
 ) -> FileContent:
@@ -40,35 +109,24 @@ def read_file(
     Raises DocumentError: NO_PERMISSION, VANISHED, TOO_LARGE, CHANGED, READ_ERROR, or UNSUPPORTED
     for a format that its first bytes show to be one that is not read.
     """
-    try:
-        descriptor = os.open(path, _FLAGS if follow_symlinks else _FLAGS | os.O_NOFOLLOW)
-    except OSError as error:
-        raise _explain(error) from None
-    try:
-        return _read(descriptor, max_size, is_read)
-    except OSError as error:
-        raise _explain(error) from None
-    finally:
-        os.close(descriptor)
+    with open_file(path, follow_symlinks) as file:
+        head = file.head(max_size)
+        refuse_unread(head, is_read)
+        check_size(file.size_bytes, max_size)
+        return FileContent(file.whole(head), file.size_bytes, file.mtime_ns)
 
 
-def _read(descriptor: int, max_size: int, is_read: Callable[[str], bool]) -> FileContent:
-    before = os.fstat(descriptor)
-    if not stat.S_ISREG(before.st_mode):
-        raise DocumentError(Cause.READ_ERROR, f"This is {_kind(before.st_mode)}, not a regular file.")
-    size = before.st_size
-    data = os.read(descriptor, size if size <= _ONE_READ_BYTES and size <= max_size else HEAD_BYTES)
-    media_type = proven_format(data)
+def refuse_unread(head: bytes, is_read: Callable[[str], bool]) -> None:
+    """Raise UnreadFormatError where the first bytes prove a format that nobody reads."""
+    media_type = proven_format(head)
     if media_type is not None and not is_read(media_type):
         raise unread(media_type)
-    if size > max_size:
-        raise DocumentError(Cause.TOO_LARGE, too_large_sentence(size, max_size))
-    if len(data) < size:
-        data = _rest(descriptor, data, size)
-    after = os.fstat(descriptor)
-    if len(data) != size or after.st_size != size or after.st_mtime_ns != before.st_mtime_ns:
-        raise DocumentError(Cause.CHANGED, "The file was changed by another program while it was read.")
-    return FileContent(data, size, before.st_mtime_ns)
+
+
+def check_size(size_bytes: int, limit_bytes: int) -> None:
+    """Raise DocumentError(TOO_LARGE) for what is larger than the settings allow."""
+    if size_bytes > limit_bytes:
+        raise DocumentError(Cause.TOO_LARGE, too_large_sentence(size_bytes, limit_bytes))
 
 
 def _rest(descriptor: int, head: bytes, size: int) -> bytes:

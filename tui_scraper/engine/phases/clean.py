@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract.base import Extracted, Prose
+from tui_scraper.engine.extract.base import Extracted, Extractor, Prose
 from tui_scraper.engine.extract.language import detect_language
 from tui_scraper.engine.extract.limits import MAX_TITLE_CHARS
 from tui_scraper.engine.extract.media_types import unread
@@ -19,7 +19,7 @@ from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings, Settings
 from tui_scraper.engine.wire import CleanText
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised when the same bytes give another text; part of the key of every result of this phase."""
 
 _DATA_PROBABILITY: Final = 0.8  # keys and headings of data are often English when the data is not
@@ -33,18 +33,23 @@ def relevant(settings: Settings) -> dict[str, object]:
         "max_chars": chosen.max_chars,
         "max_pdf_pages": chosen.max_pdf_pages,
         "max_html_depth": chosen.max_html_depth,
+        "archives": settings.input.archives,
     }
 
 
-def clean(data: bytes, media_type: str, settings: CleanSettings) -> CleanText:
-    """The clean text of a document.
+def clean(
+    data: bytes, media_type: str, settings: CleanSettings, extract: Extractor | None = None
+) -> CleanText:
+    """The clean text of a document, read by the extractor of its format or by the one that is given.
 
     Raises DocumentError with the cause UNSUPPORTED, ENCRYPTED, CORRUPT, TOO_LARGE, NEEDS_OCR or NO_TEXT.
     """
-    chosen = registry().readers.get(media_type)
-    if chosen is None or chosen.extract is None:
-        raise unread(media_type)
-    found = chosen.extract(data, media_type, settings)
+    if extract is None:
+        chosen = registry().readers.get(media_type)
+        if chosen is None or chosen.extract is None:
+            raise unread(media_type)
+        extract = chosen.extract
+    found = extract(data, media_type, settings)
     truncated = found.truncated
     pages: list[int] = []
     if found.pages is None:

@@ -6,18 +6,25 @@ boundary between them; each leaves its own result, keyed and stored apart by the
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
-from tui_scraper.engine.errors import DocumentError, UnreadFormatError
-from tui_scraper.engine.extract.detect import detect
-from tui_scraper.engine.extract.reading import read_file
+from tui_scraper.engine.errors import DocumentError, UnreadFormatError, timeout_sentence
+from tui_scraper.engine.extract.base import Extractor, Format
+from tui_scraper.engine.extract.containers import expand, listing
+from tui_scraper.engine.extract.detect import detect, may_be_streamed, streamed_type
+from tui_scraper.engine.extract.limits import MAX_CONTAINER_BYTES, MAX_DEPTH
+from tui_scraper.engine.extract.media_types import STREAMED, unread
+from tui_scraper.engine.extract.reading import OpenFile, check_size, open_file, refuse_unread
 from tui_scraper.engine.extract.registry import registry
 from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases import chunk as chunk_phase
 from tui_scraper.engine.phases import clean as clean_phase
 from tui_scraper.engine.phases.classify import Classifier
+from tui_scraper.engine.phases.inside import Inside
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.codec import digest, pack, unpack
@@ -28,6 +35,7 @@ from tui_scraper.engine.wire import (
     CleanText,
     DocumentReply,
     LabelResult,
+    Member,
     WorkItem,
 )
 
@@ -39,7 +47,16 @@ _TIMED_EVERY = 16
 """Asking for a thread's CPU time is a system call of up to 20 us, five times a document: a tenth of
 the whole work on small text. One document of 16 is measured and counts for all of them."""
 
+_FAST_SHARE = 0.6
+"""The part of a document's deadline that a fast reader gets where a safe one stands behind it."""
+
 _NO_TEXT = CleanText("")
+_HUGE = f"The archive has more than the {MAX_CONTAINER_BYTES:,} bytes that this program takes on."
+_TOO_DEEP = f"Archives are inside one another here more than {MAX_DEPTH} deep; this one is not opened."
+
+Allow = Callable[[float], None]
+"""Told the seconds after which the worker may be ended before the document's deadline; 0 takes it back."""
+
 _MEMORY = "Reading this file takes more memory than a worker may use (clean.worker_memory)."
 
 
@@ -61,47 +78,134 @@ class Step(Protocol):
         """Take over a stored result. Returns False where there is none, so that it must be made."""
         ...
 
+    def release(self) -> None:
+        """Let go of what is only kept from one document of a batch to the next."""
+        ...
+
 
 class _Read:
-    """Input: the bytes of the file, and what they are."""
+    """Input: the bytes of the file or of the member, and what they are. Large containers stay streams."""
 
     phase = PhaseName.INPUT
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, allow: Allow) -> None:
+        del allow
         self._settings = settings.input
+        self._inside = Inside(settings)
 
     def make(self, document: InHand) -> None:
-        path = document.item.path
-        content = read_file(
-            path,
-            self._settings.max_file_size,
-            self._settings.follow_symlinks,
-            registry().readers.__contains__,
-        )
-        document.data = content.data
-        document.content = digest(content.data)
-        if content.data:
-            document.media_type = detect(content.data, path)
+        if document.item.inside:
+            self._take(document, self._inside.read(document.item.path, document.item.inside))
+            return
+        path, readers = document.item.path, registry().readers
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(open_file(path, self._settings.follow_symlinks))
+            head = file.head(self._settings.max_file_size)
+            refuse_unread(head, readers.__contains__)
+            if media_type := self._streamed_type(file, head, path):
+                if file.size_bytes > MAX_CONTAINER_BYTES:
+                    raise DocumentError(Cause.TOO_LARGE, _HUGE)
+                document.content, document.media_type = file.digest(), media_type
+                document.stream = stack.enter_context(file.stream())
+                document.opened = stack.pop_all()
+                return
+            check_size(file.size_bytes, self._settings.max_file_size)
+            data = file.whole(head)
+        self._take(document, data)
+
+    def _streamed_type(self, file: OpenFile, head: bytes, path: bytes) -> str:
+        if not may_be_streamed(head):
+            return ""
+        with file.stream() as stream:
+            return streamed_type(stream, head, file.size_bytes, path)
+
+    def _take(self, document: InHand, data: bytes) -> None:
+        document.content = digest(data)
+        if data:
+            document.media_type = detect(data, document.name)
+        if document.media_type not in STREAMED:
+            check_size(len(data), self._settings.max_file_size)
+        document.data = data
 
     def restore(self, document: InHand) -> bool:
         return document.item.clean is not None  # the text came along: the file need not be read
 
+    def release(self) -> None:
+        self._inside.close()
+
 
 class _Clean:
-    """Clean: text out of the bytes."""
+    """Clean: text out of the bytes, and what else is in them.
+
+    The ladder of a format: its fast reader, then, where that failed in any way but a verdict on the
+    document, its safe one; here if it only raised, in another process if it took this one along.
+    """
 
     phase = PhaseName.CLEAN
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, allow: Allow) -> None:
         self._settings = settings.clean
+        self._archives = settings.input.archives
+        self._allow = allow
 
     def make(self, document: InHand) -> None:
-        if not document.data:
+        if not document.data and document.stream is None:
             raise DocumentError(Cause.NO_TEXT, "The file is empty (0 bytes).")
-        document.text = clean_phase.clean(document.data, document.media_type, self._settings)
+        chosen = registry().readers.get(document.media_type)
+        if chosen is None:
+            raise unread(document.media_type)
+        without = None
+        if chosen.extract is not None:
+            try:
+                document.text = self._text(document, chosen, chosen.extract)
+            except DocumentError as error:
+                if error.cause is not Cause.NO_TEXT or chosen.entries is None:
+                    raise
+                without = error  # what is inside may be worth something
+        elif not self._archives:
+            raise UnreadFormatError(
+                Cause.UNSUPPORTED, "Archives are not opened here: input.archives is off in the settings."
+            )
+        if chosen.entries is not None and self._archives:
+            self._expand(document, chosen)
+        if not document.text.text and without is not None and not document.members:
+            raise without
         document.data = b""
         payload, output = pack(document.text)
         document.clean = CleanResult(payload, output, len(document.text.text))
+
+    def _text(self, document: InHand, chosen: Format, fast: Extractor) -> CleanText:
+        data, media_type, settings = document.data, document.media_type, self._settings
+        ended_by, safe = document.item.ended_by, chosen.fallback
+        if ended_by is None or (safe is None and ended_by is not Cause.TIMEOUT):
+            if safe is None:
+                return clean_phase.clean(data, media_type, settings, fast)
+            self._allow(settings.timeout_s * _FAST_SHARE)
+            try:
+                return clean_phase.clean(data, media_type, settings, fast)
+            except DocumentError:
+                raise
+            except BaseException:  # a panic of a compiled library is no Exception
+                document.tried_safe = True
+            finally:
+                self._allow(0)
+        if safe is None:
+            raise DocumentError(Cause.TIMEOUT, timeout_sentence(settings))
+        return clean_phase.clean(data, media_type, settings, safe)
+
+    def _expand(self, document: InHand, chosen: Format) -> None:
+        if len(document.item.inside) >= MAX_DEPTH:
+            raise DocumentError(Cause.TOO_LARGE, _TOO_DEEP)
+        stream = document.stream or io.BytesIO(document.data)
+        size_bytes = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+        name = document.name.rpartition(b"/")[2]
+        expansion = expand(chosen, stream, size_bytes, document.media_type, self._settings, name)
+        document.members = expansion.members
+        if expansion.problem is not None:
+            raise expansion.problem
+        if chosen.extract is None:
+            document.text = CleanText(listing(expansion.members, self._settings.max_chars))
 
     def restore(self, document: InHand) -> bool:
         if document.item.clean is None:
@@ -109,13 +213,17 @@ class _Clean:
         document.text = unpack(document.item.clean, CleanText)
         return True
 
+    def release(self) -> None:
+        pass
+
 
 class _Chunk:
     """Chunk: pieces of the text, counted."""
 
     phase = PhaseName.CHUNK
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, allow: Allow) -> None:
+        del allow
         self._settings = settings.chunk
 
     def make(self, document: InHand) -> None:
@@ -130,13 +238,17 @@ class _Chunk:
         document.chunks = unpack(document.item.chunks, list[Chunk])
         return True
 
+    def release(self) -> None:
+        pass
+
 
 class _Classify:
     """Classify: a label from a digest of the text, without any network."""
 
     phase = PhaseName.CLASSIFY
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, allow: Allow) -> None:
+        del allow
         self._classifier = Classifier(settings.classify)
 
     def make(self, document: InHand) -> None:
@@ -146,8 +258,11 @@ class _Classify:
         del document
         return False
 
+    def release(self) -> None:
+        pass
 
-STEPS: tuple[Callable[[Settings], Step], ...] = (_Read, _Clean, _Chunk, _Classify)
+
+STEPS: tuple[Callable[[Settings, Allow], Step], ...] = (_Read, _Clean, _Chunk, _Classify)
 """What a worker does to a document, in order."""
 
 
@@ -158,10 +273,12 @@ class Processor:
         self,
         settings: Settings,
         until: PhaseName = PhaseName.CLASSIFY,
-        steps: Sequence[Callable[[Settings], Step]] = STEPS,
+        steps: Sequence[Callable[[Settings, Allow], Step]] = STEPS,
+        *,
+        allow: Allow = lambda _seconds: None,
     ) -> None:
         wanted = WORKER_PHASES[: WORKER_PHASES.index(until) + 1]
-        self._steps = [step(settings) for step in steps[: len(wanted)]]
+        self._steps = [step(settings, allow) for step in steps[: len(wanted)]]
         self._count = 0
 
     def process(self, item: WorkItem) -> DocumentReply:
@@ -188,7 +305,14 @@ class Processor:
         except BaseException as error:
             what = safe_text(f"{type(error).__name__}: {error}", limit=200)
             return document.reply(Status.FAILED, Cause.CRASHED, f"The reader of this format failed ({what}).")
+        finally:
+            document.opened.close()
         return document.reply(Status.DONE)
+
+    def release(self) -> None:
+        """A batch is over: containers that were open for the next member are closed."""
+        for step in self._steps:
+            step.release()
 
 
 class InHand:
@@ -205,10 +329,19 @@ class InHand:
         self.clean: CleanResult | None = None
         self.chunk: ChunkResult | None = None
         self.label: LabelResult | None = None
+        self.stream: BinaryIO | None = None
+        self.opened = contextlib.ExitStack()
+        self.members: list[Member] | None = None
+        self.tried_safe = False
         self._cpu_ns = [0, 0, 0, 0]
         self._slot = 0
         self._timed = timed
         self._mark = time.thread_time_ns() if timed else 0
+
+    @property
+    def name(self) -> bytes:
+        """The path that the document's type may be guessed by: in its container, if it is in one."""
+        return self.item.inside[-1] if self.item.inside else self.item.path
 
     def enter(self, phase: PhaseName) -> None:
         """A step begins: what follows is charged to its phase, and blamed on it."""
@@ -237,5 +370,6 @@ class InHand:
             clean=self.clean,
             chunk=self.chunk,
             label=self.label,
+            members=self.members,
             cpu_ns=(self._cpu_ns[0], self._cpu_ns[1], self._cpu_ns[2], self._cpu_ns[3]),
         )

@@ -18,7 +18,7 @@ import apsw
 
 from tui_scraper.engine.errors import StoreError, StoreFullError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 STATE_FILE = "state.db"
 BLOB_FILE = "blob.db"
 
@@ -102,7 +102,13 @@ def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
         elif tables == 0:
             raise StoreError(f"{path}: there is nothing in this workspace yet; `tui-scraper run` fills it.")
         version = connection.execute("SELECT value FROM meta WHERE key = 'schema'").get
-        if version != SCHEMA_VERSION:
+        if version in _MIGRATIONS and read_only:
+            raise StoreError(
+                f"{path}: an older tui-scraper made this workspace; `tui-scraper run` renews it."
+            )
+        if version in _MIGRATIONS:
+            _migrate(connection, path, int(version))
+        elif version != SCHEMA_VERSION:
             raise StoreError(
                 f"{path}: the workspace has schema {version}, this program knows {SCHEMA_VERSION}. "
                 "It was left untouched; use a newer tui-scraper."
@@ -120,6 +126,28 @@ def _create(connection: apsw.Connection) -> None:
         connection.execute(
             "INSERT INTO head(one, branch, scan, checkpoint, lineages) VALUES(1, 1, 0, 0, '{}')"
         )
+
+
+_MIGRATIONS = {
+    1: """
+        ALTER TABLE checkpoint ADD COLUMN inside TEXT NOT NULL DEFAULT '[0, 0]';
+        ALTER TABLE checkpoint ADD COLUMN scan_changes INTEGER NOT NULL DEFAULT -1;
+        CREATE INDEX document_inside ON document(parent) WHERE parent > 0;
+    """
+}
+"""Schema -> what makes it the next one."""
+
+
+def _migrate(connection: apsw.Connection, path: Path, version: int) -> None:
+    """Bring an older schema up to date in one transaction, after copying the file beside itself."""
+    copy = path.with_name(f"{path.stem}-schema-{version}.db")
+    copy.unlink(missing_ok=True)
+    connection.execute("VACUUM INTO ?", (str(copy),))
+    with connection:
+        while version < SCHEMA_VERSION:
+            connection.execute(_MIGRATIONS[version])
+            version += 1
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (version,))
 
 
 def open_blobs(directory: Path, *, read_only: bool = False) -> apsw.Connection:

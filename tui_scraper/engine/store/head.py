@@ -24,7 +24,9 @@ DOCUMENT_PHASES: tuple[PhaseName, ...] = PHASES[:5]
 """The phases that leave a result for each document. Output works on the corpus as a whole."""
 
 FOUND = 0
-"""The lineage under which the counter keeps the number of documents found."""
+"""The lineage under which the counter keeps the number of documents found, in place of a status by …"""
+FOUND_ALL, FOUND_INSIDE = 1, 2
+"""… all of them, and those of them that are inside others."""
 
 _ALL_SEQS = 2**62
 
@@ -173,8 +175,13 @@ def recount_found(connection: apsw.Connection, head: Head) -> None:
     connection.execute("DELETE FROM counter WHERE branch = ? AND lineage = ?", (head.branch, FOUND))
     connection.execute(
         f"""INSERT INTO counter(branch, lineage, status, n, bytes)
-        SELECT {head.branch}, {FOUND}, 1, count(*), coalesce(sum(v.size_bytes), 0)
+        SELECT {head.branch}, {FOUND}, {FOUND_ALL}, count(*), coalesce(sum(v.size_bytes), 0)
         FROM version v WHERE {head.live()}"""  # noqa: S608
+    )
+    connection.execute(
+        f"""INSERT INTO counter(branch, lineage, status, n, bytes)
+        SELECT {head.branch}, {FOUND}, {FOUND_INSIDE}, count(*), coalesce(sum(v.size_bytes), 0)
+        FROM document d JOIN version v ON v.document = d.id WHERE d.parent > 0 AND {head.live()}"""  # noqa: S608
     )
 
 
@@ -205,7 +212,10 @@ class PhaseCount:
     tokens: int = 0
 
 
-Totals = dict[PhaseName, dict[Status, PhaseCount]]
+class Totals(dict[PhaseName, dict[Status, PhaseCount]]):
+    """Documents by phase and status. `inside` are those found that are members of others."""
+
+    inside: PhaseCount = PhaseCount()
 
 
 def read_totals(connection: apsw.Connection, head: Head) -> Totals:
@@ -213,14 +223,16 @@ def read_totals(connection: apsw.Connection, head: Head) -> Totals:
 
     Input's `done` is what was found and not refused there.
     """
-    totals: Totals = {phase: {} for phase in DOCUMENT_PHASES}
+    totals = Totals({phase: {} for phase in DOCUMENT_PHASES})
     by_lineage = {lineage: phase for phase, lineage in head.lineages.items()}
     rows = connection.execute(
         "SELECT lineage, status, n, bytes, tokens FROM counter WHERE branch = ?", (head.branch,)
     )
     found = PhaseCount()
     for lineage, status, n, size_bytes, tokens in rows:
-        if lineage == FOUND:
+        if lineage == FOUND and status == FOUND_INSIDE:
+            totals.inside = PhaseCount(n, size_bytes)
+        elif lineage == FOUND:
             found = PhaseCount(n, size_bytes)
         elif lineage in by_lineage:
             totals[by_lineage[lineage]][STATUSES[status]] = PhaseCount(n, size_bytes, tokens)

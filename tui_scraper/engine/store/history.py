@@ -14,12 +14,16 @@ from tui_scraper.engine.models import Checkpoint, PhaseName, Status
 from tui_scraper.engine.store.head import (
     DOCUMENT_PHASES,
     FOUND,
+    FOUND_ALL,
+    FOUND_INSIDE,
     PHASE_NUMBER,
     STATUS_NUMBER,
     Head,
     add_count,
     read_head,
     read_totals,
+    recount,
+    recount_found,
 )
 from tui_scraper.engine.store.writer import Operation, Transaction
 
@@ -80,18 +84,20 @@ def changed_since_checkpoint(transaction: Transaction) -> bool:
 
 def _insert_checkpoint(transaction: Transaction, head: Head, run: int, phase: PhaseName) -> int:
     state = transaction.state
+    live = read_totals(state, head)
     totals = {
         str(name): {
             str(status): [count.n, count.size_bytes, count.tokens] for status, count in by_status.items()
         }
-        for name, by_status in read_totals(state, head).items()
+        for name, by_status in live.items()
     }
+    inside = [live.inside.n, live.inside.size_bytes]
     tokens, cost = state.execute(
         "SELECT coalesce(sum(tokens_in + tokens_out), 0), coalesce(sum(cost_nano_usd), 0) FROM ledger"
     ).get
     state.execute(
-        """INSERT INTO checkpoint(parent, run, branch, scan, seq, phase, lineages, totals, tokens,
-        cost_nano_usd, time) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO checkpoint(parent, run, branch, scan, seq, phase, lineages, totals, inside,
+        scan_changes, tokens, cost_nano_usd, time) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             head.checkpoint or None,
             run,
@@ -101,6 +107,8 @@ def _insert_checkpoint(transaction: Transaction, head: Head, run: int, phase: Ph
             PHASE_NUMBER[phase],
             json.dumps({str(name): lineage for name, lineage in head.lineages.items()}),
             json.dumps(totals),
+            json.dumps(inside),
+            _scan_changes(state, head.scan),
             tokens,
             cost,
             time.time(),
@@ -143,11 +151,13 @@ def roll_back_to_checkpoint(checkpoint: int) -> Operation[int]:
     def operation(transaction: Transaction) -> int:
         state = transaction.state
         row = state.execute(
-            "SELECT branch, scan, seq, lineages, totals FROM checkpoint WHERE id = ?", (checkpoint,)
+            """SELECT branch, scan, seq, lineages, totals, inside, scan_changes FROM checkpoint
+            WHERE id = ?""",
+            (checkpoint,),
         ).fetchone()
         if row is None:
             raise UsageError(f"There is no checkpoint {checkpoint}; `tui-scraper checkpoints` lists them.")
-        branch, scan, seq, lineages, totals = row
+        branch, scan, seq, lineages, totals, inside, scan_changes = row
         origin = Head(branch, scan, checkpoint, {}, ())
         new_branch = _fork(
             transaction, origin, seq, PHASE_NUMBER[PhaseName.OUTPUT], f"checkpoint {checkpoint}"
@@ -156,11 +166,14 @@ def roll_back_to_checkpoint(checkpoint: int) -> Operation[int]:
             "UPDATE head SET scan = ?, checkpoint = ?, lineages = ?, settled = 0",
             (scan, checkpoint, lineages),
         )
+        if scan_changes != _scan_changes(state, scan):
+            return _recounted(state, checkpoint)
         by_phase = json.loads(lineages)
         for name, by_status in json.loads(totals).items():
             if name == PhaseName.INPUT:
                 found = [sum(part) for part in zip(*by_status.values(), strict=True)]
-                add_count(state, new_branch, FOUND, STATUS_NUMBER[Status.DONE], found[0], found[1])
+                add_count(state, new_branch, FOUND, FOUND_ALL, found[0], found[1])
+                add_count(state, new_branch, FOUND, FOUND_INSIDE, *json.loads(inside))
             for status, (n, size_bytes, tokens) in by_status.items():
                 if name != PhaseName.INPUT or status != Status.DONE:
                     number = STATUS_NUMBER[Status(status)]
@@ -168,6 +181,22 @@ def roll_back_to_checkpoint(checkpoint: int) -> Operation[int]:
         return checkpoint
 
     return operation
+
+
+def _scan_changes(state: apsw.Connection, scan: int) -> int:
+    return int(state.execute("SELECT coalesce(max(changes), 0) FROM scan WHERE id = ?", (scan,)).get)
+
+
+def _recounted(state: apsw.Connection, checkpoint: int) -> int:
+    """Count what the head sees: its scan went on to register documents after the checkpoint was taken.
+
+    They stay known, and are pending. O(documents), where everything else of a rollback is O(1).
+    """
+    head = read_head(state)
+    recount_found(state, head)
+    for phase in head.lineages:
+        recount(state, head, phase)
+    return checkpoint
 
 
 def _fork(transaction: Transaction, head: Head, seq: int, kept: int, why: str) -> int:

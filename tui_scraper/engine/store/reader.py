@@ -58,6 +58,7 @@ def counts_of(totals: Totals) -> Counts:
         skipped=by_status[Status.SKIPPED],
         empty=by_status[Status.EMPTY],
         pending=found - done - bad,
+        inside=totals.inside.n,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,14 @@ from tui_scraper.engine.store.head import (
     artifact_key,
     clean_source,
     read_head,
+)
+from tui_scraper.engine.store.members import (
+    Place,
+    Places,
+    end_members,
+    keep_members,
+    pack_members,
+    unpack_members,
 )
 from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.wire import DocumentReply
@@ -63,7 +71,7 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A version that has not finished, with what it has reached (by phase number)."""
+    """A version that has not finished, with where it is and what it has reached (by phase number)."""
 
     version: int
     path: bytes
@@ -71,6 +79,8 @@ class Work:
     content: bytes | None
     media_type: str
     reached: dict[int, Reached]
+    document: int
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +127,9 @@ class _Commit:
         self._counts: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
 
     def run(self, replies: Sequence[tuple[Work, DocumentReply]]) -> list[Finished]:
+        ended = ended_versions(self._state, self._head, [work.version for work, _reply in replies])
+        if ended:
+            replies = [pair for pair in replies if pair[0].version not in ended]
         keyed = [(work, reply, *self._keys(reply)) for work, reply in replies]
         self._look_up([key for _w, _r, clean, label in keyed for key in (clean, label) if key])
         self._look_up(
@@ -150,7 +163,8 @@ class _Commit:
         clean_output = b""
         if reply.clean is not None and clean_key is not None:
             part = reply.clean
-            artifact = self._artifact(clean_key, _CLEAN, part.output, part.payload, None, part.characters)
+            data = pack_members(reply.members) if reply.members is not None else None
+            artifact = self._artifact(clean_key, _CLEAN, part.output, part.payload, data, part.characters)
             clean_output = part.output
             self._result(work, _CLEAN, Status.DONE, artifact, size_bytes)
         else:
@@ -174,6 +188,8 @@ class _Commit:
             )
             label = self._artifact(label_key, _CLASSIFY, found.digest, None, data, 0)
             self._result(work, _CLASSIFY, Status.DONE, label, size_bytes)
+        if reply.clean is not None or reply.phase in (PhaseName.INPUT, PhaseName.CLEAN):
+            self._keep_members(work, reply)
         if reply.status is not Status.DONE:
             self._result(work, PHASE_NUMBER[reply.phase], reply.status, None, size_bytes)
             cause = reply.cause or Cause.READ_ERROR
@@ -188,6 +204,12 @@ class _Commit:
             clean_payload=reply.clean.payload if reply.clean else None,
             chunk_payload=reply.chunk.payload if reply.chunk else None,
         )
+
+    def _keep_members(self, work: Work, reply: DocumentReply) -> None:
+        if reply.members is None:
+            end_members(self._transaction, self._head, work.document)
+        else:
+            keep_members(self._transaction, self._head, work.place, work.document, reply.members)
 
     def _artifact(
         self, key: bytes, phase: int, output: bytes, payload: bytes | None, data: bytes | None, amount: int
@@ -247,6 +269,16 @@ class _Commit:
             add_count(self._state, self._head.branch, lineage, status, n, size_bytes, tokens)
 
 
+def ended_versions(state: apsw.Connection, head: Head, versions: Sequence[int]) -> frozenset[int]:
+    """Those of some versions that have left the head while they were under way: nothing counts for them."""
+    marks = ",".join("?" * len(versions))
+    rows: Any = state.execute(
+        f"SELECT v.id FROM version v WHERE v.id IN ({marks}) AND NOT {head.live()}",  # noqa: S608
+        tuple(versions),
+    )
+    return frozenset(row[0] for row in rows)
+
+
 def write_results(
     state: apsw.Connection, rows: Iterable[tuple[int, int, int, int, int, int, int | None, int]]
 ) -> None:
@@ -276,14 +308,16 @@ def record_indexed(entries: Sequence[tuple[int, int, int, int]]) -> Callable[[Tr
         state.executemany(
             "INSERT INTO indexed VALUES(?) ON CONFLICT DO NOTHING", [(artifact,) for *_, artifact in entries]
         )
+        ended = ended_versions(state, head, [entry[0] for entry in entries])
+        live = [entry for entry in entries if entry[0] not in ended]
         write_results(
             state,
             [
                 (transaction.next_seq(), head.branch, _INDEX, lineage, version, _DONE, None, attempt + 1)
-                for version, _size, attempt, _artifact in entries
+                for version, _size, attempt, _artifact in live
             ],
         )
-        add_count(state, head.branch, lineage, _DONE, len(entries), sum(entry[1] for entry in entries))
+        add_count(state, head.branch, lineage, _DONE, len(live), sum(entry[1] for entry in live))
 
     return operation
 
@@ -327,6 +361,11 @@ def reuse(entries: Sequence[tuple[Work, int, int, int]]) -> Callable[[Transactio
                 (transaction.next_seq(), head.branch, phase, lineage, work.version, _DONE, artifact, attempt)
             )
             add_count(transaction.state, head.branch, lineage, _DONE, 1, work.size_bytes, tokens)
+            if phase == _CLEAN:
+                data = transaction.state.execute("SELECT data FROM artifact WHERE id = ?", (artifact,)).get
+                members = unpack_members(data)
+                if members is not None:
+                    keep_members(transaction, head, work.place, work.document, members)
         write_results(transaction.state, rows)
 
     return operation
@@ -378,18 +417,25 @@ def put_back(
     return operation
 
 
-def refuse_oversized(transaction: Transaction, limit_bytes: int) -> None:
-    """After `input.max_file_size` changed: refuse what is known to be larger, also if it was read before."""
+def refuse_oversized(transaction: Transaction, limit_bytes: int, streamed: Collection[str]) -> None:
+    """After `input.max_file_size` changed: refuse what is known to be larger, also if it was read before.
+
+    The limit does not hold for the media types in `streamed`.
+    """
     state = transaction.state
     head = read_head(state)
     lineage = head.lineages[PhaseName.INPUT]
     rows: Any = state.execute(
-        f"SELECT v.id, v.size_bytes FROM version v WHERE v.size_bytes > ? AND {head.live()}",  # noqa: S608
+        f"""SELECT v.id, v.size_bytes, v.document, v.media_type FROM version v
+        WHERE v.size_bytes > ? AND {head.live()}""",  # noqa: S608
         (limit_bytes,),
     ).fetchall()
+    rows = [row for row in rows if row[3] not in streamed]
     failed = STATUS_NUMBER[Status.FAILED]
     for start in range(0, len(rows), 500):
-        page = dict(rows[start : start + 500])
+        page = {version: size_bytes for version, size_bytes, _document, _type in rows[start : start + 500]}
+        for _version, _size, document, _type in rows[start : start + 500]:
+            end_members(transaction, head, document)
         known = reached(state, head, list(page))
         for version, size_bytes in page.items():
             before = known[version].get(_INPUT)
@@ -517,7 +563,7 @@ def unfinished(
     Returns the work and the id that the next page starts after (`after` itself at the end).
     """
     rows: Any = connection.execute(
-        f"""SELECT v.id, d.path, v.size_bytes, v.content, v.media_type
+        f"""SELECT v.id, d.path, v.size_bytes, v.content, v.media_type, d.id, d.parent
         FROM version v JOIN document d ON d.id = v.document
         WHERE v.id > ? AND {head.live()} ORDER BY v.id LIMIT ?""",  # noqa: S608
         (after, limit),
@@ -527,18 +573,23 @@ def unfinished(
     states = reached(connection, head, [row[0] for row in rows])
     last = min(PHASE_NUMBER[through], _INDEX)
     work = []
-    for version, path, size_bytes, content, media_type in rows:
+    places = Places(connection)
+    for version, path, size_bytes, content, media_type, document, parent in rows:
         state = states[version]
         if not is_finished(state, last):
-            work.append(Work(version, path, size_bytes, content, media_type or "", state))
+            place = places.of(document, path, parent)
+            work.append(Work(version, path, size_bytes, content, media_type or "", state, document, place))
     return work, rows[-1][0]
 
 
 def sampled(connection: apsw.Connection, head: Head, size: int) -> frozenset[int]:
-    """The versions of a sample: those whose documents' ids (hashes of their paths) are the lowest."""
+    """The documents of a sample: the files whose ids (hashes of their paths) are the lowest.
+
+    What is inside them belongs to the sample as well.
+    """
     rows: Any = connection.execute(
-        f"""SELECT v.id FROM version v JOIN document d ON d.id = v.document
-        WHERE {head.live()} ORDER BY d.uid LIMIT ?""",  # noqa: S608
+        f"""SELECT d.id FROM version v JOIN document d ON d.id = v.document
+        WHERE d.parent = 0 AND {head.live()} ORDER BY d.uid LIMIT ?""",  # noqa: S608
         (size,),
     )
     return frozenset(row[0] for row in rows)

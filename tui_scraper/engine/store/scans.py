@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apsw
 
-from tui_scraper.engine.models import Status
-from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.head import (
-    DOCUMENT_PHASES,
     FOUND,
-    STATUS_NUMBER,
-    Head,
+    FOUND_ALL,
     add_count,
     read_head,
     recount,
     recount_found,
 )
+from tui_scraper.engine.store.members import document_uid, end_versions
 from tui_scraper.engine.store.writer import Transaction
 
 
@@ -43,11 +40,6 @@ class KnownFile:
     size_bytes: int
     mtime_ns: int
     content: bytes | None
-
-
-def document_uid(path: bytes, parents: Sequence[bytes] = ()) -> bytes:
-    """8 bytes that identify a document by its path and its containers' paths."""
-    return digest(b"\0".join([*parents, path]))[:8]
 
 
 def begin_scan(transaction: Transaction) -> int:
@@ -105,7 +97,7 @@ def register(
             versions.append(version)
             rows.append((version, document, scan, file.size_bytes, file.mtime_ns))
         if changed:
-            _end(state, head, scan, [before.version for _file, before in changed])
+            end_versions(state, head, scan, [before.version for _file, before in changed])
         for file, before in changed:
             version = transaction.next_version()
             versions.append(version)
@@ -119,7 +111,7 @@ def register(
             [(file.mtime_ns, before.version) for file, before in touched],
         )
         if rows:
-            add_count(state, head.branch, FOUND, 1, len(rows), sum(row[3] for row in rows))
+            add_count(state, head.branch, FOUND, FOUND_ALL, len(rows), sum(row[3] for row in rows))
         if rows or touched:  # a time stamp is exported, so it makes an earlier export outdated
             changes = len(rows) + len(touched)
             state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (changes, scan))
@@ -144,31 +136,10 @@ def vanish(scan: int, versions: Sequence[int]) -> Callable[[Transaction], None]:
 
     def operation(transaction: Transaction) -> None:
         head = read_head(transaction.state)
-        _end(transaction.state, head, scan, versions)
+        end_versions(transaction.state, head, scan, versions)
         transaction.state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (len(versions), scan))
 
     return operation
-
-
-def _end(state: apsw.Connection, head: Head, scan: int, versions: Iterable[int]) -> None:
-    """End live versions at `scan` and take them out of every counter of the head."""
-    for version in versions:
-        size_bytes = state.execute("SELECT size_bytes FROM version WHERE id = ?", (version,)).get
-        state.execute("UPDATE version SET scan_to = ? WHERE id = ?", (scan, version))
-        add_count(state, head.branch, FOUND, 1, -1, -size_bytes)
-        for phase in DOCUMENT_PHASES:
-            lineage = head.lineages.get(phase)
-            if lineage is None:
-                continue
-            row = state.execute(
-                f"""SELECT r.status, iif(a.phase = 2, a.amount, 0)
-                FROM result r LEFT JOIN artifact a ON a.id = r.artifact
-                WHERE r.lineage = ? AND r.version = ? AND {head.visible()}
-                ORDER BY r.seq DESC LIMIT 1""",  # noqa: S608
-                (lineage, version),
-            ).fetchone()
-            if row is not None and row[0] != STATUS_NUMBER[Status.PENDING]:
-                add_count(state, head.branch, lineage, row[0], -1, -size_bytes, -(row[1] or 0))
 
 
 def end_scan(scan: int, ignored: dict[str, int]) -> Callable[[Transaction], None]:

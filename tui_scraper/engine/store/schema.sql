@@ -30,7 +30,8 @@ CREATE TABLE scan(
     changes INTEGER NOT NULL DEFAULT 0
 );
 
--- `path` is relative to the source folder, with '/', as the bytes the file system gave.
+-- `path` is relative to the source folder, with '/', as the bytes the file system gave. That of a member
+-- of a container is the path of the container, '!/' and its name there; `parent` is the container then.
 -- `uid` is 8 bytes of BLAKE3 of the path and its parents': the exported id, and the order of samples.
 CREATE TABLE document(
     id INTEGER PRIMARY KEY,
@@ -39,6 +40,7 @@ CREATE TABLE document(
     uid BLOB NOT NULL,
     UNIQUE(path, parent)
 );
+CREATE INDEX document_inside ON document(parent) WHERE parent > 0;
 
 -- One row per distinct content of a document, valid for the scans [scan_from, scan_to).
 -- `content` is NULL until a worker has read the file.
@@ -56,7 +58,7 @@ CREATE UNIQUE INDEX version_live ON version(document) WHERE scan_to IS NULL;
 
 -- Immutable results, shared by all branches; a rollback never deletes one.
 -- key = H(phase, phase version, config, input); output = hash of the payload before compression.
--- `data` holds what is too small for a payload (labels) as MessagePack; `amount` is the characters of
+-- `data` holds what is too small for a payload (labels, the members of a container) as MessagePack; `amount` is the characters of
 -- a clean text and the tokens of its chunks.
 CREATE TABLE artifact(
     id INTEGER PRIMARY KEY,
@@ -137,7 +139,8 @@ CREATE TABLE run(
     state TEXT NOT NULL
 );
 
--- `totals` is JSON: the counters at that moment; `lineages` JSON: phase -> lineage.
+-- `totals` is JSON: the counters at that moment, `inside` [members, bytes]; `lineages` JSON: phase -> lineage.
+-- `scan_changes` is what the scan had registered by then: where it registered more, totals are counted anew.
 CREATE TABLE checkpoint(
     id INTEGER PRIMARY KEY,
     parent INTEGER REFERENCES checkpoint,
@@ -148,6 +151,8 @@ CREATE TABLE checkpoint(
     phase INTEGER NOT NULL,
     lineages TEXT NOT NULL,
     totals TEXT NOT NULL,
+    inside TEXT NOT NULL DEFAULT '[0, 0]',
+    scan_changes INTEGER NOT NULL DEFAULT -1,
     tokens INTEGER NOT NULL,
     cost_nano_usd INTEGER NOT NULL,
     name TEXT,

@@ -15,8 +15,9 @@ from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.wire import DocumentReply, WorkItem
 
 LENGTH = struct.Struct("<I")
-HEARTBEAT = struct.Struct("<qq")
-"""One slot of the shared page: (version in hand or 0, CLOCK_MONOTONIC nanoseconds at its start)."""
+HEARTBEAT = struct.Struct("<qqq")
+"""One slot of the shared page: (version in hand or 0, CLOCK_MONOTONIC nanoseconds at its start, nanoseconds
+from there after which to end the worker earlier than at the deadline, 0 for none)."""
 
 MAX_FRAME_BYTES = 192_000_000
 """Above a clean text of 10 M characters with its chunks, both badly compressible, and a batch's rest."""
@@ -75,9 +76,13 @@ class Exited(msgspec.Struct, tag=True, frozen=True):
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
-    """Zygote to engine: everything is loaded. `sandbox` says what keeps workers in."""
+    """Zygote to engine: everything is loaded. `sandbox` says what keeps workers in.
+
+    `problems` are sentences about plugins that could not be loaded.
+    """
 
     sandbox: str
+    problems: tuple[str, ...] = ()
 
 
 ToZygote = Spawn | Kill

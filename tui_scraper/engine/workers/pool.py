@@ -2,8 +2,11 @@
 
 What concurrent.futures and its kin do not do is why this exists: when a worker dies or hangs, the
 one document it had in hand is to blame (a shared page names it), the rest of its batch is given
-to another worker, and what it had sent before counts. A document that kills two workers is
-quarantined; one that exceeds its deadline is ended from outside and not tried again by itself.
+to another worker, and what it had sent before counts.
+
+A document that ends a worker, by a crash or at its deadline, is tried once more, by the safe reader of its
+format where there is one; if that ends a worker too it is quarantined. The deadline holds for the
+document, not for the attempt: a fast reader that has a safe one behind it gets a part of it.
 """
 
 from __future__ import annotations
@@ -22,10 +25,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.errors import TuiScraperError, timeout_sentence
+from tui_scraper.engine.extract.limits import MAX_ENTRIES, MAX_ENTRY_BYTES, MAX_NAME_BYTES
 from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.settings import Settings
-from tui_scraper.engine.wire import DocumentReply, WorkItem
+from tui_scraper.engine.wire import DocumentReply, Member, WorkItem
 from tui_scraper.engine.workers import launch
 from tui_scraper.engine.workers.frames import (
     HEARTBEAT,
@@ -48,7 +52,6 @@ _RECYCLE_BYTES = 240_000_000
 """Of a new worker 190 MB are resident, most of them shared: this one keeps what it no longer needs."""
 _RECYCLE_DOCUMENTS = 20_000
 _START_TIMEOUT_S = 60.0
-_MAX_DEATHS = 2
 _CLOSE_S = 0.5
 _MAX_MESSAGE_CHARS = 2_000
 
@@ -94,7 +97,7 @@ class Pool:
             settings.model_dump_json(), until, settings.clean.worker_memory, settings.clean.cpu_s
         )
         self._warn = warn
-        self._deaths: dict[int, int] = {}
+        self._spent_ns: dict[int, int] = {}
         self._idle: asyncio.Queue[_Worker | int] = asyncio.Queue()
         self._workers: dict[int, _Worker] = {}
         self._spawning: dict[int, asyncio.Future[int]] = {}
@@ -159,13 +162,13 @@ class Pool:
                 culprit = rest[0]  # it died after the document, not in it, and there is no other
             if culprit is not None:
                 rest.remove(culprit)
-                deaths = self._deaths.get(culprit.version, 0) + 1
-                if blamed.final or deaths >= _MAX_DEATHS:
-                    self._deaths.pop(culprit.version, None)
+                if culprit.ended_by is not None:
+                    self._spent_ns.pop(culprit.version, None)
                     deliver([_refused(culprit, blamed)])
                 else:
-                    self._deaths[culprit.version] = deaths
-                    waiting.append(_Group([culprit]))
+                    self._spent_ns[culprit.version] = blamed.spent_ns
+                    again = msgspec.structs.replace(culprit, ended_by=blamed.cause)
+                    waiting.append(_Group([again]))
             if rest and not blamed.version:  # who is to blame shows when each goes alone
                 waiting.extendleft(_Group([item]) for item in reversed(rest))
             elif rest:
@@ -206,7 +209,7 @@ class Pool:
 
     async def _spawn(self, slot: int) -> _Worker:
         loop = asyncio.get_running_loop()
-        HEARTBEAT.pack_into(self._page, slot * HEARTBEAT.size, 0, 0)
+        HEARTBEAT.pack_into(self._page, slot * HEARTBEAT.size, 0, 0, 0)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         answer: asyncio.Future[int] = loop.create_future()
         self._spawning[slot] = answer
@@ -251,6 +254,8 @@ class Pool:
                 if not all(map(self._is_sound, replies.replies)):
                     raise _ProtocolError
                 group.answered |= fresh
+                for version in fresh & self._spent_ns.keys():
+                    del self._spent_ns[version]
                 worker.documents += len(versions)
                 deliver(replies.replies)
                 if replies.last:
@@ -287,6 +292,8 @@ class Pool:
         """Whether a reply can be true: a phase that workers run, with all that belongs to its end."""
         if reply.phase not in WORKER_PHASES or len(reply.message) > _MAX_MESSAGE_CHARS:
             return False
+        if reply.members is not None and not _are_sound(reply.members):
+            return False
         if reply.status is Status.DONE:
             results = {
                 PhaseName.CLEAN: reply.clean,
@@ -299,26 +306,20 @@ class Pool:
     async def _bury(self, worker: _Worker) -> _Blame:
         """Wait for a worker's end and say which document it had in hand, and what ended it."""
         status = await worker.exited
-        version, _since = HEARTBEAT.unpack_from(self._page, worker.slot * HEARTBEAT.size)
+        version, since, _allowed = HEARTBEAT.unpack_from(self._page, worker.slot * HEARTBEAT.size)
         version = worker.overdue or version  # it may have gone on to the next one before it was ended
+        spent_ns = time.monotonic_ns() - max(since, self._lost_ns)
         self._forget(worker)
         self._idle.put_nowait(worker.slot)
         if worker.overdue or status == -signal.SIGXCPU:
-            limits = self._settings.clean
-            return _Blame(
-                version,
-                Cause.TIMEOUT,
-                f"Reading this file took longer than {limits.timeout_s:g} s (or {limits.cpu_s} s of "
-                "processor time). Raise clean.timeout_s and clean.cpu_s, then retry it.",
-                final=True,
-            )
+            return _Blame(version, Cause.TIMEOUT, timeout_sentence(self._settings.clean), spent_ns)
         how = "sent what it must not send" if worker.broke_protocol else _ending(status)
         self._warn(f"A worker {how}; its other documents go to another worker.")
         return _Blame(
             version,
             Cause.CRASHED,
             f"The reader {how} on this file, twice. The file is left out; the others are not affected.",
-            final=False,
+            spent_ns,
         )
 
     def _kill(self, worker: _Worker) -> None:
@@ -330,7 +331,9 @@ class Pool:
         decoder = msgspec.json.Decoder(FromZygote)
         while data := await self._control_message():
             match decoder.decode(data):
-                case Ready(sandbox=level):
+                case Ready(sandbox=level, problems=problems):
+                    for problem in problems:
+                        self._warn(problem)
                     self._ready.set_result(level)
                 case Spawned(slot=slot, pid=pid):
                     self._exits[pid] = loop.create_future()
@@ -387,20 +390,23 @@ class Pool:
                 self._lost_ns = now
             before = now
             for worker in self._workers.values():
-                version, since = HEARTBEAT.unpack_from(self._page, worker.slot * HEARTBEAT.size)
-                if version and now - max(since, self._lost_ns) > limit_ns and not worker.overdue:
+                version, since, allowed_ns = HEARTBEAT.unpack_from(self._page, worker.slot * HEARTBEAT.size)
+                left_ns = limit_ns - self._spent_ns.get(version, 0)
+                if 0 < allowed_ns < left_ns:
+                    left_ns = allowed_ns
+                if version and now - max(since, self._lost_ns) > left_ns and not worker.overdue:
                     worker.overdue = version
                     self._kill(worker)
 
 
 @dataclass(frozen=True, slots=True)
 class _Blame:
-    """The document a dead worker had in hand (0: none). `final`: do not try it again."""
+    """The document a dead worker had in hand (0: none), and the time it had had so far."""
 
     version: int
     cause: Cause
     message: str
-    final: bool
+    spent_ns: int
 
 
 class _ProtocolError(Exception):
@@ -410,6 +416,19 @@ class _ProtocolError(Exception):
 def _refused(item: WorkItem, blame: _Blame) -> DocumentReply:
     return DocumentReply(
         version=item.version, status=Status.FAILED, phase=item.start, cause=blame.cause, message=blame.message
+    )
+
+
+def _are_sound(members: Sequence[Member]) -> bool:
+    """Whether members can be registered: few enough, their names different and safe as parts of a path."""
+    names = {member.name for member in members}
+    return len(names) == len(members) <= MAX_ENTRIES and all(
+        0 < len(member.name) <= MAX_NAME_BYTES
+        and not {b"", b".", b".."} & set(member.name.split(b"/"))
+        and b"\0" not in member.name
+        and 0 <= member.size_bytes <= MAX_ENTRY_BYTES
+        and abs(member.mtime_ns) < 2**62
+        for member in members
     )
 
 

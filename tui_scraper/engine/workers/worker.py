@@ -39,24 +39,31 @@ def work(connection: socket.socket, page: mmap.mmap, slot: int, start: ZygoteSet
     gc.disable()  # what a document leaves behind is collected between batches, not in the middle of one
     sandbox.limit(start.worker_memory)
     allowance = sandbox.CpuAllowance(start.cpu_s)
-    processor = Processor(Settings.model_validate_json(start.settings), start.until)
+    at = slot * HEARTBEAT.size
+
+    def allow(seconds: float) -> None:
+        version, since, _allowed = HEARTBEAT.unpack_from(page, at)
+        until = time.monotonic_ns() - since + int(seconds * 1e9) if seconds else 0
+        HEARTBEAT.pack_into(page, at, version, since, until)
+
+    processor = Processor(Settings.model_validate_json(start.settings), start.until, allow=allow)
     decoder = msgspec.msgpack.Decoder(Batch)
     encoder = msgspec.msgpack.Encoder()
-    at = slot * HEARTBEAT.size
     collect_at = time.monotonic() + _COLLECT_EVERY_S
     while (frame := receive_frame(connection)) is not None:
         done: list[DocumentReply] = []
         size = 0
         for item in decoder.decode(frame).items:
             allowance.renew(time.process_time())
-            HEARTBEAT.pack_into(page, at, item.version, time.monotonic_ns())
+            HEARTBEAT.pack_into(page, at, item.version, time.monotonic_ns(), 0)
             reply = processor.process(item)
-            HEARTBEAT.pack_into(page, at, 0, 0)
+            HEARTBEAT.pack_into(page, at, 0, 0, 0)
             done.append(reply)
             size += _size(reply)
             if size > FLUSH_BYTES:
                 send_frame(connection, encoder.encode(Replies(done, False, 0)))
                 done, size = [], 0
+        processor.release()
         if time.monotonic() > collect_at:
             gc.collect()
             collect_at = time.monotonic() + _COLLECT_EVERY_S

@@ -70,7 +70,7 @@ class _Zygote:
 
     def serve(self, sandbox_level: str) -> None:
         self._selector.register(self._control, selectors.EVENT_READ)
-        self._tell(Ready(sandbox_level))
+        self._tell(Ready(sandbox_level, registry.registry().problems))
         while True:
             for key, _events in self._selector.select():
                 if key.fileobj is not self._control:

@@ -1,0 +1,211 @@
+"""Members: documents inside a container, registered together when the container has been read.
+
+A member is a document with a `parent`. Its path is the container's path, `!/`, and its name inside, so
+that everything that shows, sorts or looks for paths needs to know nothing of containers. A member lives
+as long as the version of its container does: when that ends, or when the container no longer yields it,
+the member leaves the head and stays in history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+import msgspec
+
+from tui_scraper.engine.models import Status
+from tui_scraper.engine.store.codec import digest
+from tui_scraper.engine.store.head import (
+    DOCUMENT_PHASES,
+    FOUND,
+    FOUND_ALL,
+    FOUND_INSIDE,
+    STATUS_NUMBER,
+    Head,
+    add_count,
+)
+from tui_scraper.engine.store.writer import Transaction
+from tui_scraper.engine.wire import Member
+
+SEPARATOR = b"!/"
+
+_LIST = msgspec.msgpack.Decoder(list[Member])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a document is: in `file` (a path relative to the source), or inside it under these names.
+
+    `root` is the document of that file; `parents` are the paths of all containers around it, outermost first.
+    """
+
+    file: bytes
+    inside: tuple[bytes, ...]
+    root: int
+    parents: tuple[bytes, ...]
+
+
+class Places:
+    """Finds the way to documents, remembering their containers."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._known: dict[int, Place] = {}
+
+    def of(self, document: int, path: bytes, parent: int) -> Place:
+        """Where a document with this path and parent is."""
+        if not parent:
+            return Place(path, (), document, ())
+        around = self._known.get(parent)
+        if around is None:
+            row: Any = self._connection.execute(
+                "SELECT path, parent FROM document WHERE id = ?", (parent,)
+            ).fetchone()
+            around = self._known[parent] = self.of(parent, row[0], row[1])
+        container = path_of(around)
+        name = path[len(container) + len(SEPARATOR) :]
+        return Place(around.file, (*around.inside, name), around.root, (*around.parents, container))
+
+
+def path_of(place: Place) -> bytes:
+    """The whole path of what is at a place."""
+    return SEPARATOR.join((place.file, *place.inside))
+
+
+def document_uid(path: bytes, parents: Sequence[bytes] = ()) -> bytes:
+    """8 bytes that identify a document by its path and its containers' paths."""
+    return digest(b"\0".join([*parents, path]))[:8]
+
+
+def pack_members(members: Sequence[Member]) -> bytes:
+    """The `data` of a container's clean artifact."""
+    return msgspec.msgpack.encode(members)
+
+
+def unpack_members(data: bytes | None) -> list[Member] | None:
+    """The members that a clean artifact tells of, None where it is not a container's."""
+    return None if data is None else _LIST.decode(data)
+
+
+def keep_members(
+    transaction: Transaction, head: Head, place: Place, document: int, members: Iterable[Member]
+) -> int:
+    """Make the live members of a container exactly these. Returns how many came or went.
+
+    A member that is there already, with the same size and time, keeps its version and all its results.
+    """
+    state = transaction.state
+    path = path_of(place)
+    known = _known_members(state, head, document)
+    new: list[tuple[int, bytes, int, bytes]] = []
+    versions: list[tuple[int, int, int, int, int]] = []
+    ended: list[int] = []
+    for member in members:
+        whole = path + SEPARATOR + member.name
+        before = known.pop(whole, None)
+        if before is None:
+            identifier = transaction.next_document()
+            new.append((identifier, whole, document, document_uid(whole, (*place.parents, path))))
+        else:
+            if before.elsewhere or before.same_as(member):
+                continue
+            identifier = before.document
+            if before.version is not None:
+                ended.append(before.version)
+        versions.append(
+            (transaction.next_version(), identifier, head.scan, member.size_bytes, member.mtime_ns)
+        )
+    ended += _at_head(known.values())
+    end_versions(state, head, head.scan, ended)
+    state.executemany("INSERT INTO document(id, path, parent, uid) VALUES(?, ?, ?, ?)", new)
+    state.executemany(
+        "INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns) VALUES(?, ?, ?, ?, ?)", versions
+    )
+    if versions:
+        size_bytes = sum(row[3] for row in versions)
+        for status in (FOUND_ALL, FOUND_INSIDE):
+            add_count(state, head.branch, FOUND, status, len(versions), size_bytes)
+    changes = len(versions) + len(ended)
+    if changes:
+        state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (changes, head.scan))
+    return changes
+
+
+def end_members(transaction: Transaction, head: Head, document: int) -> None:
+    """Let the members of a container leave the head: it cannot be read, or not any more."""
+    versions = _at_head(_known_members(transaction.state, head, document).values())
+    if versions:
+        end_versions(transaction.state, head, head.scan, versions)
+        transaction.state.execute(
+            "UPDATE scan SET changes = changes + ? WHERE id = ?", (len(versions), head.scan)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A document that was a member before. `version` is the one that the head sees, None for none.
+
+    `elsewhere`: there is a version, of a later scan than the head's. It is left alone.
+    """
+
+    document: int
+    version: int | None
+    size_bytes: int
+    mtime_ns: int
+    elsewhere: bool
+
+    def same_as(self, member: Member) -> bool:
+        found = (self.size_bytes, self.mtime_ns) == (member.size_bytes, member.mtime_ns)
+        return self.version is not None and found
+
+
+def _at_head(known: Iterable[_Known]) -> list[int]:
+    return [one.version for one in known if one.version is not None]
+
+
+def _known_members(state: apsw.Connection, head: Head, document: int) -> dict[bytes, _Known]:
+    rows: Any = state.execute(
+        f"""SELECT d.path, d.id, v.id, v.size_bytes, v.mtime_ns, {head.live()} FROM document d
+        LEFT JOIN version v ON v.document = d.id AND (v.scan_to IS NULL OR {head.live()})
+        WHERE d.parent = ? AND d.parent > 0""",  # noqa: S608
+        (document,),
+    )
+    known: dict[bytes, _Known] = {}
+    for path, identifier, version, size_bytes, mtime_ns, live in rows:
+        if live:
+            known[path] = _Known(identifier, version, size_bytes, mtime_ns, False)
+        elif path not in known:
+            known[path] = _Known(identifier, None, 0, 0, version is not None)
+    return known
+
+
+def end_versions(state: apsw.Connection, head: Head, scan: int, versions: Iterable[int]) -> None:
+    """End live versions, and those of what is inside them, and take them out of every counter of the head."""
+    waiting = list(versions)
+    while waiting:
+        version = waiting.pop()
+        size_bytes, document, parent = state.execute(
+            """SELECT v.size_bytes, v.document, d.parent FROM version v JOIN document d ON d.id = v.document
+            WHERE v.id = ?""",
+            (version,),
+        ).get
+        state.execute("UPDATE version SET scan_to = ? WHERE id = ?", (scan, version))
+        add_count(state, head.branch, FOUND, FOUND_ALL, -1, -size_bytes)
+        if parent:
+            add_count(state, head.branch, FOUND, FOUND_INSIDE, -1, -size_bytes)
+        for phase in DOCUMENT_PHASES:
+            lineage = head.lineages.get(phase)
+            if lineage is None:
+                continue
+            row = state.execute(
+                f"""SELECT r.status, iif(a.phase = 2, a.amount, 0)
+                FROM result r LEFT JOIN artifact a ON a.id = r.artifact
+                WHERE r.lineage = ? AND r.version = ? AND {head.visible()}
+                ORDER BY r.seq DESC LIMIT 1""",  # noqa: S608
+                (lineage, version),
+            ).fetchone()
+            if row is not None and row[0] != STATUS_NUMBER[Status.PENDING]:
+                add_count(state, head.branch, lineage, row[0], -1, -size_bytes, -(row[1] or 0))
+        waiting += _at_head(_known_members(state, head, document).values())
