@@ -49,6 +49,7 @@ FIELDS = [
     "duplicate_of",
     "links",
     "truncated",
+    "members",
 ]
 
 TEXT = "Überschrift 東京 and some words. " * 40

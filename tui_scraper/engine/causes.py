@@ -7,9 +7,9 @@ from typing import Final
 from tui_scraper.engine.models import Cause
 
 WHAT_TO_DO: Final[dict[Cause, str]] = {
-    Cause.ENCRYPTED: "Save copies without the password in their place; the next run takes them up.",
-    Cause.CORRUPT: "Put undamaged copies in their place, or open the files in the program they come from and "
-    "save them anew; the next run takes them up.",
+    Cause.ENCRYPTED: "Save a copy without the password in its place; the next run takes it up.",
+    Cause.CORRUPT: "Put an undamaged copy in its place, or open the file in the program it comes from and "
+    "save it anew; the next run takes it up.",
     Cause.UNSUPPORTED: "Nobody reads these files here: convert them to a format that is read (`tui-scraper "
     "doctor` lists them), install a plugin that reads them and retry, or leave them out with input.exclude.",
     Cause.TOO_LARGE: "Raise input.max_file_size in the settings (clean.worker_memory where the message "

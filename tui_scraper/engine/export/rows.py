@@ -67,7 +67,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `path_bytes` is there only for a name that is not UTF-8 (base64). `parent` is the `id` of the
     container and null for a file. `modified` is RFC 3339 in UTC with microseconds, null where the
     file system gave a time outside the years 1-9999. `duplicate_of` is the `id` of the first document,
-    by path, with exactly the same bytes. What a document has not reached is null, 0 or empty.
+    by path, with exactly the same bytes. `members` counts the documents directly inside this one. What a
+    document has not reached is null, 0 or empty.
     """
 
     path: str
@@ -95,6 +96,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     duplicate_of: str | None
     links: list[RowLink]
     truncated: bool
+    members: int
 
 
 @dataclass(slots=True)
@@ -109,6 +111,7 @@ class _Document:
     content: bytes | None
     media_type: str | None
     parent_uid: bytes | None
+    members: int
     results: dict[int, tuple[int, int | None, int]] = field(default_factory=dict)
     """Phase -> (status, artifact, seq), the latest that the head can see."""
 
@@ -162,7 +165,9 @@ def _pages(state: apsw.Connection, head: Head, versions: Collection[int] | None)
     live = "v.scan_to IS NULL" if newest else head.live()  # the first has an index and needs no sorting
     rows = state.execute(
         f"""SELECT v.id, d.path, d.uid, v.size_bytes, v.mtime_ns, v.content, v.media_type,
-            (SELECT p.uid FROM document p WHERE p.id = d.parent)
+            (SELECT p.uid FROM document p WHERE p.id = d.parent),
+            (SELECT count(*) FROM document m JOIN version w ON w.document = m.id
+                WHERE m.parent = d.id AND m.parent > 0 AND {head.live("w")})
         FROM document d {"CROSS" if newest else ""} JOIN version v ON v.document = d.id
         WHERE {live} ORDER BY d.path, d.parent"""  # noqa: S608
     )
@@ -403,4 +408,5 @@ def _row(
         duplicate_of=None,
         links=[RowLink(target, kind) for target, kind in clean.links] if clean is not None else [],
         truncated=clean.truncated if clean is not None else False,
+        members=document.members,
     )

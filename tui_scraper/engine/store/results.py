@@ -119,6 +119,7 @@ class _Commit:
         self._head = read_head(transaction.state)
         self._configs = configs
         self._now = time.time()
+        self._any_inside = bool(self._state.execute("SELECT 1 FROM document WHERE parent > 0 LIMIT 1").get)
         self._known: dict[bytes, tuple[int, bytes]] = {}
         self._blobs: list[tuple[int, bytes]] = []
         self._artifacts: list[tuple[int, bytes, int, bytes, int | None, bytes | None, int, float]] = []
@@ -207,8 +208,10 @@ class _Commit:
 
     def _keep_members(self, work: Work, reply: DocumentReply) -> None:
         if reply.members is None:
-            end_members(self._transaction, self._head, work.document)
+            if self._any_inside:
+                end_members(self._transaction, self._head, work.document)
         else:
+            self._any_inside = True
             keep_members(self._transaction, self._head, work.place, work.document, reply.members)
 
     def _artifact(
