@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.plugins import write_plugin
 
 PLUGIN = """
-from tui_scraper.engine.extract.base import Format, hookimpl
+from tui_scraper.engine.extract.base import Extracted, Format, hookimpl
 
 
 def obey(data, media_type, settings):
@@ -16,7 +16,7 @@ def obey(data, media_type, settings):
     from tui_scraper.engine.extract.base import Extracted
 
     text = data.decode("utf-8")
-    command, _, rest = text.partition(" ")
+    command, _, rest = text.partition(" or ")[0].partition(" ")
     if command == "sleep":
         time.sleep(600)
     elif command == "regex":  # one call into C that never gives the interpreter back
@@ -41,6 +41,10 @@ def obey(data, media_type, settings):
     elif command == "raise":
         import builtins
         raise getattr(builtins, rest.strip())("\\x1b[31m" + "x" * 5000)
+    elif command == "verdict":
+        from tui_scraper.engine.errors import DocumentError
+        from tui_scraper.engine.models import Cause
+        raise DocumentError(Cause.CORRUPT, "The command is damaged.")
     elif command == "memory":
         bytearray(4_000_000_000)
     elif command == "recursion":
@@ -119,9 +123,18 @@ def obey(data, media_type, settings):
     return Extracted(text=text)
 
 
+def safe(data, media_type, settings):
+    first, _, rest = data.decode("utf-8").partition(" or ")
+    found = obey(rest.encode() or data, media_type, settings) if rest else Extracted(text=first)
+    return Extracted(text="safely: " + found.text)
+
+
 @hookimpl
 def tui_scraper_formats():
-    return [Format("commands", ("text/plain",), obey)]
+    return [
+        Format("commands", ("text/plain",), obey),
+        Format("commands with a safe reader", ("text/markdown",), obey, fallback=safe),
+    ]
 """
 
 

@@ -40,13 +40,13 @@ class Tried:
         self.warnings: list[str] = []
         self._version = 0
 
-    async def run(self, *texts: str, within_s: float = 30.0) -> list[DocumentReply]:
+    async def run(self, *texts: str, within_s: float = 30.0, ending: str = ".txt") -> list[DocumentReply]:
         """Hand over one batch of files with these texts. Returns their replies in the order of the texts."""
         items = []
         for text in texts:
             self._version += 1
             version = self._version
-            path = self.folder / f"{version}.txt"
+            path = self.folder / f"{version}{ending}"
             path.write_text(text.replace("VERSION", str(version)), encoding="utf-8")
             items.append(WorkItem(version, os.fsencode(path), path.stat().st_size))
         delivered: list[DocumentReply] = []
