@@ -222,8 +222,8 @@ def test_a_truncated_archive_fails_and_what_can_be_read_of_it_is_kept(tmp_path: 
     assert found["cut.tar.gz"]["status"] == "failed"
     assert found["cut.tar.gz"]["error"]["cause"] == "corrupt"
     inside = {path: row["status"] for path, row in found.items() if "!/" in path}
-    assert len(inside) >= 5
-    assert set(inside.values()) == {"done"}
+    assert list(inside.values()).count("done") >= 5
+    assert list(inside.values()).count("failed") <= 1  # the one that was cut
     check_counters(tmp_path / "ws")
 
 

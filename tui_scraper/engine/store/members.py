@@ -91,8 +91,8 @@ def unpack_members(data: bytes | None) -> list[Member] | None:
 
 def keep_members(
     transaction: Transaction, head: Head, place: Place, document: int, members: Iterable[Member]
-) -> int:
-    """Make the live members of a container exactly these. Returns how many came or went.
+) -> list[int]:
+    """Make the live members of a container exactly these. Returns the versions that ended.
 
     A member that is there already, with the same size and time, keeps its version and all its results.
     """
@@ -118,7 +118,7 @@ def keep_members(
             (transaction.next_version(), identifier, head.scan, member.size_bytes, member.mtime_ns)
         )
     ended += _at_head(known.values())
-    end_versions(state, head, head.scan, ended)
+    ended = end_versions(state, head, head.scan, ended)
     state.executemany("INSERT INTO document(id, path, parent, uid) VALUES(?, ?, ?, ?)", new)
     state.executemany(
         "INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns) VALUES(?, ?, ?, ?, ?)", versions
@@ -130,17 +130,21 @@ def keep_members(
     changes = len(versions) + len(ended)
     if changes:
         state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (changes, head.scan))
-    return changes
+    return ended
 
 
-def end_members(transaction: Transaction, head: Head, document: int) -> None:
-    """Let the members of a container leave the head: it cannot be read, or not any more."""
+def end_members(transaction: Transaction, head: Head, document: int) -> list[int]:
+    """Let the members of a container leave the head: it cannot be read, or not any more.
+
+    Returns the versions that ended.
+    """
     versions = _at_head(_known_members(transaction.state, head, document).values())
-    if versions:
-        end_versions(transaction.state, head, head.scan, versions)
+    ended = end_versions(transaction.state, head, head.scan, versions)
+    if ended:
         transaction.state.execute(
-            "UPDATE scan SET changes = changes + ? WHERE id = ?", (len(versions), head.scan)
+            "UPDATE scan SET changes = changes + ? WHERE id = ?", (len(ended), head.scan)
         )
+    return ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +185,15 @@ def _known_members(state: apsw.Connection, head: Head, document: int) -> dict[by
     return known
 
 
-def end_versions(state: apsw.Connection, head: Head, scan: int, versions: Iterable[int]) -> None:
-    """End live versions, and those of what is inside them, and take them out of every counter of the head."""
-    waiting = list(versions)
+def end_versions(state: apsw.Connection, head: Head, scan: int, versions: Iterable[int]) -> list[int]:
+    """End live versions, and those of what is inside them, and take them out of every counter of the head.
+
+    Returns all that ended.
+    """
+    waiting, ended = list(versions), []
     while waiting:
         version = waiting.pop()
+        ended.append(version)
         size_bytes, document, parent = state.execute(
             """SELECT v.size_bytes, v.document, d.parent FROM version v JOIN document d ON d.id = v.document
             WHERE v.id = ?""",
@@ -209,3 +217,4 @@ def end_versions(state: apsw.Connection, head: Head, scan: int, versions: Iterab
             if row is not None and row[0] != STATUS_NUMBER[Status.PENDING]:
                 add_count(state, head.branch, lineage, row[0], -1, -size_bytes, -(row[1] or 0))
         waiting += _at_head(_known_members(state, head, document).values())
+    return ended

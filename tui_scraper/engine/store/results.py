@@ -36,7 +36,7 @@ from tui_scraper.engine.store.members import (
     unpack_members,
 )
 from tui_scraper.engine.store.writer import Transaction
-from tui_scraper.engine.wire import DocumentReply
+from tui_scraper.engine.wire import DocumentReply, Member
 
 _DONE = STATUS_NUMBER[Status.DONE]
 _PENDING = STATUS_NUMBER[Status.PENDING]
@@ -128,7 +128,11 @@ class _Commit:
         self._counts: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
 
     def run(self, replies: Sequence[tuple[Work, DocumentReply]]) -> list[Finished]:
-        ended = ended_versions(self._state, self._head, [work.version for work, _reply in replies])
+        ended = set(ended_versions(self._state, self._head, [work.version for work, _reply in replies]))
+        for work, reply in replies:
+            read = reply.clean is not None or reply.phase in (PhaseName.INPUT, PhaseName.CLEAN)
+            if read and work.version not in ended:
+                ended.update(self._keep_members(work, reply))
         if ended:
             replies = [pair for pair in replies if pair[0].version not in ended]
         keyed = [(work, reply, *self._keys(reply)) for work, reply in replies]
@@ -189,8 +193,6 @@ class _Commit:
             )
             label = self._artifact(label_key, _CLASSIFY, found.digest, None, data, 0)
             self._result(work, _CLASSIFY, Status.DONE, label, size_bytes)
-        if reply.clean is not None or reply.phase in (PhaseName.INPUT, PhaseName.CLEAN):
-            self._keep_members(work, reply)
         if reply.status is not Status.DONE:
             self._result(work, PHASE_NUMBER[reply.phase], reply.status, None, size_bytes)
             cause = reply.cause or Cause.READ_ERROR
@@ -206,13 +208,11 @@ class _Commit:
             chunk_payload=reply.chunk.payload if reply.chunk else None,
         )
 
-    def _keep_members(self, work: Work, reply: DocumentReply) -> None:
-        if reply.members is None:
-            if self._any_inside:
-                end_members(self._transaction, self._head, work.document)
-        else:
+    def _keep_members(self, work: Work, reply: DocumentReply) -> list[int]:
+        if reply.members is not None:
             self._any_inside = True
-            keep_members(self._transaction, self._head, work.place, work.document, reply.members)
+            return keep_members(self._transaction, self._head, work.place, work.document, reply.members)
+        return end_members(self._transaction, self._head, work.document) if self._any_inside else []
 
     def _artifact(
         self, key: bytes, phase: int, output: bytes, payload: bytes | None, data: bytes | None, amount: int
@@ -337,7 +337,10 @@ def record_unindexed(entries: Sequence[tuple[int, int, int]]) -> Callable[[Trans
         lineage = head.lineages[PhaseName.INDEX]
         failed = STATUS_NUMBER[Status.FAILED]
         message = "What is stored of this document is damaged, so it cannot be indexed."
+        ended = ended_versions(state, head, [entry[0] for entry in entries])
         for version, size_bytes, attempt in entries:
+            if version in ended:
+                continue
             seq = transaction.next_seq()
             write_results(state, [(seq, head.branch, _INDEX, lineage, version, failed, None, attempt + 1)])
             state.execute(
@@ -346,6 +349,11 @@ def record_unindexed(entries: Sequence[tuple[int, int, int]]) -> Callable[[Trans
             add_count(state, head.branch, lineage, failed, 1, size_bytes)
 
     return operation
+
+
+def members_of(state: apsw.Connection, artifact: int) -> list[Member] | None:
+    """The members that a clean artifact tells of, None where it is not a container's."""
+    return unpack_members(state.execute("SELECT data FROM artifact WHERE id = ?", (artifact,)).get)
 
 
 def reuse(entries: Sequence[tuple[Work, int, int, int]]) -> Callable[[Transaction], None]:
@@ -357,18 +365,21 @@ def reuse(entries: Sequence[tuple[Work, int, int, int]]) -> Callable[[Transactio
     def operation(transaction: Transaction) -> None:
         head = read_head(transaction.state)
         rows = []
+        ended = set(ended_versions(transaction.state, head, [work.version for work, *_ in entries]))
+        for work, phase, artifact, _tokens in entries:
+            if phase == _CLEAN and work.version not in ended:
+                members = members_of(transaction.state, artifact)
+                if members is not None:
+                    ended.update(keep_members(transaction, head, work.place, work.document, members))
         for work, phase, artifact, tokens in entries:
+            if work.version in ended:
+                continue
             lineage = head.lineages[DOCUMENT_PHASES[phase]]
             attempt = work.reached[phase].attempt
             rows.append(
                 (transaction.next_seq(), head.branch, phase, lineage, work.version, _DONE, artifact, attempt)
             )
             add_count(transaction.state, head.branch, lineage, _DONE, 1, work.size_bytes, tokens)
-            if phase == _CLEAN:
-                data = transaction.state.execute("SELECT data FROM artifact WHERE id = ?", (artifact,)).get
-                members = unpack_members(data)
-                if members is not None:
-                    keep_members(transaction, head, work.place, work.document, members)
         write_results(transaction.state, rows)
 
     return operation
