@@ -145,6 +145,7 @@ def test_a_vanished_archive_takes_along_what_was_inside(source: Path, tmp_path: 
 
 def test_archives_can_be_left_closed_and_opened_again(source: Path, tmp_path: Path) -> None:
     first = run_once(source, tmp_path / "ws").counts
+    exported = export_bytes(tmp_path / "ws")
     run_once(source, tmp_path / "ws", settings={"input": {"archives": False}})
     found = rows(tmp_path / "ws")
     assert {path: row["status"] for path, row in found.items()} == {
@@ -159,6 +160,7 @@ def test_archives_can_be_left_closed_and_opened_again(source: Path, tmp_path: Pa
     assert run_once(source, tmp_path / "ws").counts == first
     assert statuses(tmp_path / "ws") == ALL
     assert table(tmp_path / "ws", "SELECT count(*) FROM artifact") == made  # all of it was there already
+    assert export_bytes(tmp_path / "ws") == exported
     check_counters(tmp_path / "ws")
 
 

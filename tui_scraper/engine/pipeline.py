@@ -43,6 +43,7 @@ from tui_scraper.engine.store.head import (
     set_lineages,
 )
 from tui_scraper.engine.store.history import begin_run, changed_since_checkpoint, end_run, take_checkpoint
+from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.reader import counts_of
 from tui_scraper.engine.store.results import (
     put_back,
@@ -267,6 +268,8 @@ class Pipeline:
                 refuse_oversized(transaction, limit, STREAMED)
             if changed:
                 uphold_refusals(transaction)
+            if PhaseName.CLEAN in changed and not first:
+                match_members(transaction)
             totals = read_totals(transaction.state, read_head(transaction.state))
             return changed, transaction.last_artifact, first, counts_of(totals).pending
 

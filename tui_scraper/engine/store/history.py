@@ -25,6 +25,7 @@ from tui_scraper.engine.store.head import (
     recount,
     recount_found,
 )
+from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.writer import Operation, Transaction
 
 
@@ -158,6 +159,7 @@ def roll_back_to_checkpoint(checkpoint: int) -> Operation[int]:
         if row is None:
             raise UsageError(f"There is no checkpoint {checkpoint}; `tui-scraper checkpoints` lists them.")
         branch, scan, seq, lineages, totals, inside, scan_changes = row
+        cleaned_before = read_head(state).lineages.get(PhaseName.CLEAN)
         origin = Head(branch, scan, checkpoint, {}, ())
         new_branch = _fork(
             transaction, origin, seq, PHASE_NUMBER[PhaseName.OUTPUT], f"checkpoint {checkpoint}"
@@ -166,18 +168,12 @@ def roll_back_to_checkpoint(checkpoint: int) -> Operation[int]:
             "UPDATE head SET scan = ?, checkpoint = ?, lineages = ?, settled = 0",
             (scan, checkpoint, lineages),
         )
-        if scan_changes != _scan_changes(state, scan):
-            return _recounted(state, checkpoint)
-        by_phase = json.loads(lineages)
-        for name, by_status in json.loads(totals).items():
-            if name == PhaseName.INPUT:
-                found = [sum(part) for part in zip(*by_status.values(), strict=True)]
-                add_count(state, new_branch, FOUND, FOUND_ALL, found[0], found[1])
-                add_count(state, new_branch, FOUND, FOUND_INSIDE, *json.loads(inside))
-            for status, (n, size_bytes, tokens) in by_status.items():
-                if name != PhaseName.INPUT or status != Status.DONE:
-                    number = STATUS_NUMBER[Status(status)]
-                    add_count(state, new_branch, by_phase[name], number, n, size_bytes, tokens)
+        if scan_changes == _scan_changes(state, scan):
+            _restore_counters(state, new_branch, json.loads(lineages), json.loads(totals), json.loads(inside))
+        else:
+            _count_anew(state)
+        if read_head(state).lineages.get(PhaseName.CLEAN) != cleaned_before:
+            match_members(transaction)
         return checkpoint
 
     return operation
@@ -187,7 +183,25 @@ def _scan_changes(state: apsw.Connection, scan: int) -> int:
     return int(state.execute("SELECT coalesce(max(changes), 0) FROM scan WHERE id = ?", (scan,)).get)
 
 
-def _recounted(state: apsw.Connection, checkpoint: int) -> int:
+def _restore_counters(
+    state: apsw.Connection,
+    branch: int,
+    lineages: dict[str, int],
+    totals: dict[str, dict[str, list[int]]],
+    inside: list[int],
+) -> None:
+    for name, by_status in totals.items():
+        if name == PhaseName.INPUT:
+            found = [sum(part) for part in zip(*by_status.values(), strict=True)]
+            add_count(state, branch, FOUND, FOUND_ALL, found[0], found[1])
+            add_count(state, branch, FOUND, FOUND_INSIDE, *inside)
+        for status, (n, size_bytes, tokens) in by_status.items():
+            if name != PhaseName.INPUT or status != Status.DONE:
+                number = STATUS_NUMBER[Status(status)]
+                add_count(state, branch, lineages[name], number, n, size_bytes, tokens)
+
+
+def _count_anew(state: apsw.Connection) -> None:
     """Count what the head sees: its scan went on to register documents after the checkpoint was taken.
 
     They stay known, and are pending. O(documents), where everything else of a rollback is O(1).
@@ -196,7 +210,6 @@ def _recounted(state: apsw.Connection, checkpoint: int) -> int:
     recount_found(state, head)
     for phase in head.lineages:
         recount(state, head, phase)
-    return checkpoint
 
 
 def _fork(transaction: Transaction, head: Head, seq: int, kept: int, why: str) -> int:

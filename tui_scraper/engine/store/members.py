@@ -15,16 +15,18 @@ from typing import Any
 import apsw
 import msgspec
 
-from tui_scraper.engine.models import Status
+from tui_scraper.engine.models import PhaseName, Status
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.head import (
     DOCUMENT_PHASES,
     FOUND,
     FOUND_ALL,
     FOUND_INSIDE,
+    PHASE_NUMBER,
     STATUS_NUMBER,
     Head,
     add_count,
+    read_head,
 )
 from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.wire import Member
@@ -94,17 +96,20 @@ def keep_members(
 ) -> list[int]:
     """Make the live members of a container exactly these. Returns the versions that ended.
 
-    A member that is there already, with the same size and time, keeps its version and all its results.
+    A member that is there already, with the same size and time, keeps its version and all its results. One
+    that comes back to a container that has not changed since gets a new version with the content it had,
+    so that everything made of it is found again.
     """
     state = transaction.state
     path = path_of(place)
     known = _known_members(state, head, document)
     new: list[tuple[int, bytes, int, bytes]] = []
-    versions: list[tuple[int, int, int, int, int]] = []
+    versions: list[tuple[int, int, int, int, int, bytes | None, str | None]] = []
     ended: list[int] = []
     for member in members:
         whole = path + SEPARATOR + member.name
         before = known.pop(whole, None)
+        content = media_type = None
         if before is None:
             identifier = transaction.next_document()
             new.append((identifier, whole, document, document_uid(whole, (*place.parents, path))))
@@ -114,14 +119,26 @@ def keep_members(
             identifier = before.document
             if before.version is not None:
                 ended.append(before.version)
+            else:
+                content, media_type = _content_before(state, head, document, identifier, member)
         versions.append(
-            (transaction.next_version(), identifier, head.scan, member.size_bytes, member.mtime_ns)
+            (
+                transaction.next_version(),
+                identifier,
+                head.scan,
+                member.size_bytes,
+                member.mtime_ns,
+                content,
+                media_type,
+            )
         )
     ended += _at_head(known.values())
     ended = end_versions(state, head, head.scan, ended)
     state.executemany("INSERT INTO document(id, path, parent, uid) VALUES(?, ?, ?, ?)", new)
     state.executemany(
-        "INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns) VALUES(?, ?, ?, ?, ?)", versions
+        """INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns, content, media_type)
+        VALUES(?, ?, ?, ?, ?, ?, ?)""",
+        versions,
     )
     if versions:
         size_bytes = sum(row[3] for row in versions)
@@ -183,6 +200,57 @@ def _known_members(state: apsw.Connection, head: Head, document: int) -> dict[by
         elif path not in known:
             known[path] = _Known(identifier, None, 0, 0, version is not None)
     return known
+
+
+def _content_before(
+    state: apsw.Connection, head: Head, container: int, document: int, member: Member
+) -> tuple[bytes | None, str | None]:
+    """The content that a member had when it was last seen, if its container has the same content still."""
+    row: Any = state.execute(
+        f"""SELECT m.content, m.media_type FROM version m, version v
+        WHERE m.document = ? AND m.size_bytes = ? AND m.mtime_ns = ? AND m.content IS NOT NULL
+            AND v.document = ? AND {head.live()} AND v.scan_from <= m.scan_from
+        ORDER BY m.id DESC LIMIT 1""",  # noqa: S608
+        (document, member.size_bytes, member.mtime_ns, container),
+    ).fetchone()
+    return row or (None, None)
+
+
+def match_members(transaction: Transaction) -> None:
+    """After other settings of clean came into force: let the members be those that the containers yield now.
+
+    A container that failed under these settings is read again, because what was readable in it is not known.
+    """
+    state = transaction.state
+    head = read_head(state)
+    lineage, clean = head.lineages[PhaseName.CLEAN], PHASE_NUMBER[PhaseName.CLEAN]
+    containers: Any = state.execute(
+        "SELECT DISTINCT parent FROM document WHERE parent > 0 ORDER BY parent"
+    ).fetchall()
+    places = Places(state)
+    for (document,) in containers:
+        row: Any = state.execute(
+            f"""SELECT v.id, v.size_bytes, d.path, d.parent, r.status, r.attempt, a.data, max(r.seq)
+            FROM document d JOIN version v ON v.document = d.id JOIN result r ON r.version = v.id
+                LEFT JOIN artifact a ON a.id = r.artifact
+            WHERE d.id = ? AND {head.live()} AND r.lineage = ? AND {head.visible()}
+            GROUP BY v.id""",  # noqa: S608
+            (document, lineage),
+        ).fetchone()
+        if row is None or row[4] == STATUS_NUMBER[Status.PENDING]:
+            continue
+        version, size_bytes, path, parent, status, attempt, data, _seq = row
+        members = unpack_members(data)
+        if members is not None:
+            keep_members(transaction, head, places.of(document, path, parent), document, members)
+        else:
+            end_members(transaction, head, document)
+        if status == STATUS_NUMBER[Status.FAILED]:
+            state.execute(
+                "INSERT INTO result VALUES(?, ?, ?, ?, ?, ?, NULL, ?)",
+                (transaction.next_seq(), head.branch, clean, lineage, version, 0, attempt),
+            )
+            add_count(state, head.branch, lineage, status, -1, -size_bytes)
 
 
 def end_versions(state: apsw.Connection, head: Head, scan: int, versions: Iterable[int]) -> list[int]:
