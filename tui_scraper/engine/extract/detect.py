@@ -8,11 +8,13 @@ answer is a pure function of its two arguments.
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from collections.abc import Iterable
 from typing import BinaryIO, Final
 
 from tui_scraper.engine.extract import media_types as mt
+from tui_scraper.engine.extract.zip_directory import END, LISTED, find_directory, read_directory
 
 HEAD_BYTES: Final = 4096
 """What is needed to recognise a format by its magic number."""
@@ -23,6 +25,8 @@ _FEW_CONTROLS = 16  # in a short text, such as the captured output of a terminal
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _EMPTY_ZIP = b"PK\x05\x06"
+_ZIP_END_BYTES = 66_000  # the end of a zip container, with the longest comment
+_ZIP_LISTING_BYTES = 4 << 20
 _UNICODE_BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _BY_FIRST: dict[int, list[tuple[bytes, str]]] = {}
 _ELSEWHERE: list[tuple[int, bytes, str]] = []
@@ -60,7 +64,7 @@ _SHEBANG_TYPES = {
     b"wish": "text/x-tcl",
 }
 _MAYBE_HTML = frozenset({mt.PLAIN, mt.XML, mt.PDF, *mt.BINARY_ENDINGS})
-_CLAIMED = frozenset({mt.PDF, mt.DOCX})
+_CLAIMED = mt.ARCHIVES | {mt.PDF, mt.DOCX}
 _ALSO_TEXT = frozenset({mt.DOC, mt.MSG})  # endings that plain text has had as well
 
 
@@ -107,7 +111,24 @@ def proven_format(head: bytes) -> str | None:
         return "image/bmp"
     if head.startswith(_ZIP) and head[30:38] == b"mimetype":
         return _mimetype_entry(head)
-    return None
+    if is_tar_header(head):
+        return mt.TAR
+    return mt.LZMA if _is_lzma(head) else None
+
+
+def is_tar_header(block: bytes) -> bool:
+    """Whether a block begins an entry of a tar archive, of whatever age: its checksum is right."""
+    if len(block) < 512:
+        return False
+    stored = block[148:156].strip(b"\0 ")
+    if not stored.isdigit() or b"8" in stored or b"9" in stored:
+        return False
+    total = int(stored, 8)
+    others = block[:148] + block[156:512]
+    unsigned = sum(others) + 8 * 0x20  # the checksum's own bytes count as spaces
+    if total == unsigned:
+        return True
+    return total == unsigned - 256 * sum(byte > 0x7F for byte in others)  # as some old systems added
 
 
 def detect(data: bytes, path: bytes) -> str:
@@ -117,17 +138,38 @@ def detect(data: bytes, path: bytes) -> str:
     found = proven_format(data[:33000] if len(data) > HEAD_BYTES and head[:1] == b"\0" else head)
     if found is not None:
         return found
-    if head.startswith((_ZIP, _EMPTY_ZIP)):
-        return _zip_type(data, hint)
+    if head.startswith((_ZIP, _EMPTY_ZIP)) or (hint == mt.ZIP and END in data[-_ZIP_END_BYTES:]):
+        return _zip_type(io.BytesIO(data), len(data), hint)
     if head.startswith(_OLE):
         return _ole_type(data, hint)
     if head.startswith(b"%PDF-") or (b"%PDF-" in head[:1024] and (hint == mt.PDF or not is_text(data))):
         return mt.PDF
+    if _is_mbox(head, hint):
+        return mt.MBOX
     if not is_text(data):
         if hint == mt.HTML and _HTML_START.match(head) and _few_controls(data):
             return mt.HTML  # damaged, but no other format begins like this
         return hint if hint in _CLAIMED else mt.BINARY
-    return _text_type(head, hint, data)
+    return _text_type(head, "" if hint in mt.ARCHIVES else hint, data)
+
+
+def may_be_streamed(head: bytes) -> bool:
+    """Whether a file that begins like this may be a container that is read as a stream."""
+    return head.startswith((_ZIP, _EMPTY_ZIP, b"From ")) or proven_format(head) in mt.STREAMED
+
+
+def streamed_type(stream: BinaryIO, head: bytes, size_bytes: int, path: bytes) -> str:
+    """The media type of a container that is read as a stream, '' for anything else.
+
+    It is the one that `detect` finds, from the first bytes and, of a zip container, its list of contents.
+    """
+    hint = _BY_ENDING.get(ending(path), "")
+    found = proven_format(head)
+    if found is None and head.startswith((_ZIP, _EMPTY_ZIP)):
+        found = _zip_type(stream, size_bytes, hint)
+    if found is None and _is_mbox(head, hint):
+        found = mt.MBOX
+    return found if found is not None and found in mt.STREAMED else ""
 
 
 def is_text(data: bytes) -> bool:
@@ -191,19 +233,39 @@ def _mimetype_entry(head: bytes) -> str | None:
     return known[0] if known else None
 
 
-def _zip_type(data: bytes, hint: str) -> str:
-    end = data.rfind(b"PK\x05\x06")
-    listing = b""
-    if end >= 0 and len(data) >= end + 20:
-        start = int.from_bytes(data[end + 16 : end + 20], "little")
-        size = int.from_bytes(data[end + 12 : end + 16], "little")
-        listing = data[start:end] if start < end else data[max(0, end - size) : end]
-    if b"PK\x01\x02" not in listing:
+def _zip_type(stream: BinaryIO, size_bytes: int, hint: str) -> str:
+    directory = find_directory(stream, size_bytes)
+    listing = read_directory(stream, directory, _ZIP_LISTING_BYTES) if directory is not None else b""
+    if not listing.startswith(LISTED):
         return hint if hint in _CLAIMED or hint in (mt.XLSX, mt.PPTX) else mt.ZIP
     for name, media_type in mt.ZIP_CONTENTS:
-        if name in listing:
+        if _lists(listing, name):
             return media_type
     return mt.ZIP
+
+
+def _lists(listing: bytes, beginning: bytes) -> bool:
+    """Whether a name in the list begins like this: a folder below may hold a document that was unpacked."""
+    at = listing.find(beginning)
+    while at >= 0:
+        if LISTED in (listing[at - 46 : at - 42], listing[at - 47 : at - 43]):  # perhaps after a slash
+            return True
+        at = listing.find(beginning, at + 1)
+    return False
+
+
+def _is_lzma(head: bytes) -> bool:
+    """Whether this is the header of a .lzma file: the usual properties, a round dictionary, a size."""
+    if not head.startswith(b"\x5d\x00\x00") or len(head) < 14 or head[13]:
+        return False
+    dictionary, size = int.from_bytes(head[1:5], "little"), int.from_bytes(head[5:13], "little")
+    return dictionary.bit_count() <= 2 and (size < 1 << 38 or size == (1 << 64) - 1)
+
+
+def _is_mbox(head: bytes, hint: str) -> bool:
+    if not head.startswith(b"From ") or hint not in ("", mt.MBOX):
+        return False
+    return bool(_MAIL_START.match(head.replace(b"\r\n", b"\n")))
 
 
 def _ole_type(data: bytes, hint: str) -> str:
@@ -240,15 +302,5 @@ def _text_type(head: bytes, hint: str, data: bytes) -> str:
         script = _SHEBANG.match(head)
         return _SHEBANG_TYPES.get(script[1], "text/x-shellscript") if script else mt.PLAIN
     if start.isalpha() and _MAIL_START.match(head.replace(b"\r\n", b"\n")):
-        return "application/mbox" if head.startswith(b"From ") else mt.MAIL
+        return mt.MAIL
     return mt.PLAIN
-
-
-def may_be_streamed(head: bytes) -> bool:
-    """Whether a file that begins like this may be a container that is read as a stream."""
-    return False
-
-
-def streamed_type(stream: BinaryIO, head: bytes, size_bytes: int, path: bytes) -> str:
-    """The media type of a container that is read as a stream, '' for anything else."""
-    return ""

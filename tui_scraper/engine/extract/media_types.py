@@ -33,6 +33,14 @@ PPT: Final = "application/vnd.ms-powerpoint"
 MSG: Final = "application/vnd.ms-outlook"
 OLE: Final = "application/x-ole-storage"
 ZIP: Final = "application/zip"
+TAR: Final = "application/x-tar"
+SEVEN_ZIP: Final = "application/x-7z-compressed"
+GZIP: Final = "application/gzip"
+BZIP2: Final = "application/x-bzip2"
+XZ: Final = "application/x-xz"
+LZMA: Final = "application/x-lzma"
+ZSTD: Final = "application/zstd"
+MBOX: Final = "application/mbox"
 BINARY: Final = "application/octet-stream"
 
 SOURCE_ENDINGS: Final[dict[str, str]] = {
@@ -118,7 +126,7 @@ TEXT_ENDINGS: Final[dict[str, str]] = {
     XML: "xml xsl xslt xsd rss atom docbook dbk wsdl plist kml gpx fb2 dtd rdf opml",
     SVG: "svg",
     MAIL: "eml mht mhtml",
-    "application/mbox": "mbox",
+    MBOX: "mbox",
     "application/rtf": "rtf",
     "application/postscript": "ps eps",
     "text/asciidoc": "adoc asciidoc",
@@ -133,17 +141,10 @@ TEXT_ENDINGS: Final[dict[str, str]] = {
 }
 """Text formats that have a structure of their own, or a name people know them by."""
 
-STREAMED: Final = frozenset(
-    {
-        ZIP,
-        "application/x-tar",
-        "application/gzip",
-        "application/x-bzip2",
-        "application/x-xz",
-        "application/x-7z-compressed",
-        "application/mbox",
-    }
-)
+ARCHIVES: Final = frozenset({ZIP, TAR, SEVEN_ZIP, GZIP, BZIP2, XZ, LZMA, ZSTD})
+"""Archives and compressed files. A compressed tar archive has the type of what compresses it."""
+
+STREAMED: Final = ARCHIVES | {MBOX}
 """Containers that are read as streams, so that `input.max_file_size` does not hold for them."""
 
 PROSE: Final = frozenset(
@@ -175,6 +176,14 @@ BINARY_ENDINGS: Final[dict[str, str]] = {
     "application/vnd.oasis.opendocument.spreadsheet": "ods ots",
     "application/vnd.oasis.opendocument.presentation": "odp otp",
     "application/epub+zip": "epub",
+    ZIP: "zip zipx",
+    TAR: "tar",
+    SEVEN_ZIP: "7z",
+    GZIP: "gz tgz",
+    BZIP2: "bz2 tbz tbz2",
+    XZ: "xz txz",
+    LZMA: "lzma tlz",
+    ZSTD: "zst tzst",
 }
 """Binary formats whose ending is worth believing when the bytes say nothing against it."""
 
@@ -202,19 +211,20 @@ MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\xd7\xcd\xc6\x9a", "image/wmf"),
     (0, b"gimp xcf", "image/x-xcf"),
     (0, b"/* XPM */", "image/x-xpixmap"),
-    (0, b"\x1f\x8b", "application/gzip"),
-    (0, b"BZh", "application/x-bzip2"),
-    (0, b"\xfd7zXZ\x00", "application/x-xz"),
-    (0, b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
+    (0, b"\x1f\x8b", GZIP),
+    (0, b"BZh", BZIP2),
+    (0, b"\xfd7zXZ\x00", XZ),
+    (0, b"7z\xbc\xaf\x27\x1c", SEVEN_ZIP),
     (0, b"Rar!\x1a\x07", "application/vnd.rar"),
-    (0, b"\x28\xb5\x2f\xfd", "application/zstd"),
+    (0, b"\x28\xb5\x2f\xfd", ZSTD),
+    (0, b"\x50\x2a\x4d\x18", ZSTD),  # a frame to be passed over, with which pzstd begins
     (0, b"\x04\x22\x4d\x18", "application/x-lz4"),
     (0, b"LZIP", "application/x-lzip"),
     (0, b"MSCF\x00\x00\x00\x00", "application/vnd.ms-cab-compressed"),
     (0, b"!<arch>\ndebian-binary", "application/vnd.debian.binary-package"),
     (0, b"!<arch>\n", "application/x-archive"),
     (0, b"\xed\xab\xee\xdb", "application/x-rpm"),
-    (257, b"ustar", "application/x-tar"),
+    (257, b"ustar", TAR),
     (0, b"070701", "application/x-cpio"),
     (0, b"070707", "application/x-cpio"),
     (0, b"\x7fELF", "application/x-elf"),
@@ -287,16 +297,17 @@ ZIP_CONTENTS: Final[tuple[tuple[bytes, str], ...]] = (
 """Names in a zip listing that say what the container is."""
 
 NAMES: Final[dict[str, str]] = {
-    "application/zip": "ZIP archives",
-    "application/gzip": "gzip-compressed files",
-    "application/x-bzip2": "bzip2-compressed files",
-    "application/x-xz": "xz-compressed files",
-    "application/zstd": "Zstandard-compressed files",
+    ZIP: "ZIP archives",
+    GZIP: "gzip-compressed files",
+    BZIP2: "bzip2-compressed files",
+    XZ: "xz-compressed files",
+    LZMA: "LZMA-compressed files",
+    ZSTD: "Zstandard-compressed files",
     "application/x-lz4": "LZ4-compressed files",
     "application/x-lzip": "lzip-compressed files",
-    "application/x-7z-compressed": "7z archives",
+    SEVEN_ZIP: "7z archives",
     "application/vnd.rar": "RAR archives",
-    "application/x-tar": "tar archives",
+    TAR: "tar archives",
     "application/x-cpio": "cpio archives",
     "application/x-archive": "ar archives",
     "application/vnd.ms-cab-compressed": "Cabinet archives",
@@ -322,7 +333,7 @@ NAMES: Final[dict[str, str]] = {
     "application/postscript": "PostScript documents",
     "application/xml": "XML documents",
     "message/rfc822": "mail messages",
-    "application/mbox": "mailboxes",
+    MBOX: "mailboxes",
     "application/octet-stream": "binary files of an unknown format",
     "application/x-elf": "compiled programs",
     "application/vnd.microsoft.portable-executable": "Windows programs",
