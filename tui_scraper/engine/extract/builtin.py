@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tui_scraper.engine.extract import data, html, office, pdf, text
+from tui_scraper.engine.extract import archive, data, html, office, pdf, text
 from tui_scraper.engine.extract.base import Format, hookimpl
 
-FAMILIES = (text, html, pdf, office, data)
+FAMILIES = (text, html, pdf, office, data, archive)
 """Modules with a `FORMATS` tuple."""
 
 

@@ -22,6 +22,7 @@ _BOMS: Final = (
 _SAMPLE_BYTES: Final = 20_000
 _STRAY_SHARE: Final = 20  # one stray byte for 20 good characters: damaged UTF-8 rather than another encoding
 _STRAY = re.compile("[\udc80-\udcff]")
+_NAME_CONTEXT: Final = b"file/"
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w-]{2,40})", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w-]{2,40})")
 
@@ -51,6 +52,33 @@ def decode(data: bytes, declared: str = "") -> str:
         except (UnicodeDecodeError, LookupError):
             continue
     return data.decode("windows-1252", "replace")
+
+
+def decode_name(raw: bytes, encoding: str | None = None) -> str:
+    """Decode the name of a file in an archive: UTF-8, else the given encoding, else a likely one."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode(encoding or name_encoding(raw, "windows-1252"), "replace")
+
+
+def name_encoding(names: bytes, usual: str) -> str:
+    """The encoding of names that are not UTF-8, the more of them the better, with '/' between them.
+
+    `usual` is the one that archives of this kind have in Western countries; statistics decide where it
+    gives no Latin words. They are given some ASCII to hold on to, because names are short.
+    """
+    western = names.decode(usual, "replace")
+    foreign = [char for char in western if char > "\x7f"]
+    if 2 * len(foreign) <= len(western) and all(char.isalpha() and char < "\u0250" for char in foreign):
+        return usual
+    sample = _NAME_CONTEXT + names
+    guessed = _guess(sample, 0)
+    try:
+        text = sample.decode(guessed)
+    except (UnicodeDecodeError, LookupError):
+        return usual
+    return guessed if text.startswith(_NAME_CONTEXT.decode()) and text.isprintable() else usual
 
 
 def declared_charset(data: bytes) -> str:
