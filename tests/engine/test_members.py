@@ -249,3 +249,17 @@ def test_names_inside_cannot_leave_their_archive(tmp_path: Path) -> None:
         assert "//" not in path
         assert path.isprintable()
     assert {path.name for path in tmp_path.iterdir()} == {"documents", "ws"}
+
+
+def test_archives_that_multiply_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_scraper.engine.store.members.MAX_INSIDE", 100)
+    source = tmp_path / "documents"
+    source.mkdir()
+    leaf = zipped({f"{number}.txt": letter(number) for number in range(30)})
+    (source / "top.zip").write_bytes(zipped({f"{number}.zip": leaf for number in range(10)}))
+    end = run_once(source, tmp_path / "ws")
+    assert end.counts.inside <= 100
+    assert end.counts.failed == 7
+    causes = {row["error"]["cause"] for row in rows(tmp_path / "ws").values() if row["error"]}
+    assert causes == {"too large"}
+    check_counters(tmp_path / "ws")

@@ -219,6 +219,11 @@ def test_titles_are_one_clean_line() -> None:
 
 def test_only_settings_that_change_the_text_are_part_of_its_key() -> None:
     base = clean_phase.relevant(Settings())
-    assert base == {"max_chars": 10_000_000, "max_pdf_pages": 2_000, "max_html_depth": 512}
+    assert base == {
+        "max_chars": 10_000_000,
+        "max_pdf_pages": 2_000,
+        "max_html_depth": 512,
+        "archives": True,
+    }
     other = Settings(clean=CleanSettings(timeout_s=1, cpu_s=1, worker_memory=600_000_000))
     assert clean_phase.relevant(other) == base

@@ -84,21 +84,26 @@ class OpenFile:
 
 
 @contextmanager
+def explained() -> Iterator[None]:
+    """Turn what the system says into a DocumentError with a sentence: NO_PERMISSION, VANISHED, READ_ERROR."""
+    try:
+        yield
+    except OSError as error:
+        raise _explain(error) from None
+
+
+@contextmanager
 def open_file(path: bytes, follow_symlinks: bool) -> Iterator[OpenFile]:
     """Open a regular file. Errors of the system inside the block are explained, too.
 
     Raises DocumentError: NO_PERMISSION, VANISHED or READ_ERROR.
     """
-    try:
+    with explained():
         descriptor = os.open(path, _FLAGS if follow_symlinks else _FLAGS | os.O_NOFOLLOW)
-    except OSError as error:
-        raise _explain(error) from None
-    try:
-        yield OpenFile(descriptor)
-    except OSError as error:
-        raise _explain(error) from None
-    finally:
-        os.close(descriptor)
+        try:
+            yield OpenFile(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_file(

@@ -18,7 +18,7 @@ from tui_scraper.engine.extract.containers import expand, listing
 from tui_scraper.engine.extract.detect import detect, may_be_streamed, streamed_type
 from tui_scraper.engine.extract.limits import MAX_CONTAINER_BYTES, MAX_DEPTH
 from tui_scraper.engine.extract.media_types import STREAMED, unread
-from tui_scraper.engine.extract.reading import OpenFile, check_size, open_file, refuse_unread
+from tui_scraper.engine.extract.reading import OpenFile, check_size, explained, open_file, refuse_unread
 from tui_scraper.engine.extract.registry import registry
 from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases import chunk as chunk_phase
@@ -200,7 +200,8 @@ class _Clean:
         size_bytes = stream.seek(0, io.SEEK_END)
         stream.seek(0)
         name = document.name.rpartition(b"/")[2]
-        expansion = expand(chosen, stream, size_bytes, document.media_type, self._settings, name)
+        with explained():
+            expansion = expand(chosen, stream, size_bytes, document.media_type, self._settings, name)
         document.members = expansion.members
         if expansion.problem is not None:
             raise expansion.problem

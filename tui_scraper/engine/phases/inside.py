@@ -15,7 +15,7 @@ from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract.base import Format
 from tui_scraper.engine.extract.containers import ContainerReader
 from tui_scraper.engine.extract.detect import HEAD_BYTES, detect, streamed_type
-from tui_scraper.engine.extract.reading import open_file
+from tui_scraper.engine.extract.reading import explained, open_file
 from tui_scraper.engine.extract.registry import registry
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import Settings
@@ -37,9 +37,10 @@ class Inside:
         Raises DocumentError where it cannot be read, with CHANGED where it is not there any more.
         """
         names = [path, *inside[:-1]]
-        if [name for name, _reader in self._open] != names:
-            self._reopen(names)
-        return self._open[-1][1].read(inside[-1])
+        with explained():
+            if [name for name, _reader in self._open] != names:
+                self._reopen(names)
+            return self._open[-1][1].read(inside[-1])
 
     def close(self) -> None:
         """Let go of everything."""

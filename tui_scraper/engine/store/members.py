@@ -32,6 +32,8 @@ from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.wire import Member
 
 SEPARATOR = b"!/"
+MAX_INSIDE = 50_000
+"""Documents under one file, through all containers inside it: archives of archives multiply."""
 
 _LIST = msgspec.msgpack.Decoder(list[Member])
 
@@ -148,6 +150,21 @@ def keep_members(
     if changes:
         state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (changes, head.scan))
     return ended
+
+
+def has_room(
+    state: apsw.Connection, head: Head, place: Place, document: int, members: Sequence[Member]
+) -> bool:
+    """Whether the members of a container inside another may be registered, too."""
+    if not place.inside or not members:
+        return True
+    start = place.file + SEPARATOR
+    held = state.execute(
+        f"""SELECT count(*) FROM document d JOIN version v ON v.document = d.id
+        WHERE d.path >= ? AND d.path < ? AND d.parent > 0 AND d.parent != ? AND {head.live()}""",  # noqa: S608
+        (start, place.file + b"!0", document),  # '0' comes after '/'
+    ).get
+    return int(held) + len(members) <= MAX_INSIDE
 
 
 def end_members(transaction: Transaction, head: Head, document: int) -> list[int]:

@@ -28,9 +28,11 @@ from tui_scraper.engine.store.head import (
     read_head,
 )
 from tui_scraper.engine.store.members import (
+    MAX_INSIDE,
     Place,
     Places,
     end_members,
+    has_room,
     keep_members,
     pack_members,
     unpack_members,
@@ -102,7 +104,7 @@ class Configs(dict[PhaseName, bytes]):
 def commit_replies(
     replies: Sequence[tuple[Work, DocumentReply]], configs: Configs
 ) -> Callable[[Transaction], list[Finished]]:
-    """Record what workers made of some documents."""
+    """Record what workers made of some documents, and register what is inside them."""
 
     def operation(transaction: Transaction) -> list[Finished]:
         return _Commit(transaction, configs).run(replies)
@@ -129,10 +131,7 @@ class _Commit:
 
     def run(self, replies: Sequence[tuple[Work, DocumentReply]]) -> list[Finished]:
         ended = set(ended_versions(self._state, self._head, [work.version for work, _reply in replies]))
-        for work, reply in replies:
-            read = reply.clean is not None or reply.phase in (PhaseName.INPUT, PhaseName.CLEAN)
-            if read and work.version not in ended:
-                ended.update(self._keep_members(work, reply))
+        replies = [(work, self._with_members(work, reply, ended)) for work, reply in replies]
         if ended:
             replies = [pair for pair in replies if pair[0].version not in ended]
         keyed = [(work, reply, *self._keys(reply)) for work, reply in replies]
@@ -208,11 +207,29 @@ class _Commit:
             chunk_payload=reply.chunk.payload if reply.chunk else None,
         )
 
-    def _keep_members(self, work: Work, reply: DocumentReply) -> list[int]:
-        if reply.members is not None:
-            self._any_inside = True
-            return keep_members(self._transaction, self._head, work.place, work.document, reply.members)
-        return end_members(self._transaction, self._head, work.document) if self._any_inside else []
+    def _with_members(self, work: Work, reply: DocumentReply, ended: set[int]) -> DocumentReply:
+        """Register what is inside a document, or refuse it; what it lets go of is added to `ended`."""
+        read = reply.clean is not None or reply.phase in (PhaseName.INPUT, PhaseName.CLEAN)
+        if not read or work.version in ended:
+            return reply
+        if reply.members is None:
+            if self._any_inside:
+                ended.update(end_members(self._transaction, self._head, work.document))
+            return reply
+        self._any_inside = True
+        if not has_room(self._state, self._head, work.place, work.document, reply.members):
+            ended.update(end_members(self._transaction, self._head, work.document))
+            return DocumentReply(
+                version=reply.version,
+                status=Status.FAILED,
+                phase=PhaseName.CLEAN,
+                cause=Cause.TOO_LARGE,
+                message=f"There are more than {MAX_INSIDE:,} files inside one another here, as in a bomb.",
+                content=reply.content,
+                media_type=reply.media_type,
+            )
+        ended.update(keep_members(self._transaction, self._head, work.place, work.document, reply.members))
+        return reply
 
     def _artifact(
         self, key: bytes, phase: int, output: bytes, payload: bytes | None, data: bytes | None, amount: int
