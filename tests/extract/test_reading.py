@@ -9,7 +9,7 @@ import pytest
 
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract import reading
-from tui_scraper.engine.extract.reading import read_file
+from tui_scraper.engine.extract.reading import open_file, read_file
 from tui_scraper.engine.extract.registry import registry
 from tui_scraper.engine.models import Cause
 
@@ -32,6 +32,17 @@ def test_a_file_is_read_whole_with_its_size_and_time(tmp_path: Path, size: int) 
     assert content.data == b"t" * size
     assert content.size_bytes == size
     assert content.mtime_ns == path.stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("size", [0, 4096, 65_537, 300_000])
+def test_a_look_at_the_end_of_a_file_leaves_nothing_out(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a.docx"
+    path.write_bytes(os.urandom(size))
+    with open_file(os.fsencode(path), False) as file:
+        head = file.head(LIMIT)
+        with file.stream() as stream:
+            stream.seek(0, os.SEEK_END)
+        assert file.whole(head) == path.read_bytes()
 
 
 def test_names_that_are_not_utf8_are_read(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ class OpenFile:
 
     def whole(self, head: bytes) -> bytes:
         """Everything, after the head has been read."""
+        os.lseek(self.descriptor, len(head), os.SEEK_SET)  # a look into `stream` has moved it
         data = head if len(head) >= self.size_bytes else _rest(self.descriptor, head, self.size_bytes)
         self.check_unchanged(len(data))
         return data
