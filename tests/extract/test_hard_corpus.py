@@ -22,7 +22,7 @@ CORPORA = Path(
     os.environ.get("TUI_SCRAPER_CORPORA") or Path(__file__).resolve().parents[3] / "shared" / "corpora"
 )
 MANIFEST = CORPORA / "hard" / "manifest.tsv"
-OURS = {"pdf", "docx", "html", "txt", "md", "csv", "json"}
+OURS = {"pdf", "docx", "html", "txt", "md", "csv", "json", "eml"}
 is_read = registry().readers.__contains__
 EMPTY = {Cause.NEEDS_OCR, Cause.NO_TEXT}
 

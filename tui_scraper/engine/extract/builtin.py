@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tui_scraper.engine.extract import archive, data, html, office, pdf, text
+from tui_scraper.engine.extract import (
+    archive,
+    data,
+    html,
+    mail,
+    mailbox,
+    mhtml,
+    office,
+    outlook,
+    pdf,
+    text,
+    tnef,
+)
 from tui_scraper.engine.extract.base import Format, hookimpl
 
-FAMILIES = (text, html, pdf, office, data, archive)
+FAMILIES = (text, html, pdf, office, data, archive, mail, mailbox, mhtml, outlook, tnef)
 """Modules with a `FORMATS` tuple."""
 
 

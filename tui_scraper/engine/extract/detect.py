@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import BinaryIO, Final
 
 from tui_scraper.engine.extract import media_types as mt
+from tui_scraper.engine.extract.mail_sniffing import mail_type
 from tui_scraper.engine.extract.zip_directory import END, LISTED, find_directory, read_directory
 
 HEAD_BYTES: Final = 4096
@@ -44,11 +45,6 @@ _HTML_START = re.compile(
     re.IGNORECASE,
 )
 _HTML_INSIDE = re.compile(rb"<html[\s>]|<!doctype\s+html", re.IGNORECASE)
-_MAIL_START = re.compile(
-    rb"(?:From [^\n]{3,200}\n)?(?:(?:Return-Path|Received|Delivered-To|Message-ID|MIME-Version|X-[\w-]+|From"
-    rb"|To|Date|Subject|Reply-To|Sender|Content-Type):[^\n]*\n(?:[ \t][^\n]*\n)*){3}",
-    re.IGNORECASE,
-)
 _SHEBANG = re.compile(
     rb"#![^\n]{0,200}?\b(python|perl|ruby|node|php|lua|awk|tclsh|wish|bash|dash|zsh|ksh|sh)[\d.]*(?:\s|$)"
 )
@@ -63,7 +59,8 @@ _SHEBANG_TYPES = {
     b"tclsh": "text/x-tcl",
     b"wish": "text/x-tcl",
 }
-_MAYBE_HTML = frozenset({mt.PLAIN, mt.XML, mt.PDF, *mt.BINARY_ENDINGS})
+_MAYBE_HTML = frozenset({mt.PLAIN, mt.XML, mt.PDF, mt.MHTML, *mt.BINARY_ENDINGS})
+_MAIL = frozenset({mt.MAIL, mt.MHTML, mt.MBOX})
 _CLAIMED = mt.ARCHIVES | {mt.PDF, mt.DOCX}
 _ALSO_TEXT = frozenset({mt.DOC, mt.MSG})  # endings that plain text has had as well
 
@@ -149,6 +146,8 @@ def detect(data: bytes, path: bytes) -> str:
     if not is_text(data):
         if hint == mt.HTML and _HTML_START.match(head) and _few_controls(data):
             return mt.HTML  # damaged, but no other format begins like this
+        if (not hint or hint in _MAIL) and (mail := mail_type(head)):
+            return hint or mail  # a mail may hold any bytes
         return hint if hint in _CLAIMED else mt.BINARY
     return _text_type(head, "" if hint in mt.ARCHIVES else hint, data)
 
@@ -263,16 +262,14 @@ def _is_lzma(head: bytes) -> bool:
 
 
 def _is_mbox(head: bytes, hint: str) -> bool:
-    if not head.startswith(b"From ") or hint not in ("", mt.MBOX):
-        return False
-    return bool(_MAIL_START.match(head.replace(b"\r\n", b"\n")))
+    return head.startswith(b"From ") and (hint == mt.MBOX or (not hint and mail_type(head) == mt.MBOX))
 
 
 def _ole_type(data: bytes, hint: str) -> str:
     if "EncryptedPackage".encode("utf-16-le") in data:
         return hint if hint in (mt.XLSX, mt.PPTX) else mt.DOCX
     found = [media_type for name, media_type in _OLE_STREAMS if name.encode("utf-16-le") in data]
-    if hint in found:
+    if hint in found or (hint == mt.MSG and not found):
         return hint
     return found[0] if found else mt.OLE
 
@@ -290,6 +287,8 @@ def _text_type(head: bytes, hint: str, data: bytes) -> str:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not hint:
         wide = head[: len(head) // 2 * 2].decode("utf-16", "ignore").encode("utf-8", "ignore")
         return mt.HTML if _HTML_START.match(wide) else mt.PLAIN
+    if hint == mt.MSG and mail_type(head):
+        return mt.MAIL
     if hint:
         return mt.PLAIN if hint in _ALSO_TEXT else hint
     if (
@@ -301,6 +300,4 @@ def _text_type(head: bytes, hint: str, data: bytes) -> str:
     if head.startswith(b"#!"):
         script = _SHEBANG.match(head)
         return _SHEBANG_TYPES.get(script[1], "text/x-shellscript") if script else mt.PLAIN
-    if start.isalpha() and _MAIL_START.match(head.replace(b"\r\n", b"\n")):
-        return mt.MAIL
-    return mt.PLAIN
+    return mail_type(head) or mt.PLAIN

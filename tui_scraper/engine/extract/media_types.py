@@ -27,6 +27,9 @@ NOTEBOOK: Final = "application/x-ipynb+json"
 XML: Final = "application/xml"
 SVG: Final = "image/svg+xml"
 MAIL: Final = "message/rfc822"
+MBOX: Final = "application/mbox"
+MHTML: Final = "application/x-mimearchive"
+TNEF: Final = "application/vnd.ms-tnef"
 DOC: Final = "application/msword"
 XLS: Final = "application/vnd.ms-excel"
 PPT: Final = "application/vnd.ms-powerpoint"
@@ -40,7 +43,6 @@ BZIP2: Final = "application/x-bzip2"
 XZ: Final = "application/x-xz"
 LZMA: Final = "application/x-lzma"
 ZSTD: Final = "application/zstd"
-MBOX: Final = "application/mbox"
 BINARY: Final = "application/octet-stream"
 
 SOURCE_ENDINGS: Final[dict[str, str]] = {
@@ -125,8 +127,9 @@ TEXT_ENDINGS: Final[dict[str, str]] = {
     NOTEBOOK: "ipynb",
     XML: "xml xsl xslt xsd rss atom docbook dbk wsdl plist kml gpx fb2 dtd rdf opml",
     SVG: "svg",
-    MAIL: "eml mht mhtml",
-    MBOX: "mbox",
+    MAIL: "eml emlx",
+    MBOX: "mbox mbx",
+    MHTML: "mht mhtml",
     "application/rtf": "rtf",
     "application/postscript": "ps eps",
     "text/asciidoc": "adoc asciidoc",
@@ -171,7 +174,7 @@ BINARY_ENDINGS: Final[dict[str, str]] = {
     DOC: "doc dot",
     XLS: "xls xlt",
     PPT: "ppt pps",
-    MSG: "msg",
+    MSG: "msg oft",
     "application/vnd.oasis.opendocument.text": "odt ott fodt",
     "application/vnd.oasis.opendocument.spreadsheet": "ods ots",
     "application/vnd.oasis.opendocument.presentation": "odp otp",
@@ -259,6 +262,7 @@ MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\x00\x01\x00\x00\x00", "font/ttf"),
     (0, b"ttcf\x00", "font/collection"),
     (0, b"{\\rtf", "application/rtf"),
+    (0, b"\x78\x9f\x3e\x22", TNEF),
     (0, b"%!PS", "application/postscript"),
     (0, b"\xc5\xd0\xd3\xc6", "application/postscript"),
     (0, b"ITSF\x03\x00", "application/vnd.ms-htmlhelp"),
@@ -334,6 +338,8 @@ NAMES: Final[dict[str, str]] = {
     "application/xml": "XML documents",
     "message/rfc822": "mail messages",
     MBOX: "mailboxes",
+    MHTML: "saved web pages",
+    TNEF: "Outlook's winmail.dat files",
     "application/octet-stream": "binary files of an unknown format",
     "application/x-elf": "compiled programs",
     "application/vnd.microsoft.portable-executable": "Windows programs",
