@@ -29,7 +29,7 @@ _HEAVY_ENDINGS = (
     *(b".zip", b".tar", b".gz", b".tgz", b".bz2", b".xz", b".7z", b".mbox"),
 )
 _BATCH_BYTES = 1_000_000
-_INSIDE_BATCH_BYTES, _INSIDE_BATCH = 32_000_000, 512
+_INSIDE_BATCH_BYTES, _INSIDE_BATCH = 32_000_000, 4_000
 """Members of one container stay together, heavy ones too: each batch may unpack the container anew."""
 _FIRST_BATCH = 32
 _SMALLEST_BATCH, _LARGEST_BATCH = 4, 256

@@ -56,7 +56,7 @@ from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.threads import in_thread
 from tui_scraper.engine.workspace import Workspace
 
-_PAGE = 1_000
+_PAGE = 4_000
 _SNAPSHOT_S = 0.25
 _MEMORY_S = 1.0
 _MEMORY_LOW = 0.9

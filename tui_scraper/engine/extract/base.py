@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import pluggy
 
-from tui_scraper.engine.extract.limits import MAX_LINK_CHARS, MAX_LINKS
+from tui_scraper.engine.extract.limits import MAX_ENTRIES, MAX_LINK_CHARS, MAX_LINKS
 from tui_scraper.engine.settings import CleanSettings
 
 
@@ -81,7 +81,8 @@ class Format:
     `name` is what people call it ('Word (.docx)'). `extract` gives its text; None for an archive, which
     has none of its own. `fallback` is a slower and safer way to the text, tried when `extract` crashes,
     hangs or raises anything but a DocumentError. `entries` gives the files inside. `streamed` containers
-    are never held in memory whole and may be larger than other files (limits.MAX_CONTAINER_BYTES).
+    are never held in memory whole and may be larger than other files (limits.MAX_CONTAINER_BYTES); one
+    with more than `max_entries` is refused.
 
     `endings` (without the dot) and `magic` (offset, bytes) tell `detect` of a media type that it does not
     know yet; they belong to the first of `media_types`. `needs` says in one sentence why the format
@@ -94,6 +95,7 @@ class Format:
     fallback: Extractor | None = None
     entries: EntryReader | None = None
     streamed: bool = False
+    max_entries: int = MAX_ENTRIES
     endings: tuple[str, ...] = ()
     magic: tuple[tuple[int, bytes], ...] = ()
     needs: Callable[[CleanSettings], str] = lambda _settings: ""

@@ -55,7 +55,7 @@ def expand(
     holds no files.
     """
     noun = _noun(chosen)
-    allowance, names = Allowance(noun, packed_bytes), MemberNames(name)
+    allowance, names = Allowance(noun, packed_bytes, chosen.max_entries), MemberNames(name)
     members: list[Member] = []
     refusals: dict[bytes, DocumentError] = {}
     try:

@@ -17,9 +17,11 @@ from tui_scraper.engine.models import Cause
 MAX_ENTRIES: Final = 10_000
 """Entries of one container."""
 MAX_UNPACKED_BYTES: Final = 1_000_000_000
-"""Unpacked size of one container."""
+"""Unpacked size of one container, where that is more than its own: what is not packed is not a bomb."""
 MAX_ENTRY_BYTES: Final = 256_000_000
 """Unpacked size of one entry."""
+MAX_MESSAGES: Final = 500_000
+"""Messages of one mailbox, which is not compressed: they cannot be more than its size makes them."""
 MAX_NAME_BYTES: Final = 1_024
 """The name of an entry, as part of its document's path."""
 MAX_DEPTH: Final = 5
@@ -92,7 +94,7 @@ class Allowance:
     def pass_over(self, size_bytes: int) -> None:
         """So many bytes more that belong to no entry in particular, or to one that is not wanted."""
         self._total += size_bytes
-        self._check(self._total, self._packed_bytes, MAX_UNPACKED_BYTES)
+        self._check(self._total, self._packed_bytes, max(MAX_UNPACKED_BYTES, self._packed_bytes))
 
     def _check(self, size_bytes: int, packed_bytes: int, most: int) -> None:
         if size_bytes > most:

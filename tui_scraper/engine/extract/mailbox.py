@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract import media_types as mt
 from tui_scraper.engine.extract.base import Entry, Format
+from tui_scraper.engine.extract.limits import MAX_MESSAGES
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings
 
@@ -144,4 +145,12 @@ def _entry(container: BinaryIO, name: str, start: int, end: int) -> Entry:
     return Entry(name, pieces, size_bytes=end - start)
 
 
-FORMATS = (Format("mailboxes (mbox)", (mt.MBOX,), entries=mailbox_entries, streamed=True),)
+FORMATS = (
+    Format(
+        "mailboxes (mbox)",
+        (mt.MBOX,),
+        entries=mailbox_entries,
+        streamed=True,
+        max_entries=MAX_MESSAGES,
+    ),
+)

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tui_scraper.engine.errors import TuiScraperError, timeout_sentence
-from tui_scraper.engine.extract.limits import MAX_ENTRIES, MAX_ENTRY_BYTES, MAX_NAME_BYTES
+from tui_scraper.engine.extract.limits import MAX_ENTRY_BYTES, MAX_MESSAGES, MAX_NAME_BYTES
 from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.wire import DocumentReply, Member, WorkItem
@@ -422,7 +422,7 @@ def _refused(item: WorkItem, blame: _Blame) -> DocumentReply:
 def _are_sound(members: Sequence[Member]) -> bool:
     """Whether members can be registered: few enough, their names different and safe as parts of a path."""
     names = {member.name for member in members}
-    return len(names) == len(members) <= MAX_ENTRIES and all(
+    return len(names) == len(members) <= MAX_MESSAGES and all(
         0 < len(member.name) <= MAX_NAME_BYTES
         and not {b"", b".", b".."} & set(member.name.split(b"/"))
         and b"\0" not in member.name
