@@ -10,11 +10,14 @@ from __future__ import annotations
 import codecs
 import io
 import re
+import zipfile
 from collections.abc import Iterable
 from typing import BinaryIO, Final
 
 from tui_scraper.engine.extract import media_types as mt
+from tui_scraper.engine.extract.limits import UNREADABLE_PART
 from tui_scraper.engine.extract.mail_sniffing import mail_type
+from tui_scraper.engine.extract.ole import top_names
 from tui_scraper.engine.extract.zip_directory import END, LISTED, find_directory, read_directory
 
 HEAD_BYTES: Final = 4096
@@ -35,10 +38,27 @@ _BY_ENDING = dict(mt.BY_ENDING)
 _OLE_STREAMS = (
     ("WordDocument", mt.DOC),
     ("PowerPoint Document", mt.PPT),
+    ("PP40", mt.PPT),
     ("__substg1.0_", mt.MSG),
+    ("__properties_version1.0", mt.MSG),
+    ("__nameid_version1.0", mt.MSG),
     ("Workbook", mt.XLS),
     ("Book", mt.XLS),
+    ("WORKBOOK", mt.XLS),  # programs other than Excel write its stream in capitals
+    ("BOOK", mt.XLS),
 )
+_CONTENT_TYPES_BYTES = 500_000
+_PACKAGE_PART = re.compile(rb"(?i)\[content_types\]\.xml|_rels[/\\]|(?:word|xl|ppt)[/\\]\w")
+_PACKAGE_TYPES = (
+    (re.compile(rb"(?i)ms-excel\.sheet\.binary"), mt.XLSB),
+    (
+        re.compile(rb"(?i)wordprocessingml\.(?:document|template)\.main|ms-word\.(?:document|template)"),
+        mt.DOCX,
+    ),
+    (re.compile(rb"(?i)spreadsheetml\.(?:sheet|template)\.main|ms-excel\.(?:sheet|template|addin)"), mt.XLSX),
+    (re.compile(rb"(?i)presentationml\.(?:presentation|template|slideshow)\.main|ms-powerpoint\."), mt.PPTX),
+)
+_ENCRYPTED_STREAM = "EncryptedPackage"
 _HTML_START = re.compile(
     rb"\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--(?:[^-]|-(?!->)){0,2000}-->\s*)?"
     rb"<(?:!doctype\s+html|html[\s>]|head[\s>]|body[\s>])",
@@ -62,7 +82,8 @@ _SHEBANG_TYPES = {
 _MAYBE_HTML = frozenset({mt.PLAIN, mt.XML, mt.PDF, mt.MHTML, *mt.BINARY_ENDINGS})
 _MAIL = frozenset({mt.MAIL, mt.MHTML, mt.MBOX})
 _CLAIMED = mt.ARCHIVES | {mt.PDF, mt.DOCX}
-_ALSO_TEXT = frozenset({mt.DOC, mt.MSG})  # endings that plain text has had as well
+_PACKAGES = frozenset({mt.DOCX, mt.XLSX, mt.PPTX, mt.XLSB})
+_ALSO_TEXT = frozenset({mt.DOC, mt.XLS, mt.PPT, mt.MSG})  # endings that plain text has had as well
 
 
 def learn(media_type: str, endings: Iterable[str], magic: Iterable[tuple[int, bytes]]) -> None:
@@ -236,11 +257,29 @@ def _zip_type(stream: BinaryIO, size_bytes: int, hint: str) -> str:
     directory = find_directory(stream, size_bytes)
     listing = read_directory(stream, directory, _ZIP_LISTING_BYTES) if directory is not None else b""
     if not listing.startswith(LISTED):
-        return hint if hint in _CLAIMED or hint in (mt.XLSX, mt.PPTX) else mt.ZIP
+        return hint if hint in _CLAIMED | _PACKAGES else mt.ZIP
     for name, media_type in mt.ZIP_CONTENTS:
         if _lists(listing, name):
             return media_type
+    if len(listing) < _ZIP_LISTING_BYTES and _PACKAGE_PART.search(listing):
+        # What is called a document and has lost its main part is a damaged document.
+        return _package_type(stream) or (hint if hint in _PACKAGES else mt.ZIP)
     return mt.ZIP
+
+
+def _package_type(stream: BinaryIO) -> str:
+    """The kind of an Office document with unusual names of parts, by its content types; '' for others."""
+    try:
+        with zipfile.ZipFile(stream) as package:
+            names = {name.lower().lstrip("/\\"): name for name in package.namelist()}
+            info = package.getinfo(names["[content_types].xml"])
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                return ""  # others are unpacked in one go, however much that is
+            with package.open(info) as part:
+                types = part.read(_CONTENT_TYPES_BYTES)
+    except UNREADABLE_PART:
+        return ""
+    return next((media_type for pattern, media_type in _PACKAGE_TYPES if pattern.search(types)), "")
 
 
 def _lists(listing: bytes, beginning: bytes) -> bool:
@@ -266,9 +305,13 @@ def _is_mbox(head: bytes, hint: str) -> bool:
 
 
 def _ole_type(data: bytes, hint: str) -> str:
-    if "EncryptedPackage".encode("utf-16-le") in data:
-        return hint if hint in (mt.XLSX, mt.PPTX) else mt.DOCX
-    found = [media_type for name, media_type in _OLE_STREAMS if name.encode("utf-16-le") in data]
+    names = top_names(data)
+    if not names:  # a damaged directory: its names are still somewhere
+        known = (_ENCRYPTED_STREAM, *(name for name, _type in _OLE_STREAMS))
+        names = [name for name in known if name.encode("utf-16-le") in data]
+    if _ENCRYPTED_STREAM in names:
+        return hint if hint in _PACKAGES else mt.DOCX
+    found = [media_type for name, media_type in _OLE_STREAMS if any(one.startswith(name) for one in names)]
     if hint in found or (hint == mt.MSG and not found):
         return hint
     return found[0] if found else mt.OLE

@@ -18,6 +18,7 @@ HTML: Final = "text/html"
 PDF: Final = "application/pdf"
 DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLSB: Final = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
 PPTX: Final = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 CSV: Final = "text/csv"
 TSV: Final = "text/tab-separated-values"
@@ -169,10 +170,11 @@ PROSE: Final = frozenset(
 BINARY_ENDINGS: Final[dict[str, str]] = {
     PDF: "pdf",
     DOCX: "docx docm dotx dotm",
-    XLSX: "xlsx xlsm xltx xltm",
-    PPTX: "pptx pptm potx ppsx",
+    XLSX: "xlsx xlsm xltx xltm xlam",
+    XLSB: "xlsb",
+    PPTX: "pptx pptm potx potm ppsx ppsm",
     DOC: "doc dot",
-    XLS: "xls xlt",
+    XLS: "xls xlt xla xlw",
     PPT: "ppt pps",
     MSG: "msg oft",
     "application/vnd.oasis.opendocument.text": "odt ott fodt",
@@ -291,6 +293,7 @@ RIFF: Final[dict[bytes, str]] = {b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo
 
 ZIP_CONTENTS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"word/document", DOCX),
+    (b"xl/workbook.bin", XLSB),
     (b"xl/workbook", XLSX),
     (b"ppt/presentation", PPTX),
     (b"visio/document.xml", "application/vnd.ms-visio.drawing"),
@@ -329,6 +332,7 @@ NAMES: Final[dict[str, str]] = {
     "application/vnd.ms-visio.drawing": "Visio drawings",
     "application/vnd.ms-htmlhelp": "compiled HTML help files",
     XLSX: "Excel workbooks",
+    XLSB: "binary Excel workbooks",
     PPTX: "PowerPoint presentations",
     "application/vnd.oasis.opendocument.text": "OpenDocument texts",
     "application/vnd.oasis.opendocument.spreadsheet": "OpenDocument spreadsheets",
