@@ -108,11 +108,12 @@ class Allowance:
             )
 
 
-def open_container(data: bytes, name: str) -> zipfile.ZipFile:
+def open_container(data: bytes, name: str, *, count: bool = True) -> zipfile.ZipFile:
     """Open a zip container after checking it against the limits.
 
     Large entries are unpacked once, counted and thrown away: the sizes a container declares are
-    claims, not facts. `name` is what people call the format, such as "Word document".
+    claims, not facts. A reader that counts what it unpacks against an allowance need not `count`.
+    `name` is what people call the format, such as "Word document".
 
     Raises DocumentError: CORRUPT, ENCRYPTED, UNSUPPORTED or TOO_LARGE.
     """
@@ -132,7 +133,7 @@ def open_container(data: bytes, name: str) -> zipfile.ZipFile:
                 Cause.UNSUPPORTED, f"A part of the {name} has a compression method that is not supported."
             )
         allowance.begin(entry.compress_size)
-        if entry.compress_size > _WORTH_COUNTING and entry.compress_type == zipfile.ZIP_DEFLATED:
+        if count and entry.compress_size > _WORTH_COUNTING and entry.compress_type == zipfile.ZIP_DEFLATED:
             _count(container, entry, allowance, name)
         else:
             allowance.add(entry.file_size)
