@@ -13,7 +13,7 @@ from typing import Final
 
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract import media_types as mt
-from tui_scraper.engine.extract import word
+from tui_scraper.engine.extract import sheets, slides, word, xlsb
 from tui_scraper.engine.extract.base import Extracted, Extractor, Format
 from tui_scraper.engine.extract.html import render
 from tui_scraper.engine.extract.ole import MAGIC
@@ -58,6 +58,21 @@ FORMATS = (
         (mt.DOCX,),
         _package(word.read_word, word.NAME),
         fallback=_oxide("docx", word.NAME),
+        modules=_MODULES,
+    ),
+    Format(
+        "Excel (.xlsx)",
+        (mt.XLSX,),
+        _package(sheets.read_sheets, sheets.NAME),
+        fallback=_oxide("xlsx", sheets.NAME),
+        modules=_MODULES,
+    ),
+    Format("Excel (.xlsb)", (mt.XLSB,), _package(xlsb.read_xlsb, xlsb.NAME), modules=_MODULES),
+    Format(
+        "PowerPoint (.pptx)",
+        (mt.PPTX,),
+        _package(slides.read_slides, slides.NAME),
+        fallback=_oxide("pptx", slides.NAME),
         modules=_MODULES,
     ),
 )

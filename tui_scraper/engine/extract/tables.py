@@ -8,11 +8,12 @@ from collections.abc import Sequence
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table whose first row is the heading. Cells hold no line ends."""
     columns = max(map(len, rows))
-    lines = [_line(rows[0], columns), "|" + " --- |" * columns]
-    lines.extend(_line(row, columns) for row in rows[1:])
+    lines = [table_row(rows[0], columns), "|" + " --- |" * columns]
+    lines.extend(table_row(row, columns) for row in rows[1:])
     return "\n".join(lines)
 
 
-def _line(row: Sequence[str], columns: int) -> str:
+def table_row(row: Sequence[str], columns: int) -> str:
+    """One row of a Markdown table with this many columns."""
     joined = " | ".join(cell.replace("|", "\\|") if "|" in cell else cell for cell in row)
     return f"| {joined} |{'  |' * (columns - len(row))}"
