@@ -23,6 +23,7 @@ CORPORA = Path(
 )
 MANIFEST = CORPORA / "hard" / "manifest.tsv"
 OURS = {"pdf", "docx", "html", "txt", "md", "csv", "json", "eml"}
+OURS |= {"doc", "xls", "xlsb", "xlsx", "ppt", "pptx"}
 is_read = registry().readers.__contains__
 EMPTY = {Cause.NEEDS_OCR, Cause.NO_TEXT}
 
