@@ -23,7 +23,7 @@ CORPORA = Path(
 )
 MANIFEST = CORPORA / "hard" / "manifest.tsv"
 OURS = {"pdf", "docx", "html", "txt", "md", "csv", "json", "eml"}
-OURS |= {"doc", "xls", "xlsb", "xlsx", "ppt", "pptx"}
+OURS |= {"doc", "xls", "xlsb", "xlsx", "ppt", "pptx", "odt", "epub", "fb2", "rtf"}
 is_read = registry().readers.__contains__
 EMPTY = {Cause.NEEDS_OCR, Cause.NO_TEXT}
 

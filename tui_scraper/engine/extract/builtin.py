@@ -7,19 +7,23 @@ from collections.abc import Iterable
 from tui_scraper.engine.extract import (
     archive,
     data,
+    epub,
+    fb2,
     html,
     mail,
     mailbox,
     mhtml,
+    odf,
     office,
     outlook,
     pdf,
+    rtf,
     text,
     tnef,
 )
 from tui_scraper.engine.extract.base import Format, hookimpl
 
-FAMILIES = (text, html, pdf, office, data, archive, mail, mailbox, mhtml, outlook, tnef)
+FAMILIES = (text, html, pdf, office, odf, epub, fb2, rtf, data, archive, mail, mailbox, mhtml, outlook, tnef)
 """Modules with a `FORMATS` tuple."""
 
 

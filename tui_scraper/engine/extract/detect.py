@@ -65,6 +65,11 @@ _HTML_START = re.compile(
     re.IGNORECASE,
 )
 _HTML_INSIDE = re.compile(rb"<html[\s>]|<!doctype\s+html", re.IGNORECASE)
+_XML_PROLOG = rb"\s*(?:<[?][^>]{0,200}>\s*|<!DOCTYPE[^>]{0,300}>\s*|<!--(?:[^-]|-(?!->)){0,2000}-->\s*){0,5}"
+_FB2_START = re.compile(_XML_PROLOG + rb"<(?:\w{1,20}:)?FictionBook[\s>]")
+_FLAT_ODF = re.compile(_XML_PROLOG + rb"<office:document\s(?:[^<>]{0,4000}?\bopendocument\.([a-z]+))?")
+_FLAT_TYPES = {b"text": mt.FODT, b"spreadsheet": mt.FODS, b"presentation": mt.FODP, b"graphics": mt.FODG}
+_RTF_START = re.compile(rb"\s*\{\s{0,10}\\(?:rtf|pard)")
 _SHEBANG = re.compile(
     rb"#![^\n]{0,200}?\b(python|perl|ruby|node|php|lua|awk|tclsh|wish|bash|dash|zsh|ksh|sh)[\d.]*(?:\s|$)"
 )
@@ -81,9 +86,9 @@ _SHEBANG_TYPES = {
 }
 _MAYBE_HTML = frozenset({mt.PLAIN, mt.XML, mt.PDF, mt.MHTML, *mt.BINARY_ENDINGS})
 _MAIL = frozenset({mt.MAIL, mt.MHTML, mt.MBOX})
-_CLAIMED = mt.ARCHIVES | {mt.PDF, mt.DOCX}
+_CLAIMED = mt.ARCHIVES | {mt.PDF, mt.DOCX, mt.EPUB, mt.IBOOKS} | mt.OPEN_DOCUMENT
 _PACKAGES = frozenset({mt.DOCX, mt.XLSX, mt.PPTX, mt.XLSB})
-_ALSO_TEXT = frozenset({mt.DOC, mt.XLS, mt.PPT, mt.MSG})  # endings that plain text has had as well
+_ALSO_TEXT = frozenset({mt.DOC, mt.XLS, mt.PPT, mt.MSG, mt.RTF})  # endings that plain text has had as well
 
 
 def learn(media_type: str, endings: Iterable[str], magic: Iterable[tuple[int, bytes]]) -> None:
@@ -249,7 +254,11 @@ def _mimetype_entry(head: bytes) -> str | None:
     if stored is None:
         return None
     name = stored[0].decode("ascii")
-    known = re.match(r"application/(?:epub\+zip|vnd\.oasis\.opendocument\.[a-z]+(?:-template)?)", name)
+    known = re.match(
+        r"application/(?:epub\+zip|x-ibooks\+zip|vnd\.oasis\.opendocument\.[a-z]+(?:-template|-master|-web)?"
+        r"|vnd\.sun\.xml\.[a-z]+(?:\.template|\.global)?)",
+        name,
+    )
     return known[0] if known else None
 
 
@@ -264,7 +273,19 @@ def _zip_type(stream: BinaryIO, size_bytes: int, hint: str) -> str:
     if len(listing) < _ZIP_LISTING_BYTES and _PACKAGE_PART.search(listing):
         # What is called a document and has lost its main part is a damaged document.
         return _package_type(stream) or (hint if hint in _PACKAGES else mt.ZIP)
-    return mt.ZIP
+    if _lists(listing, b"content.xml") and (
+        hint in mt.OPEN_DOCUMENT or _lists(listing, b"META-INF/manifest.xml")
+    ):
+        return hint if hint in mt.OPEN_DOCUMENT else mt.ODT  # without the entry that says which it is
+    if hint == mt.EPUB and b".opf" in listing:
+        return hint
+    return mt.FB2_ZIP if _lists_one_fb2(listing, hint) else mt.ZIP
+
+
+def _lists_one_fb2(listing: bytes, hint: str) -> bool:
+    """Whether there is one entry, a FictionBook: that is how such books are passed on."""
+    name = listing[46 : 46 + int.from_bytes(listing[28:30], "little")].lower()
+    return listing.count(LISTED) == 1 and (hint == mt.FB2_ZIP or name.endswith(b".fb2"))
 
 
 def _package_type(stream: BinaryIO) -> str:
@@ -325,6 +346,11 @@ def _text_type(head: bytes, hint: str, data: bytes) -> str:
         bare = head.removeprefix(codecs.BOM_UTF8)
         if (not hint or hint in _MAYBE_HTML) and _HTML_START.match(bare):
             return mt.HTML
+        if _FB2_START.match(bare):
+            return mt.FB2
+        flat = _FLAT_ODF.match(bare)
+        if flat:
+            return _FLAT_TYPES.get(flat[1]) or (hint if hint in mt.OPEN_DOCUMENT else mt.FODT)
         if hint in ("", mt.XML) and bare.lstrip().startswith(b"<?xml"):
             return mt.SVG if b"<svg" in head else mt.HTML if _HTML_INSIDE.search(head) else mt.XML
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not hint:
@@ -332,6 +358,8 @@ def _text_type(head: bytes, hint: str, data: bytes) -> str:
         return mt.HTML if _HTML_START.match(wide) else mt.PLAIN
     if hint == mt.MSG and mail_type(head):
         return mt.MAIL
+    if start == b"{" and _RTF_START.match(head):
+        return mt.RTF
     if hint:
         return mt.PLAIN if hint in _ALSO_TEXT else hint
     if (

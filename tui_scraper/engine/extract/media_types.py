@@ -27,6 +27,20 @@ NDJSON: Final = "application/x-ndjson"
 NOTEBOOK: Final = "application/x-ipynb+json"
 XML: Final = "application/xml"
 SVG: Final = "image/svg+xml"
+RTF: Final = "application/rtf"
+FB2: Final = "application/x-fictionbook+xml"
+FB2_ZIP: Final = "application/x-zip-compressed-fb2"
+EPUB: Final = "application/epub+zip"
+IBOOKS: Final = "application/x-ibooks+zip"
+ODT: Final = "application/vnd.oasis.opendocument.text"
+ODS: Final = "application/vnd.oasis.opendocument.spreadsheet"
+ODP: Final = "application/vnd.oasis.opendocument.presentation"
+ODG: Final = "application/vnd.oasis.opendocument.graphics"
+ODF: Final = "application/vnd.oasis.opendocument.formula"
+FODT: Final = f"{ODT}-flat-xml"
+FODS: Final = f"{ODS}-flat-xml"
+FODP: Final = f"{ODP}-flat-xml"
+FODG: Final = f"{ODG}-flat-xml"
 MAIL: Final = "message/rfc822"
 MBOX: Final = "application/mbox"
 MHTML: Final = "application/x-mimearchive"
@@ -126,12 +140,17 @@ TEXT_ENDINGS: Final[dict[str, str]] = {
     JSON: "json geojson jsonld webmanifest har",
     NDJSON: "jsonl ndjson jsonlines",
     NOTEBOOK: "ipynb",
-    XML: "xml xsl xslt xsd rss atom docbook dbk wsdl plist kml gpx fb2 dtd rdf opml",
+    XML: "xml xsl xslt xsd rss atom docbook dbk wsdl plist kml gpx dtd rdf opml",
     SVG: "svg",
+    FB2: "fb2",
+    FODT: "fodt",
+    FODS: "fods",
+    FODP: "fodp",
+    FODG: "fodg",
     MAIL: "eml emlx",
     MBOX: "mbox mbx",
     MHTML: "mht mhtml",
-    "application/rtf": "rtf",
+    RTF: "rtf",
     "application/postscript": "ps eps",
     "text/asciidoc": "adoc asciidoc",
     "text/x-org": "org",
@@ -150,6 +169,20 @@ ARCHIVES: Final = frozenset({ZIP, TAR, SEVEN_ZIP, GZIP, BZIP2, XZ, LZMA, ZSTD})
 
 STREAMED: Final = ARCHIVES | {MBOX}
 """Containers that are read as streams, so that `input.max_file_size` does not hold for them."""
+
+OPEN_DOCUMENT: Final = frozenset(
+    {
+        ODT, ODS, ODP, ODG, ODF, FODT, FODS, FODP, FODG,
+        f"{ODT}-template", f"{ODT}-master", f"{ODT}-web", f"{ODS}-template", f"{ODP}-template",
+        f"{ODG}-template", "application/vnd.oasis.opendocument.chart",
+        "application/vnd.sun.xml.writer", "application/vnd.sun.xml.writer.template",
+        "application/vnd.sun.xml.writer.global", "application/vnd.sun.xml.calc",
+        "application/vnd.sun.xml.calc.template", "application/vnd.sun.xml.impress",
+        "application/vnd.sun.xml.impress.template", "application/vnd.sun.xml.draw",
+        "application/vnd.sun.xml.draw.template", "application/vnd.sun.xml.math",
+    }
+)  # fmt: skip
+"""OpenDocument, packed and flat, and the formats of OpenOffice.org 1."""
 
 PROSE: Final = frozenset(
     {
@@ -177,10 +210,14 @@ BINARY_ENDINGS: Final[dict[str, str]] = {
     XLS: "xls xlt xla xlw",
     PPT: "ppt pps",
     MSG: "msg oft",
-    "application/vnd.oasis.opendocument.text": "odt ott fodt",
-    "application/vnd.oasis.opendocument.spreadsheet": "ods ots",
-    "application/vnd.oasis.opendocument.presentation": "odp otp",
-    "application/epub+zip": "epub",
+    ODT: "odt ott odm oth sxw stw sxg",
+    ODS: "ods ots sxc stc",
+    ODP: "odp otp sxi sti",
+    ODG: "odg otg sxd std",
+    ODF: "odf sxm",
+    EPUB: "epub kepub",
+    IBOOKS: "ibooks",
+    FB2_ZIP: "fbz",
     ZIP: "zip zipx",
     TAR: "tar",
     SEVEN_ZIP: "7z",
@@ -263,7 +300,7 @@ MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"OTTO\x00", "font/otf"),
     (0, b"\x00\x01\x00\x00\x00", "font/ttf"),
     (0, b"ttcf\x00", "font/collection"),
-    (0, b"{\\rtf", "application/rtf"),
+    (0, b"{\\rtf", RTF),
     (0, b"\x78\x9f\x3e\x22", TNEF),
     (0, b"%!PS", "application/postscript"),
     (0, b"\xc5\xd0\xd3\xc6", "application/postscript"),
@@ -297,7 +334,7 @@ ZIP_CONTENTS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"xl/workbook", XLSX),
     (b"ppt/presentation", PPTX),
     (b"visio/document.xml", "application/vnd.ms-visio.drawing"),
-    (b"META-INF/container.xml", "application/epub+zip"),
+    (b"META-INF/container.xml", EPUB),
     (b"AndroidManifest.xml", "application/vnd.android.package-archive"),
     (b"META-INF/MANIFEST.MF", "application/java-archive"),
 )
@@ -322,7 +359,10 @@ NAMES: Final[dict[str, str]] = {
     "application/x-rpm": "RPM packages",
     "application/java-archive": "Java archives",
     "application/vnd.android.package-archive": "Android packages",
-    "application/epub+zip": "EPUB books",
+    EPUB: "EPUB books",
+    IBOOKS: "iBooks books",
+    FB2: "FictionBook books",
+    FB2_ZIP: "FictionBook books",
     "application/x-mobipocket-ebook": "Mobipocket books",
     "application/msword": "Word documents in the old .doc format",
     "application/vnd.ms-excel": "Excel workbooks in the old .xls format",
@@ -334,10 +374,13 @@ NAMES: Final[dict[str, str]] = {
     XLSX: "Excel workbooks",
     XLSB: "binary Excel workbooks",
     PPTX: "PowerPoint presentations",
-    "application/vnd.oasis.opendocument.text": "OpenDocument texts",
-    "application/vnd.oasis.opendocument.spreadsheet": "OpenDocument spreadsheets",
-    "application/vnd.oasis.opendocument.presentation": "OpenDocument presentations",
-    "application/rtf": "RTF documents",
+    ODT: "OpenDocument texts",
+    ODS: "OpenDocument spreadsheets",
+    ODP: "OpenDocument presentations",
+    ODG: "OpenDocument drawings",
+    ODF: "OpenDocument formulas",
+    "application/vnd.oasis.opendocument.database": "OpenDocument databases",
+    RTF: "RTF documents",
     "application/postscript": "PostScript documents",
     "application/xml": "XML documents",
     "message/rfc822": "mail messages",
