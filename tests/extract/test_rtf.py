@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.extract.files import PROSE, read
+from tests.extract.test_hard_corpus import CORPORA
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract import media_types as mt
 from tui_scraper.engine.extract.detect import detect
@@ -236,7 +235,7 @@ def test_flipped_bytes_never_break_the_reader() -> None:
             assert error.cause is Cause.CORRUPT
 
 
-CORPUS = Path(os.environ.get("TUI_SCRAPER_CORPORA", "")) / "hard" / "files" / "rtf"
+CORPUS = CORPORA / "hard" / "files" / "rtf"
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of hard files is not here (TUI_SCRAPER_CORPORA)")
