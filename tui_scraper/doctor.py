@@ -102,24 +102,26 @@ def _workspace(named: Path | None) -> Iterator[Finding]:
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:
+    from tui_scraper.engine.workers.frames import Measure
     from tui_scraper.engine.workers.pool import Pool
 
-    async def start() -> str:
+    async def start() -> tuple[Measure, ...]:
         pool = Pool(1, settings, PhaseName.CLASSIFY)
         try:
             await pool.start()
         finally:
             await pool.close()
-        return pool.sandbox
+        return pool.measures
 
     count = settings.engine.workers or os.cpu_count() or 1
     try:
-        sandbox = asyncio.run(start())
+        measures = asyncio.run(start())
     except TuiScraperError as error:
         yield Finding("workers", False, str(error))
         return
     yield Finding("workers", True, f"{count} processes")
-    yield Finding("sandbox", True, sandbox)
+    for measure in measures:
+        yield Finding("sandbox", measure.reached, f"{measure.name}: {measure.detail}")
 
 
 def _formats(settings: Settings) -> Iterator[Finding]:

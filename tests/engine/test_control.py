@@ -70,7 +70,7 @@ def prepared(
     undisturbed: Prepared, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Prepared:
     folder = tmp_path_factory.mktemp("slow")
-    monkeypatch.setenv("PYTHONPATH", str(write_plugin(folder, "slow_markdown", SLOW)))
+    monkeypatch.setenv("PYTHONPATH", str(write_plugin(folder, "slow_markdown", SLOW)), prepend=os.pathsep)
     return undisturbed
 
 

@@ -105,10 +105,10 @@ def obey(data, media_type, settings):
                 connection.sendall(struct.pack("<I", 0xFFFFFFF0))
             else:
                 connection.sendall(struct.pack("<I", len(payload)) + payload)
+        time.sleep(1)  # its end comes sooner
     elif command == "about":
         import resource
-        status = {"environ": dict(os.environ), "interfaces": [n for _i, n in socket.if_nameindex()],
-                  "stdout": os.readlink("/proc/self/fd/1"),
+        status = {"environ": dict(os.environ), "stdout": os.readlink("/proc/self/fd/1"),
                   "stderr": os.readlink("/proc/self/fd/2"), "stdin": os.readlink("/proc/self/fd/0"),
                   "session": os.getsid(0), "core": resource.getrlimit(resource.RLIMIT_CORE),
                   "file": resource.getrlimit(resource.RLIMIT_FSIZE),

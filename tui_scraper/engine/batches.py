@@ -120,7 +120,10 @@ class Batches:
 
     async def _start_pool(self) -> None:
         until = min(self._around.through, PhaseName.CLASSIFY, key=PHASES.index)
-        pool = Pool(self._activity.workers, self._around.settings, until, self._around.log.warning)
+        around = self._around
+        pool = Pool(
+            self._activity.workers, around.settings, until, around.log.warning, readable=(around.source,)
+        )
         self.pool = pool
         await pool.start()
         self._activity.sandbox = pool.sandbox

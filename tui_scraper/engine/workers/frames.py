@@ -16,8 +16,8 @@ from tui_scraper.engine.wire import DocumentReply, WorkItem
 
 LENGTH = struct.Struct("<I")
 HEARTBEAT = struct.Struct("<qqq")
-"""One slot of the shared page: (version in hand or 0, CLOCK_MONOTONIC nanoseconds at its start, nanoseconds
-from there after which to end the worker earlier than at the deadline, 0 for none)."""
+"""On the page that a worker shares with the engine: (version in hand or 0, CLOCK_MONOTONIC nanoseconds at its
+start, nanoseconds from there after which to end the worker earlier than at the deadline, 0 for none)."""
 
 MAX_FRAME_BYTES = 192_000_000
 """Above a clean text of 10 M characters with its chunks, both badly compressible, and a batch's rest."""
@@ -33,24 +33,35 @@ class Batch(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Replies(msgspec.Struct, array_like=True, frozen=True):
-    """Some of a batch's documents. `last` marks its end; `memory_bytes` is the worker's peak RSS."""
+    """Some of a batch's documents. `last` marks its end; `memory_bytes` is the worker's peak RSS.
+
+    A worker that is `worn` ends with this; what it has not answered of the batch is for another one.
+    """
 
     replies: list[DocumentReply]
     last: bool
     memory_bytes: int
+    worn: bool = False
 
 
 class ZygoteSettings(msgspec.Struct, frozen=True):
-    """What a zygote is started with: the settings of the run as JSON, and the last phase to run."""
+    """What a zygote is started with: the settings of the run as JSON, and the last phase to run.
+
+    Workers can read what lies below the folders in `readable` (absolute paths), Python and the system's
+    own files, and nothing else. `allow_programs` lets readers start the programs of the system and of
+    PATH, which are closed in the same way.
+    """
 
     settings: str
     until: PhaseName
     worker_memory: int
     cpu_s: int
+    readable: tuple[bytes, ...] = ()
+    allow_programs: bool = False
 
 
 class Spawn(msgspec.Struct, tag=True, frozen=True):
-    """Engine to zygote: fork a worker for this slot. Its socket and the shared page come along."""
+    """Engine to zygote: fork a worker for this slot. Its socket and a page to share come along."""
 
     slot: int
 
@@ -68,6 +79,10 @@ class Spawned(msgspec.Struct, tag=True, frozen=True):
     pid: int
 
 
+SANDBOX_LOST = 71
+"""Exit code of a worker that could not be closed in as the zygote had found possible."""
+
+
 class Exited(msgspec.Struct, tag=True, frozen=True):
     """Zygote to engine: a worker ended. `status` is its exit code, or minus the signal."""
 
@@ -75,14 +90,26 @@ class Exited(msgspec.Struct, tag=True, frozen=True):
     status: int
 
 
+class Measure(msgspec.Struct, array_like=True, frozen=True):
+    """One thing that keeps workers in, and whether it could be reached here.
+
+    `detail` says what holds then, or why it does not and what the person can do.
+    """
+
+    name: str
+    reached: bool
+    detail: str
+
+
 class Ready(msgspec.Struct, tag=True, frozen=True):
-    """Zygote to engine: everything is loaded. `sandbox` says what keeps workers in.
+    """Zygote to engine: everything is loaded. `sandbox` says in a few words what keeps workers in.
 
     `problems` are sentences about plugins that could not be loaded.
     """
 
     sandbox: str
     problems: tuple[str, ...] = ()
+    measures: tuple[Measure, ...] = ()
 
 
 ToZygote = Spawn | Kill

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 _KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 _SET_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
+    "MALLOC_ARENA_MAX": "2",  # each thread's own would reserve 64 MB of the address space, for good
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
+    "RAYON_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import mmap
 import os
 import signal
@@ -35,10 +36,12 @@ from tui_scraper.engine.workers.frames import (
     HEARTBEAT,
     LENGTH,
     MAX_FRAME_BYTES,
+    SANDBOX_LOST,
     Batch,
     Exited,
     FromZygote,
     Kill,
+    Measure,
     Ready,
     Replies,
     Spawn,
@@ -48,28 +51,17 @@ from tui_scraper.engine.workers.frames import (
 
 _WATCH_EVERY_S = 0.25
 _STALL_S = 2.0
+_BETWEEN_NS = 5_000_000_000
+"""A worker that says it has no document in hand is starting, sending or tidying up: that much longer."""
 _RECYCLE_BYTES = 240_000_000
 """Of a new worker 190 MB are resident, most of them shared: this one keeps what it no longer needs."""
 _RECYCLE_DOCUMENTS = 20_000
 _START_TIMEOUT_S = 60.0
 _CLOSE_S = 0.5
 _MAX_MESSAGE_CHARS = 2_000
+_MAX_SIZE = 256
 
 Deliver = Callable[[Sequence[DocumentReply]], None]
-
-
-@dataclass(eq=False)
-class _Worker:
-    """One worker process as the engine sees it."""
-
-    slot: int
-    pid: int
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    exited: asyncio.Future[int]
-    documents: int = 0
-    overdue: int = 0
-    broke_protocol: bool = False
 
 
 @dataclass
@@ -79,9 +71,41 @@ class _Group:
     items: Sequence[WorkItem]
     answered: set[int] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.asked = {item.version for item in self.items}
+
+
+@dataclass(eq=False)
+class _Worker:
+    """One worker process as the engine sees it.
+
+    `group` is its batch, `begun` which documents of that it was seen to have in hand, `since_ns` when the
+    last of them began. Its `page` is only a worker's word, and `looked_ns` is when that was last asked.
+    `blamed` is the document (0: unknown) for which it is being ended, None while it is not.
+    """
+
+    slot: int
+    pid: int
+    page: mmap.mmap
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    exited: asyncio.Future[int]
+    documents: int = 0
+    group: _Group | None = None
+    begun: set[int] = field(default_factory=set)
+    since_ns: int = 0
+    looked_ns: int = 0
+    blamed: int | None = None
+    overdue: bool = False
+    broke_protocol: bool = False
+
 
 class Pool:
-    """A fixed number of workers. `run` may be called by any number of tasks; they wait for a free worker."""
+    """A fixed number of workers. `run` may be called by any number of tasks; they wait for a free worker.
+
+    Workers can read what lies below the folders in `readable`. `allow_programs` lets them start the
+    system's programs. Once started, `measures` says what keeps them in, and `sandbox` the same in short.
+    """
 
     def __init__(
         self,
@@ -89,12 +113,21 @@ class Pool:
         settings: Settings,
         until: PhaseName,
         warn: Callable[[str], None] = lambda _sentence: None,
+        *,
+        readable: Sequence[bytes] = (),
+        allow_programs: bool = False,
     ) -> None:
         self.size = size
         self.sandbox = ""
+        self.measures: tuple[Measure, ...] = ()
         self._settings = settings
         self._start = ZygoteSettings(
-            settings.model_dump_json(), until, settings.clean.worker_memory, settings.clean.cpu_s
+            settings.model_dump_json(),
+            until,
+            settings.clean.worker_memory,
+            settings.clean.cpu_s,
+            tuple(map(os.path.abspath, readable)),
+            allow_programs,
         )
         self._warn = warn
         self._spent_ns: dict[int, int] = {}
@@ -121,11 +154,8 @@ class Pool:
 
         Raises TuiScraperError where it cannot be started.
         """
-        if self.size * HEARTBEAT.size > mmap.PAGESIZE:
-            raise TuiScraperError(f"engine.workers: at most {mmap.PAGESIZE // HEARTBEAT.size} are possible.")
-        self._page_descriptor = os.memfd_create("tui-scraper-heartbeat")
-        os.ftruncate(self._page_descriptor, mmap.PAGESIZE)
-        self._page = mmap.mmap(self._page_descriptor, mmap.PAGESIZE)
+        if self.size > _MAX_SIZE:
+            raise TuiScraperError(f"engine.workers: at most {_MAX_SIZE} are possible.")
         try:
             zygote = launch.take()
         except OSError as error:
@@ -133,14 +163,15 @@ class Pool:
         zygote.control.setblocking(False)
         self._control = zygote.control
         self._zygote = zygote.process
-        self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
         with contextlib.suppress(OSError):  # it has ended already: listening will say so
             await asyncio.get_running_loop().sock_sendall(self._control, msgspec.json.encode(self._start))
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._watch())]
         try:
-            self.sandbox = await asyncio.wait_for(asyncio.shield(self._ready), _START_TIMEOUT_S)
+            ready = await asyncio.wait_for(asyncio.shield(self._ready), _START_TIMEOUT_S)
         except TimeoutError:
             raise TuiScraperError("The worker processes did not start within a minute.") from None
+        self.sandbox, self.measures = ready.sandbox, ready.measures
         for slot in range(self.size):
             self._idle.put_nowait(slot)
 
@@ -156,6 +187,8 @@ class Pool:
             blamed = await self._converse(worker, group, deliver)
             rest = [item for item in group.items if item.version not in group.answered]
             if blamed is None:
+                if rest:
+                    waiting.appendleft(_Group(rest))
                 continue
             culprit = next((item for item in rest if item.version == blamed.version), None)
             if not blamed.version and len(rest) == 1:
@@ -191,8 +224,6 @@ class Pool:
             worker.writer.close()
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker.pid, signal.SIGKILL)  # its parent's end has killed it already
-        self._page.close()
-        os.close(self._page_descriptor)
 
     async def _take(self) -> _Worker:
         taken = await self._idle.get()
@@ -209,37 +240,40 @@ class Pool:
 
     async def _spawn(self, slot: int) -> _Worker:
         loop = asyncio.get_running_loop()
-        HEARTBEAT.pack_into(self._page, slot * HEARTBEAT.size, 0, 0, 0)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         answer: asyncio.Future[int] = loop.create_future()
         self._spawning[slot] = answer
         message = msgspec.json.encode(Spawn(slot))
+        descriptor, page = _heartbeat_page()
         try:
-            socket.send_fds(self._control, [message], [theirs.fileno(), self._page_descriptor])
+            socket.send_fds(self._control, [message], [theirs.fileno(), descriptor])
         except OSError:
             ours.close()
             raise TuiScraperError("The process that starts workers has ended unexpectedly.") from None
         finally:
             theirs.close()
+            os.close(descriptor)
         try:
             pid = await answer
         except BaseException:
             ours.close()  # the worker, if there is one, sees it and ends
             raise
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
-        worker = _Worker(slot, pid, reader, writer, self._exits[pid])
+        worker = _Worker(slot, pid, page, reader, writer, self._exits[pid])
         self._workers[slot] = worker
         return worker
 
     def _forget(self, worker: _Worker) -> None:
         worker.writer.close()
+        worker.page.close()
         self._exits.pop(worker.pid, None)
         if self._workers.get(worker.slot) is worker:
             del self._workers[worker.slot]
 
     async def _converse(self, worker: _Worker, group: _Group, deliver: Deliver) -> _Blame | None:
         """Give a worker its batch and collect the replies. Returns whom to blame if it ended."""
-        asked = {item.version for item in group.items}
+        worker.group, worker.begun = group, set()
+        worker.since_ns = worker.looked_ns = time.monotonic_ns()
         try:
             payload = self._encoder.encode(Batch(list(group.items)))
             worker.writer.write(LENGTH.pack(len(payload)))
@@ -249,7 +283,7 @@ class Pool:
                 replies = await self._receive(worker)
                 versions = [reply.version for reply in replies.replies]
                 fresh = set(versions)
-                if len(fresh) != len(versions) or not fresh <= asked - group.answered:
+                if len(fresh) != len(versions) or not fresh <= group.asked - group.answered:
                     raise _ProtocolError
                 if not all(map(self._is_sound, replies.replies)):
                     raise _ProtocolError
@@ -259,11 +293,12 @@ class Pool:
                 worker.documents += len(versions)
                 deliver(replies.replies)
                 if replies.last:
-                    if group.answered != asked:
+                    if group.answered != group.asked and not (replies.worn and group.answered):
                         raise _ProtocolError
                     break
         except _ProtocolError:
             worker.broke_protocol = True
+            worker.blamed, _allowed_ns = self._look_at(worker, time.monotonic_ns())
             self._kill(worker)
             return await self._bury(worker)
         except (OSError, asyncio.IncompleteReadError):
@@ -271,7 +306,8 @@ class Pool:
         except BaseException:  # the run is being stopped: the worker must not answer a later batch
             self._kill(worker)
             raise
-        if replies.memory_bytes > _RECYCLE_BYTES or worker.documents > _RECYCLE_DOCUMENTS:
+        worker.group = None
+        if replies.worn or replies.memory_bytes > _RECYCLE_BYTES or worker.documents > _RECYCLE_DOCUMENTS:
             self._forget(worker)  # the worker sees its socket close and ends
             self._idle.put_nowait(worker.slot)
         else:
@@ -306,11 +342,17 @@ class Pool:
     async def _bury(self, worker: _Worker) -> _Blame:
         """Wait for a worker's end and say which document it had in hand, and what ended it."""
         status = await worker.exited
-        version, since, _allowed = HEARTBEAT.unpack_from(self._page, worker.slot * HEARTBEAT.size)
-        version = worker.overdue or version  # it may have gone on to the next one before it was ended
-        spent_ns = time.monotonic_ns() - max(since, self._lost_ns)
+        version, _allowed_ns = self._look_at(worker, time.monotonic_ns())
+        if worker.blamed is not None:
+            version = worker.blamed  # it may have gone on to the next one before it was ended
+        spent_ns = time.monotonic_ns() - max(worker.since_ns, self._lost_ns)
         self._forget(worker)
         self._idle.put_nowait(worker.slot)
+        if status == SANDBOX_LOST:
+            raise TuiScraperError(
+                "A worker process could not be closed in as it was possible at the start; `doctor` says what "
+                "is missing."
+            )
         if worker.overdue or status == -signal.SIGXCPU:
             return _Blame(version, Cause.TIMEOUT, timeout_sentence(self._settings.clean), spent_ns)
         how = "sent what it must not send" if worker.broke_protocol else _ending(status)
@@ -322,6 +364,20 @@ class Pool:
             spent_ns,
         )
 
+    def _look_at(self, worker: _Worker, now: int) -> tuple[int, int]:
+        """Which document of its batch a worker says it has in hand, and when to end it if that is earlier.
+
+        (0, 0) for none, or what cannot be true. A document begins once, and not before it was last looked.
+        """
+        version, since, allowed_ns = HEARTBEAT.unpack_from(worker.page)
+        looked_ns, worker.looked_ns = worker.looked_ns, now
+        if worker.group is None or version not in worker.group.asked - worker.group.answered:
+            return 0, 0
+        if version not in worker.begun:
+            worker.begun.add(version)
+            worker.since_ns = min(max(since, looked_ns), now)
+        return version, allowed_ns
+
     def _kill(self, worker: _Worker) -> None:
         with contextlib.suppress(OSError):
             self._control.send(msgspec.json.encode(Kill(worker.pid)))
@@ -331,10 +387,10 @@ class Pool:
         decoder = msgspec.json.Decoder(FromZygote)
         while data := await self._control_message():
             match decoder.decode(data):
-                case Ready(sandbox=level, problems=problems):
-                    for problem in problems:
+                case Ready() as ready:
+                    for problem in ready.problems:
                         self._warn(problem)
-                    self._ready.set_result(level)
+                    self._ready.set_result(ready)
                 case Spawned(slot=slot, pid=pid):
                     self._exits[pid] = loop.create_future()
                     asked = self._spawning.pop(slot)
@@ -378,8 +434,8 @@ class Pool:
     async def _watch(self) -> None:
         """End workers whose document is past its deadline.
 
-        When this loop itself stood still (ctrl+z, a machine asleep), that time counts against no
-        document.
+        Each document begins once, so a worker cannot put its end off by what it says of itself. When this
+        loop itself stood still (ctrl+z, a machine asleep), that time counts against no document.
         """
         limit_ns = int(self._settings.clean.timeout_s * 1e9)
         before = time.monotonic_ns()
@@ -390,13 +446,23 @@ class Pool:
                 self._lost_ns = now
             before = now
             for worker in self._workers.values():
-                version, since, allowed_ns = HEARTBEAT.unpack_from(self._page, worker.slot * HEARTBEAT.size)
-                left_ns = limit_ns - self._spent_ns.get(version, 0)
+                if worker.group is None or worker.blamed is not None:
+                    continue
+                version, allowed_ns = self._look_at(worker, now)
+                left_ns = limit_ns - self._spent_ns.get(version, 0) if version else limit_ns + _BETWEEN_NS
                 if 0 < allowed_ns < left_ns:
                     left_ns = allowed_ns
-                if version and now - max(since, self._lost_ns) > left_ns and not worker.overdue:
-                    worker.overdue = version
+                if now - max(worker.since_ns, self._lost_ns) > left_ns:
+                    worker.blamed, worker.overdue = version, True
                     self._kill(worker)
+
+
+def _heartbeat_page() -> tuple[int, mmap.mmap]:
+    """A page to share with one worker, which can neither shrink nor grow it: its descriptor, and our view."""
+    descriptor = os.memfd_create("tui-scraper-heartbeat", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(descriptor, mmap.PAGESIZE)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    return descriptor, mmap.mmap(descriptor, mmap.PAGESIZE)
 
 
 @dataclass(frozen=True, slots=True)

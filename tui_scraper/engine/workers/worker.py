@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import mmap
+import os
 import resource
 import signal
 import socket
@@ -30,21 +31,21 @@ from tui_scraper.engine.workers.frames import (
 )
 
 _COLLECT_EVERY_S = 2.0
+_MOST_DESCRIPTORS = 64
+"""Of the 256 that a worker may have. A new one has five."""
 
 
-def work(connection: socket.socket, page: mmap.mmap, slot: int, start: ZygoteSettings) -> None:
+def work(connection: socket.socket, heartbeat: mmap.mmap, start: ZygoteSettings) -> None:
     """Serve batches until the engine closes the socket."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     gc.disable()  # what a document leaves behind is collected between batches, not in the middle of one
-    sandbox.limit(start.worker_memory)
-    allowance = sandbox.CpuAllowance(start.cpu_s)
-    at = slot * HEARTBEAT.size
+    allowance = CpuAllowance(start.cpu_s)
 
     def allow(seconds: float) -> None:
-        version, since, _allowed = HEARTBEAT.unpack_from(page, at)
+        version, since, _allowed = HEARTBEAT.unpack_from(heartbeat)
         until = time.monotonic_ns() - since + int(seconds * 1e9) if seconds else 0
-        HEARTBEAT.pack_into(page, at, version, since, until)
+        HEARTBEAT.pack_into(heartbeat, 0, version, since, until)
 
     processor = Processor(Settings.model_validate_json(start.settings), start.until, allow=allow)
     decoder = msgspec.msgpack.Decoder(Batch)
@@ -55,14 +56,17 @@ def work(connection: socket.socket, page: mmap.mmap, slot: int, start: ZygoteSet
         size = 0
         for item in decoder.decode(frame).items:
             allowance.renew(time.process_time())
-            HEARTBEAT.pack_into(page, at, item.version, time.monotonic_ns(), 0)
+            HEARTBEAT.pack_into(heartbeat, 0, item.version, time.monotonic_ns(), 0)
             reply = processor.process(item)
-            HEARTBEAT.pack_into(page, at, 0, 0, 0)
+            HEARTBEAT.pack_into(heartbeat, 0, 0, 0, 0)
             done.append(reply)
             size += _size(reply)
             if size > FLUSH_BYTES:
                 send_frame(connection, encoder.encode(Replies(done, False, 0)))
                 done, size = [], 0
+            if _is_worn(connection) or (start.allow_programs and sandbox.children(os.getpid())):
+                send_frame(connection, encoder.encode(Replies(done, True, 0, worn=True)))
+                return
         processor.release()
         if time.monotonic() > collect_at:
             gc.collect()
@@ -71,7 +75,40 @@ def work(connection: socket.socket, page: mmap.mmap, slot: int, start: ZygoteSet
         send_frame(connection, encoder.encode(Replies(done, True, peak)))
 
 
+def _is_worn(connection: socket.socket) -> bool:
+    """Whether parsers have left so many descriptors open that later documents might not be opened for it."""
+    try:
+        lowest_free = os.dup(connection.fileno())
+    except OSError:
+        return True
+    os.close(lowest_free)
+    return lowest_free > _MOST_DESCRIPTORS
+
+
 def _size(reply: DocumentReply) -> int:
     clean = len(reply.clean.payload) if reply.clean else 0
     chunks = len(reply.chunk.payload) if reply.chunk else 0
     return clean + chunks + 200
+
+
+class CpuAllowance:
+    """Gives each document its CPU seconds: the kernel ends the process (SIGXCPU) that uses them up.
+
+    RLIMIT_CPU counts from the start of the process, so the limit is moved along; only once it has
+    come closer by a second, because most documents take less than a millisecond.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+        self._granted = 0.0
+        self.renew(0.0)
+
+    def renew(self, used_s: float) -> None:
+        """Allow `seconds` more from now; `used_s` is the CPU time of the process so far."""
+        if self._granted and used_s - self._granted < 1.0:
+            return
+        self._granted = max(used_s, 0.001)
+        soft, hard = int(used_s) + self._seconds + 1, resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(
+            resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
+        )

@@ -25,6 +25,7 @@ from tui_scraper.engine.extract import registry
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.workers import sandbox, worker
 from tui_scraper.engine.workers.frames import (
+    SANDBOX_LOST,
     Exited,
     FromZygote,
     Kill,
@@ -36,12 +37,13 @@ from tui_scraper.engine.workers.frames import (
 )
 
 _MAX_MESSAGE = 1_000_000
+_STRAY_ROUNDS = 100
 
 
 def main(descriptor: int) -> None:
     """Serve until the engine closes its end."""
     control = socket.socket(fileno=descriptor)
-    network_left = sandbox.leave_network()
+    network = sandbox.leave_network()
     sandbox.adopt_orphans()
     _preload()
     data = control.recv(_MAX_MESSAGE)
@@ -51,7 +53,9 @@ def main(descriptor: int) -> None:
     tokens.preload(Settings.model_validate_json(start.settings).chunk.tokenizer)
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, the pages that workers share
-    _Zygote(control, start).serve(sandbox.describe(network_left))
+    box = sandbox.Sandbox(start, network)
+    box.try_out()
+    _Zygote(control, start, box).serve()
 
 
 def _preload() -> None:
@@ -61,16 +65,18 @@ def _preload() -> None:
 
 
 class _Zygote:
-    def __init__(self, control: socket.socket, start: ZygoteSettings) -> None:
+    def __init__(self, control: socket.socket, start: ZygoteSettings, box: sandbox.Sandbox) -> None:
         self._control = control
         self._start = start
+        self._box = box
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, int] = {}
         self._decoder = msgspec.json.Decoder(ToZygote)
 
-    def serve(self, sandbox_level: str) -> None:
+    def serve(self) -> None:
         self._selector.register(self._control, selectors.EVENT_READ)
-        self._tell(Ready(sandbox_level, registry.registry().problems))
+        level, problems = sandbox.describe(self._box.measures), registry.registry().problems
+        self._tell(Ready(level, problems, self._box.measures))
         while True:
             for key, _events in self._selector.select():
                 if key.fileobj is not self._control:
@@ -103,7 +109,7 @@ class _Zygote:
     def _spawn(self, slot: int, connection: int, page: int) -> None:
         pid = os.fork()
         if pid == 0:
-            self._become_worker(slot, connection, page)
+            self._become_worker(connection, page)
         os.close(connection)
         os.close(page)
         waiter = os.pidfd_open(pid)
@@ -111,7 +117,7 @@ class _Zygote:
         self._selector.register(waiter, selectors.EVENT_READ, pid)
         self._tell(Spawned(slot, pid))
 
-    def _become_worker(self, slot: int, connection: int, page: int) -> None:
+    def _become_worker(self, connection: int, page: int) -> None:
         status = 1
         try:
             sandbox.die_with_parent()
@@ -120,9 +126,13 @@ class _Zygote:
             self._control.close()
             for waiter in self._children.values():
                 os.close(waiter)
-            shared = mmap.mmap(page, mmap.PAGESIZE)
+            heartbeat = mmap.mmap(page, mmap.PAGESIZE)
             os.close(page)
-            worker.work(socket.socket(fileno=connection), shared, slot, self._start)
+            try:
+                self._box.enter()
+            except (OSError, ValueError):
+                os._exit(SANDBOX_LOST)
+            worker.work(socket.socket(fileno=connection), heartbeat, self._start)
             status = 0
         finally:
             os._exit(status)  # nothing of the zygote's may run in a worker
@@ -134,7 +144,10 @@ class _Zygote:
         _end(pid)  # what it started and left behind, before its number can be another's
         _pid, status = os.waitpid(pid, 0)
         self._end_strays()
-        self._tell(Exited(pid, os.waitstatus_to_exitcode(status)))
+        code = os.waitstatus_to_exitcode(status)
+        if code == SANDBOX_LOST and self._box.still_holds():
+            code = 1  # said by a parser, not by the sandbox
+        self._tell(Exited(pid, code))
 
     def _end_all(self) -> None:
         for pid in self._children:
@@ -145,11 +158,47 @@ class _Zygote:
         self._end_strays()
 
     def _end_strays(self) -> None:
-        """Kill what dead workers had started and taken out of their group: it is ours by now."""
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children", "rb") as listed:
-            for pid in set(map(int, listed.read().split())) - self._children.keys():
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+        """Kill what dead workers had started and taken out of their group: it is ours by now.
+
+        All of it is stopped before any is killed, since what is killed makes room for another fork.
+        """
+        for _round in range(_STRAY_ROUNDS):
+            found: set[int] = set()
+            while fresh := self._strays() - found:
+                found |= fresh
+                for pid in fresh:
+                    _signal_below(found, pid, signal.SIGSTOP)
+            if not found:
+                return
+            killed = [pid for pid in found if _signal_below(found, pid, signal.SIGKILL)]
+            for pid in killed:
+                with contextlib.suppress(ChildProcessError):  # its parent is not dead yet
+                    os.waitpid(pid, 0)
+
+    def _strays(self) -> set[int]:
+        """Everything below this process that is neither a worker nor below one."""
+        found: set[int] = set()
+        waiting = [os.getpid()]
+        while waiting:
+            new = set(sandbox.children(waiting.pop())) - self._children.keys()
+            found |= new
+            waiting += new
+        return found
+
+
+def _signal_below(found: set[int], pid: int, number: int) -> bool:
+    """Signal a process found below this one, unless it has ended and its number is another's by now."""
+    with contextlib.suppress(OSError):
+        process = os.pidfd_open(pid)
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as status:
+                parent = int(status.read().rpartition(b")")[2].split()[1])
+            if parent == os.getpid() or parent in found:
+                signal.pidfd_send_signal(process, number)
+                return True
+        finally:
+            os.close(process)
+    return False
 
 
 def _end(pid: int) -> None:
