@@ -29,8 +29,9 @@ import tempfile
 import time
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,8 @@ _SAMPLE_S = 0.04
 _ENGINE_BATCH = 2_000
 _ENGINE_DEADLINE_S = 1_800.0
 _KEPT_OF_A_KIND = 3
+_UNTRUE = (Cause.NO_PERMISSION, Cause.VANISHED, Cause.CHANGED, Cause.READ_ERROR)
+"""The files that are tried here lie still and may be read."""
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _CLASS_NAME = re.compile(r"[\w.]*(?:Error|Exception|Exit|Fault|Warning)\b[\s:(]*['\"()]*$")
 
@@ -151,8 +154,8 @@ class Report:
 class _WatchedPool(Pool):
     """The pool, with a note of every worker that it lost and of how long each document was in hand."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.deaths: Counter[str] = Counter()
         self.spent_s: dict[int, float] = defaultdict(float)
         self._in_hand: dict[int, tuple[int, int]] = {}
@@ -169,8 +172,8 @@ class _WatchedPool(Pool):
         while True:
             await asyncio.sleep(_SAMPLE_S)
             now = time.monotonic_ns()
-            for slot in range(self.size):
-                version, since = HEARTBEAT.unpack_from(self._page, slot * HEARTBEAT.size)[:2]
+            for slot, worker in self._workers.items():
+                version, since = HEARTBEAT.unpack_from(worker.page)[:2]
                 if version:
                     earlier = self._in_hand.get(slot)
                     before = earlier[1] if earlier and earlier[0] == since else since
@@ -280,6 +283,8 @@ class _Series:
             yield f"no outcome but {reply.status} with cause {reply.cause}", False
         if unclear := unclear_message(reply.message):
             yield f"{unclear}: {reply.message!r}", False
+        if reply.cause in _UNTRUE:
+            yield f"what is said is not so: {reply.message}", False
         if reply.cause in (Cause.CRASHED, Cause.TIMEOUT):
             yield f"{reply.media_type or 'unknown type'}: {reply.message}", True
 
@@ -375,6 +380,25 @@ def _gist(what: str) -> str:
     return re.sub(r"'[^']*'|\"[^\"]*\"|0x[0-9a-f]+|[\d.,]+", "#", what)[:160]
 
 
+@asynccontextmanager
+async def _watched(
+    workers: int,
+    settings: Settings,
+    folders: Sequence[Path],
+    warn: Callable[[str], None] = lambda _text: None,
+) -> AsyncIterator[_WatchedPool]:
+    """A pool that may read these folders, watched all the time."""
+    readable = [os.fsencode(folder) for folder in folders]
+    pool = _WatchedPool(workers, settings, PhaseName.CLASSIFY, warn, readable=readable)
+    await pool.start()
+    sampling = asyncio.create_task(pool.sample())
+    try:
+        yield pool
+    finally:
+        sampling.cancel()
+        await pool.close()
+
+
 async def fuzz(
     inputs: int,
     seed: int,
@@ -388,14 +412,11 @@ async def fuzz(
     """Run a series of inputs through a pool."""
     report, chosen = Report(seed), settings or Settings()
     started = time.monotonic()
-    pool = _WatchedPool(workers, chosen, PhaseName.CLASSIFY)
-    await pool.start()
-    sampling = asyncio.create_task(pool.sample())
-    series = _Series(pool, report, chosen, _Keep(keep))
     numbers = [range(at, min(at + _BATCH, first + inputs)) for at in range(first, first + inputs, _BATCH)]
     memory_every = max(1, len(numbers) // 40)
-    try:
-        with tempfile.TemporaryDirectory() as scratch, _Maker(seeds, seed) as maker:
+    with tempfile.TemporaryDirectory() as scratch, _Maker(seeds, seed) as maker:
+        async with _watched(workers, chosen, [Path(scratch)]) as pool:
+            series = _Series(pool, report, chosen, _Keep(keep))
 
             async def work(mine: Sequence[range], folder: Path) -> None:
                 folder.mkdir()
@@ -414,9 +435,6 @@ async def fuzz(
             async with asyncio.TaskGroup() as group:
                 for number, share in enumerate(shares):
                     group.create_task(work(share, Path(scratch) / str(number)))
-    finally:
-        sampling.cancel()
-        await pool.close()
     report.deaths = pool.deaths
     report.elapsed_s = time.monotonic() - started
     return report
@@ -475,7 +493,6 @@ def _judge_rows(made: Sequence[Input], source: Path, workspace: Path, report: Re
 
     check_counters(workspace)
     by_name = {one.name: one for one in made}
-    parents = {row["parent"] for row in rows() if row.get("parent")}
     seen: Counter[str] = Counter()
     for row in rows():
         seen[row["path"]] += 1
@@ -483,12 +500,14 @@ def _judge_rows(made: Sequence[Input], source: Path, workspace: Path, report: Re
         error = row["error"] or {}
         report.count(one, row["status"], error.get("cause", ""), member=bool(row.get("parent")))
         if row["status"] == "done":
-            if not (row["text"] or "").strip() and row["path"] not in parents:
+            if not (row["text"] or "").strip() and not row["members"]:
                 found(one, "done, but the text is empty")
         elif row["status"] == "pending":
             found(one, "still pending after the run")
         elif unclear := unclear_message(error.get("message", "")):
             found(one, f"{unclear}: {error.get('message')!r}")
+        elif error.get("cause") in _UNTRUE:
+            found(one, f"what is said is not so: {error['message']}")
         if error.get("cause") in (str(Cause.CRASHED), str(Cause.TIMEOUT)):
             found(one, f"{row['media_type']}: {error['message']}", weak=True)
     for path, times in seen.items():
@@ -501,29 +520,24 @@ def _judge_rows(made: Sequence[Input], source: Path, workspace: Path, report: Re
 
 async def try_files(paths: Sequence[Path], settings: Settings) -> None:
     """Print what becomes of some files, with the members of containers."""
-    pool = _WatchedPool(1, settings, PhaseName.CLASSIFY, print)
-    await pool.start()
-    sampling = asyncio.create_task(pool.sample())
     unpack, versions = Unpacker(CleanText), itertools.count(1)
     items = [file_item(path, next(versions)) for path in paths]
-    while items:
-        inside: list[WorkItem] = []
-        for item in items:
-            replies: list[DocumentReply] = []
-            await pool.run([item], replies.extend)
-            (reply,) = replies
-            name = "!/".join(map(os.fsdecode, (item.path, *item.inside)))
-            became = f"{reply.cause}: {reply.message}"
-            if reply.clean is not None:
-                text = unpack(reply.clean.payload).text
-                became = f"{len(text):,} characters: {text[:100]!r}"
-            print(
-                f"{reply.status} {name!r} ({reply.media_type}, {pool.spent_s[item.version]:.1f} s) {became}"
-            )
-            inside += member_items(item, reply, versions)
-        items = inside
-    sampling.cancel()
-    await pool.close()
+    async with _watched(1, settings, [path.parent for path in paths], print) as pool:
+        while items:
+            inside: list[WorkItem] = []
+            for item in items:
+                replies: list[DocumentReply] = []
+                await pool.run([item], replies.extend)
+                (reply,) = replies
+                name = "!/".join(map(os.fsdecode, (item.path, *item.inside)))
+                became = f"{reply.cause}: {reply.message}"
+                if reply.clean is not None:
+                    text = unpack(reply.clean.payload).text
+                    became = f"{len(text):,} characters: {text[:100]!r}"
+                seconds = pool.spent_s[item.version]
+                print(f"{reply.status} {name!r} ({reply.media_type}, {seconds:.1f} s) {became}")
+                inside += member_items(item, reply, versions)
+            items = inside
 
 
 def main() -> int:

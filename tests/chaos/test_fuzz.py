@@ -11,7 +11,7 @@ from tests.chaos.fuzzing import MAX_GROWTH_BYTES, fuzz, fuzz_engine, looks_like_
 from tests.chaos.seeds import Corpus, made_seeds
 from tui_scraper.engine import Settings
 
-QUICK = {"timeout_s": 10.0, "cpu_s": 10}
+QUICK: dict[str, object] = {"timeout_s": 10.0, "cpu_s": 10}
 
 
 def test_damaged_files_of_every_format_cost_nothing_but_themselves(tmp_path: Path) -> None:
