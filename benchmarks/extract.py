@@ -16,10 +16,11 @@ Recall: the words of a file are what at least two *engines* found in it that are
 two or more letters or digits after NFKC and case folding, each counted once. Targets of links are no words,
 because some tools write them into the text and others keep them apart. Tools are one engine where they read
 a format with the same library (ENGINES), for two wrappers of a library agree on its mistakes. Besides the
-tools there are two engines more: a program of long standing (poppler, pandoc, antiword, catdoc, where they
-are installed) and the bare texts of the markup. A file counts where at least five words stand so; `recall`
-is the mean share of them that the tool found, 0 where it failed. `failed` are such files that it gave no
-text for, `falsely empty` those that it called read, without a word.
+tools there are three engines more: a program of long standing (poppler, pandoc, antiword, catdoc, where they
+are installed), the bare texts of markup, and Python's own modules for mail. What hands a format through as
+it is has no vote on it. A file counts where at least five words stand so; `recall` is the mean share of them
+that the tool found, 0 where it failed. `failed` are such files that it gave no text for, `falsely empty`
+those that it called read, without a word.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ from typing import Any
 SCRIPT = Path(__file__).with_name("peer_extract.py")
 OURS = "tui-scraper"
 LIMIT = "pypdfium2"
-REFERENCES = ("program", "markup")
+REFERENCES = ("program", "markup", "stdlib")
+_NO_VOTE = ""
 ENGINES: dict[str, dict[str, str]] = {
     "pdf": {
         **dict.fromkeys((OURS, LIMIT, "kreuzberg"), "PDFium"),
@@ -58,9 +60,12 @@ ENGINES: dict[str, dict[str, str]] = {
     "xlsx": dict.fromkeys(("markitdown", "unstructured", "docling"), "openpyxl"),
     "xls": dict.fromkeys(("markitdown", "unstructured"), "xlrd"),
     "html": dict.fromkeys(("markitdown", "docling"), "Beautiful Soup"),
-    **dict.fromkeys(
-        ("epub", "odt", "rtf", "rst", "org"), dict.fromkeys(("unstructured", "program"), "pandoc")
-    ),
+    **{
+        ending: dict.fromkeys(("unstructured", "program"), "pandoc")
+        for ending in ("epub", "odt", "rst", "org")
+    },
+    "rtf": {**dict.fromkeys(("unstructured", "program"), "pandoc"), "markitdown": _NO_VOTE},
+    **{ending: {"markitdown": _NO_VOTE} for ending in ("eml", "mbox")},
 }
 """Ending -> tool -> the library it reads the format with, where it shares it."""
 
@@ -177,7 +182,8 @@ def consensus(tool: str, ending: str, answers: dict[str, Answer]) -> frozenset[s
     by_engine: dict[str, set[str]] = defaultdict(set)
     for other, answer in answers.items():
         by_engine[_engine(other, ending)] |= answer.words or set()
-    by_engine.pop(_engine(tool, ending), None)
+    for without in (_engine(tool, ending), _NO_VOTE):
+        by_engine.pop(without, None)
     votes = Counter(word for found in by_engine.values() for word in found)
     return frozenset(word for word, count in votes.items() if count >= 2)
 

@@ -8,8 +8,8 @@ where there is none) and error. The first line, {"ready": …}, comes once every
 
 from __future__ import annotations
 
-import contextlib
 import json
+import mailbox
 import os
 import re
 import resource
@@ -18,6 +18,8 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from email import message_from_binary_file, policy
+from email.message import Message
 from html import unescape
 
 Read = Callable[[str], str]
@@ -156,30 +158,71 @@ _BLOCK = re.compile(
 )
 
 
+_RAW = frozenset(
+    ("html", "htm", "xhtml", "xml", "svg", "md", "rst", "txt", "csv", "tsv", "json", "tex", "org")
+)
+
+
 def markup() -> Read:
     """Every text of the markup inside, tags taken out: knows no format, so it misses no text of one."""
 
     def read(path: str) -> str:
         ending = _ending(path)
-        with contextlib.ExitStack() as stack:
-            if ending in _PARTS:
-                archive = stack.enter_context(zipfile.ZipFile(path))
+        if ending in _PARTS:
+            with zipfile.ZipFile(path) as archive:
                 names = [name for name in archive.namelist() if _PARTS[ending].fullmatch(name)]
-                parts = [archive.read(name) for name in names]
-            else:
-                parts = [stack.enter_context(open(path, "rb")).read()]
-        text = "\n".join(part.decode("utf-8", "replace") for part in parts)
-        if ending in _PARTS or text.lstrip()[:1] == "<":
-            text = re.sub(r"<(script|style)\b.*?</\1>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-            text = unescape(re.sub(r"<[^<>]*>", "", _BLOCK.sub(r" \g<0>", text)))
-        return text
+                return _untagged("\n".join(archive.read(name).decode("utf-8", "replace") for name in names))
+        if ending not in _RAW:
+            raise ValueError("not markup")
+        with open(path, "rb") as file:
+            text = file.read().decode("utf-8", "replace")
+        return _untagged(text) if text.lstrip()[:1] == "<" else text
+
+    return read
+
+
+def _untagged(text: str) -> str:
+    text = re.sub(r"<(script|style)\b.*?</\1>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+    return unescape(re.sub(r"<[^<>]*>", "", _BLOCK.sub(r" \g<0>", text)))
+
+
+def stdlib() -> Read:
+    """Mail as the standard library reads it: subject, people, and every part that is text."""
+
+    def one(message: Message) -> str:
+        texts = [str(message.get(name) or "") for name in ("subject", "from", "to", "cc")]
+        for part in message.walk():
+            if part.get_content_maintype() == "text":
+                raw = part.get_payload(decode=True)
+                assert isinstance(raw, bytes)
+                text = raw.decode(part.get_content_charset("utf-8") or "utf-8", "replace")
+                texts.append(_untagged(text) if part.get_content_subtype() == "html" else text)
+        return "\n".join(texts)
+
+    def read(path: str) -> str:
+        if _ending(path) == "mbox":
+            return "\n".join(map(one, mailbox.mbox(path, create=False)))
+        if _ending(path) != "eml":
+            raise ValueError("not mail")
+        with open(path, "rb") as file:
+            return one(message_from_binary_file(file, policy=policy.default))
 
     return read
 
 
 TOOLS = {
     make.__name__.replace("_", "-"): make
-    for make in (tui_scraper, pypdfium2, markitdown, unstructured, kreuzberg, docling, program, markup)
+    for make in (
+        tui_scraper,
+        pypdfium2,
+        markitdown,
+        unstructured,
+        kreuzberg,
+        docling,
+        program,
+        markup,
+        stdlib,
+    )
 }
 
 
