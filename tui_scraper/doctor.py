@@ -102,11 +102,13 @@ def _workspace(named: Path | None) -> Iterator[Finding]:
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:
+    from tui_scraper.engine.extract import ocr
     from tui_scraper.engine.workers.frames import Measure
     from tui_scraper.engine.workers.pool import Pool
 
     async def start() -> tuple[Measure, ...]:
-        pool = Pool(1, settings, PhaseName.CLASSIFY)
+        programs = bool(ocr.languages(settings.clean))
+        pool = Pool(1, settings, PhaseName.CLASSIFY, allow_programs=programs)
         try:
             await pool.start()
         finally:

@@ -85,7 +85,7 @@ def write_corpus(directory: Path, files: int, seed: int = 1) -> None:
             case 4 if number % 27 == 4:
                 path, text = folder / f"{number}.pdf", "%PDF-1.4 broken"
             case 5 if number % 27 == 5:
-                path, text = folder / f"{number}.png", "\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+                path, text = folder / f"{number}.psd", "8BPS\0\1"
             case _:
                 path, text = folder / f"{number}.txt", "\n\n".join(paragraphs)
         path.write_bytes(text.encode("latin-1", "replace"))

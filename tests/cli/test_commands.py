@@ -150,7 +150,7 @@ def test_no_query_is_a_mistake_of_the_program(made: Made, query: str) -> None:
 def test_failures(made: Made) -> None:
     ended = run("failures", "-w", made.workspace, "--json")
     assert ended.code == 0
-    assert {row["path"] for row in ended.objects} == {"broken.pdf", "picture.png", "empty.txt"}
+    assert {row["path"] for row in ended.objects} == {"broken.pdf", "picture.psd", "empty.txt"}
     assert all(
         row.keys() == {"path", "phase", "cause", "message", "attempts", "time", "status"}
         for row in ended.objects

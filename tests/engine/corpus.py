@@ -23,7 +23,7 @@ STATUSES = {
     b"letter.docx": "done",
     b"sub/deep/copy.txt": "done",
     b"empty.txt": "empty",
-    b"picture.png": "skipped",
+    b"picture.psd": "skipped",
     b"broken.pdf": "failed",
     **dict.fromkeys(ODD_NAMES, "done"),
 }
@@ -52,7 +52,7 @@ def write_corpus(folder: Path, filling: int = 20, seed: int = 1) -> dict[bytes, 
         b"letter.docx": docx(["Dear reader,", "this letter mentions an axolotl."]),
         b"sub/deep/copy.txt": b"The same content as another document has.",
         b"empty.txt": b"",
-        b"picture.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(200),
+        b"picture.psd": b"8BPS\0\1" + bytes(200),
         b"broken.pdf": b"%PDF-1.4 broken",
     }
     for name in ODD_NAMES:

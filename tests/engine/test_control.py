@@ -186,14 +186,14 @@ def test_retry_of_one_of_a_cause_and_of_all_that_failed(failing: tuple[Path, Pat
             assert attempts(workspace) == attempted
 
         base = dict.fromkeys(
-            ["broken.pdf", "bad-0.pdf", "bad-1.pdf", "bad-2.pdf", "empty.txt", "picture.png"], 1
+            ["broken.pdf", "bad-0.pdf", "bad-1.pdf", "bad-2.pdf", "empty.txt", "picture.psd"], 1
         )
         retry_and_wait(base | {"bad-1.pdf": 2}, version=version["bad-1.pdf"])
         retry_and_wait(base | {"bad-1.pdf": 2, "empty.txt": 2}, cause=Cause.NO_TEXT)
         failed = {"broken.pdf": 2, "bad-0.pdf": 2, "bad-1.pdf": 3, "bad-2.pdf": 2}
         retry_and_wait(base | {"empty.txt": 2} | failed)
-        retry_and_wait(base | {"empty.txt": 2, "picture.png": 2} | failed, version=version["picture.png"])
-        retry_and_wait(base | {"empty.txt": 2, "picture.png": 2} | failed, phase=PhaseName.CHUNK)
+        retry_and_wait(base | {"empty.txt": 2, "picture.psd": 2} | failed, version=version["picture.psd"])
+        retry_and_wait(base | {"empty.txt": 2, "picture.psd": 2} | failed, phase=PhaseName.CHUNK)
     assert export_bytes(workspace) == wanted
     check_counters(workspace)
 

@@ -90,7 +90,7 @@ def test_what_did_not_get_through_says_why(finished: Finished) -> None:
     exported = rows(finished.workspace)
     assert exported["broken.pdf"]["error"]["phase"] == "clean"
     assert exported["broken.pdf"]["error"]["cause"] == "corrupt"
-    assert exported["picture.png"]["error"]["cause"] == "unsupported"
+    assert exported["picture.psd"]["error"]["cause"] == "unsupported"
     assert exported["empty.txt"]["error"]["cause"] == "no text"
     for row in exported.values():
         assert (row["error"] is None) == (row["status"] == "done")
@@ -155,7 +155,7 @@ def test_failures_are_grouped_by_cause_and_previewed_safely(finished: Finished) 
         causes = {(str(group.phase), str(group.cause)): group.count for group in reader.causes()}
         assert sum(causes.values()) == 3
         listed = {row.path: row for row in reader.all_failures()}
-        assert set(listed) == {"broken.pdf", "picture.png", "empty.txt"}
+        assert set(listed) == {"broken.pdf", "picture.psd", "empty.txt"}
         assert all(row.attempts == 1 for row in listed.values())
         (version,) = table(
             finished.workspace,
@@ -189,4 +189,4 @@ def test_each_checkpoint_and_failure_is_told_once(tmp_path: Path) -> None:
         "output",
     ]
     failures = sorted(event.path for event in events if isinstance(event, DocumentFailed))
-    assert failures == ["broken.pdf", "empty.txt", "picture.png"]
+    assert failures == ["broken.pdf", "empty.txt", "picture.psd"]

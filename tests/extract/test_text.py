@@ -139,9 +139,9 @@ def test_white_space_is_empty(data: bytes) -> None:
 
 def test_formats_that_nobody_reads_are_skipped_with_a_sentence() -> None:
     with pytest.raises(DocumentError) as caught:
-        read(b"\x89PNG\r\n\x1a\n" + bytes(50), "a.txt")
+        read(b"8BPS\0\1" + bytes(50), "a.txt")
     assert caught.value.cause is Cause.UNSUPPORTED
-    assert caught.value.message == "PNG images are not read by this version."
+    assert caught.value.message == "Photoshop images are not read by this version."
 
 
 def test_a_long_text_is_cut_at_a_line_and_says_so() -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import apsw
 
 from tui_scraper.engine.events import DocumentFailed, Emit
+from tui_scraper.engine.extract import ocr
 from tui_scraper.engine.feeding import BatchSize, Payloads, batches, is_heavy, plan, work_item
 from tui_scraper.engine.models import PHASES, WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases.index import IndexEntry, Indexer
@@ -122,7 +123,12 @@ class Batches:
         until = min(self._around.through, PhaseName.CLASSIFY, key=PHASES.index)
         around = self._around
         pool = Pool(
-            self._activity.workers, around.settings, until, around.log.warning, readable=(around.source,)
+            self._activity.workers,
+            around.settings,
+            until,
+            around.log.warning,
+            readable=(around.source,),
+            allow_programs=bool(ocr.languages(around.settings.clean)),
         )
         self.pool = pool
         await pool.start()

@@ -59,6 +59,14 @@ class CleanSettings(_Section):
     max_chars: int = Field(default=10_000_000, gt=0, description="characters of text kept of one document")
     max_pdf_pages: int = Field(default=2_000, gt=0, description="pages read of one PDF")
     max_html_depth: int = Field(default=512, gt=0, le=4096, description="depth of nested HTML elements")
+    ocr: Literal["auto", "off"] = Field(
+        default="auto", description="auto: read pictures and scanned pages where Tesseract is installed"
+    )
+    ocr_languages: str = Field(
+        default="eng",
+        pattern=r"^[A-Za-z0-9_]{2,40}(\+[A-Za-z0-9_]{2,40}){0,9}$",
+        description="languages that Tesseract looks for, such as 'eng+deu'",
+    )
     timeout_s: float = Field(default=60.0, gt=0, description="wall-clock seconds for one document")
     cpu_s: int = Field(default=30, gt=0, description="CPU seconds for one document")
     worker_memory: Size = Field(

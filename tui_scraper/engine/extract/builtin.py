@@ -13,6 +13,7 @@ from tui_scraper.engine.extract import (
     mail,
     mailbox,
     mhtml,
+    ocr,
     odf,
     office,
     outlook,
@@ -23,7 +24,24 @@ from tui_scraper.engine.extract import (
 )
 from tui_scraper.engine.extract.base import Format, hookimpl
 
-FAMILIES = (text, html, pdf, office, odf, epub, fb2, rtf, data, archive, mail, mailbox, mhtml, outlook, tnef)
+FAMILIES = (
+    text,
+    html,
+    pdf,
+    office,
+    odf,
+    epub,
+    fb2,
+    rtf,
+    data,
+    archive,
+    mail,
+    mailbox,
+    mhtml,
+    outlook,
+    tnef,
+    ocr,
+)
 """Modules with a `FORMATS` tuple."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from tui_scraper.engine.errors import DocumentError
+from tui_scraper.engine.extract import ocr
 from tui_scraper.engine.extract.base import Extracted, Extractor, Prose
 from tui_scraper.engine.extract.language import detect_language
 from tui_scraper.engine.extract.limits import MAX_TITLE_CHARS
@@ -27,13 +28,17 @@ _PAGE_BREAK: Final = "\n\n"
 
 
 def relevant(settings: Settings) -> dict[str, object]:
-    """The settings that decide the result of this phase (timeouts and memory do not)."""
+    """The settings that decide the result of this phase (timeouts and memory do not).
+
+    What OCR there is counts as one of them: the same picture has text with it and none without.
+    """
     chosen = settings.clean
     return {
         "max_chars": chosen.max_chars,
         "max_pdf_pages": chosen.max_pdf_pages,
         "max_html_depth": chosen.max_html_depth,
         "archives": settings.input.archives,
+        "ocr": ocr.languages(chosen),
     }
 
 
