@@ -136,9 +136,18 @@ def test_a_wider_gap_parts_paragraphs() -> None:
 def test_text_of_two_columns_keeps_the_order_of_the_content() -> None:
     left = body("left one", "left two", "left three")
     right = body("right one", "right two", left=330)
-    assert (
-        text_of(book([[*left, *right]])).split() == "left one left two left three right one right two".split()
-    )
+    assert text_of(book([[*left, *right]])).split() == [
+        "left",
+        "one",
+        "left",
+        "two",
+        "left",
+        "three",
+        "right",
+        "one",
+        "right",
+        "two",
+    ]
 
 
 def running_book(pages: int, *, numbers: bool = True) -> bytes:
@@ -313,7 +322,8 @@ def undeciphered(mapped: bool) -> bytes:
     )
     mapping = ""
     if mapped:
-        ranges = b"1 begincodespacerange <0000> <ffff> endcodespacerange 1 beginbfrange <0001> <0060> <0041> endbfrange"
+        ranges = b"1 begincodespacerange <0000> <ffff> endcodespacerange "
+        ranges += b"1 beginbfrange <0001> <0060> <0041> endbfrange"
         mapping = f"/ToUnicode {document.stream(ranges)} 0 R"
     font = document.add(
         f"<< /Type /Font /Subtype /Type0 /BaseFont /AAAAAA+Some /Encoding /Identity-H"

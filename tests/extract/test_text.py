@@ -224,6 +224,7 @@ def test_only_settings_that_change_the_text_are_part_of_its_key() -> None:
         "max_pdf_pages": 2_000,
         "max_html_depth": 512,
         "archives": True,
+        "ocr": "eng",
     }
     other = Settings(clean=CleanSettings(timeout_s=1, cpu_s=1, worker_memory=600_000_000))
     assert clean_phase.relevant(other) == base

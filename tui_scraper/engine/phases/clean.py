@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract import ocr
 from tui_scraper.engine.extract.base import Extracted, Extractor, Prose
 from tui_scraper.engine.extract.language import detect_language
 from tui_scraper.engine.extract.limits import MAX_TITLE_CHARS
@@ -30,7 +29,8 @@ _PAGE_BREAK: Final = "\n\n"
 def relevant(settings: Settings) -> dict[str, object]:
     """The settings that decide the result of this phase (timeouts and memory do not).
 
-    What OCR there is counts as one of them: the same picture has text with it and none without.
+    Whether Tesseract is installed is none of them: who installs it retries what needs OCR, and nothing that
+    was read before is read again.
     """
     chosen = settings.clean
     return {
@@ -38,7 +38,7 @@ def relevant(settings: Settings) -> dict[str, object]:
         "max_pdf_pages": chosen.max_pdf_pages,
         "max_html_depth": chosen.max_html_depth,
         "archives": settings.input.archives,
-        "ocr": ocr.languages(chosen),
+        "ocr": chosen.ocr_languages if chosen.ocr == "auto" else "",
     }
 
 
