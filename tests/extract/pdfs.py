@@ -43,7 +43,8 @@ class Pdf:
         self.pages.append(
             self.add(
                 f"<< /Type /Page /Parent {self.pages_number} 0 R /MediaBox [0 0 612 792]"
-                f" /Contents {number} 0 R /Resources << /Font << /F1 {self.font} 0 R >> {resources} >> {entries} >>"
+                f" /Contents {number} 0 R /Resources << /Font << /F1 {self.font} 0 R >> {resources} >>"
+                f" {entries} >>"
             )
         )
         return self.pages[-1]

@@ -58,7 +58,7 @@ def test_lists_of_records_are_set_apart() -> None:
 
 
 def test_invalid_json_is_kept_as_text() -> None:
-    assert read('{"a": 1,}', "a.json").text == '{"a": 1,}'
+    assert read('{"a": 1, b}', "a.json").text == '{"a": 1, b}'
 
 
 @pytest.mark.parametrize("depth", [150, 1_500, 100_000])
@@ -78,18 +78,3 @@ def test_json_is_cut_at_the_limit() -> None:
     result = read(json.dumps([{"k": "value " * 5}] * 300), "a.json", max_chars=800)
     assert result.truncated
     assert len(result.text) <= 800
-
-
-def test_notebooks_give_their_cells() -> None:
-    notebook = {
-        "nbformat": 4,
-        "metadata": {"kernelspec": {"language": "python"}},
-        "cells": [
-            {"cell_type": "markdown", "source": ["# Title\n", "words"]},
-            {"cell_type": "code", "source": "print(1)", "outputs": [{"text": "noise"}]},
-            "not a cell",
-        ],
-    }
-    result = read(json.dumps(notebook), "a.ipynb")
-    assert result.text == "# Title\nwords\n\n```python\nprint(1)\n```"
-    assert result.title == "Title"

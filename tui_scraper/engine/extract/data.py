@@ -1,4 +1,4 @@
-"""CSV, TSV, JSON, JSON lines and Jupyter notebooks as text that reads, searches and cuts well.
+"""CSV, TSV, JSON and JSON lines as text that reads, searches and cuts well.
 
 Tables become Markdown tables: a row a line, the heading once. JSON becomes `key: value` lines with
 nesting shown by indentation, numbers as they were written. What does not parse is kept as the plain
@@ -17,14 +17,28 @@ from tui_scraper.engine.extract import media_types as mt
 from tui_scraper.engine.extract.base import Extracted, Format, Prose
 from tui_scraper.engine.extract.decoding import decode
 from tui_scraper.engine.extract.limits import MAX_JSON_DEPTH
+from tui_scraper.engine.extract.notebooks import is_notebook, notebook_text
 from tui_scraper.engine.extract.tables import markdown_table
-from tui_scraper.engine.extract.text import extract_plain, markdown_title
+from tui_scraper.engine.extract.text import extract_plain
 from tui_scraper.engine.settings import CleanSettings
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_LINES: Final = 50
 _SAMPLE_CHARS: Final = 50_000
+_SEPARATOR_LINE = re.compile(r"\s*\"?sep=([,;|\t])\"?[ \t]*\r?\n", re.IGNORECASE)
+_TITLED_COLUMNS: Final = 3
+_MAX_TITLES: Final = 20
 _QUOTED = re.compile(r'"[^"]*"')
+_WRAPPED = re.compile(
+    r"(?:\)\]\}',?|while\s{0,9}\(1\);|for\s{0,9}\(;;\);|(?:(?:var|let|const)\s{1,9})?[\w.$]{1,100}\s{0,9}[=(])\s{0,99}"
+)
+"""What stands before JSON that is made for a script: a call, an assignment, or something that stops one."""
+_STRING_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"?|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
+_STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"?|,\s*[}\]]', re.DOTALL)
+_COMMA_TOO_MANY = re.compile(r",\s*[}\]]")
+_BETWEEN = re.compile(r"[\s,\x1e]*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=_-]+")
+_BINARY_CHARS: Final = 1_000
 _MAX_INDENT: Final = 16
 _ITEM: Final = "- "
 _MAX_COLUMNS: Final = 2_000
@@ -38,11 +52,25 @@ def extract_csv(data: bytes, media_type: str, settings: CleanSettings) -> Extrac
         truncated = True
     else:
         truncated = False
-    delimiter = "\t" if media_type.startswith("text/tab") else _delimiter(text)
+    said = _SEPARATOR_LINE.match(text)
+    if said:  # for Excel: which delimiter the rest has
+        text = text[said.end() :]
+    delimiter = said[1] if said else "\t" if media_type.startswith("text/tab") else _delimiter(text)
     rows = _rows(text, delimiter) if delimiter else []
     if not rows or max(map(len, rows)) < 2 or max(map(len, rows)) > _MAX_COLUMNS:
         return Extracted(text=text, truncated=truncated, prose=Prose.DATA)
-    return Extracted(text=markdown_table(rows), truncated=truncated, prose=Prose.DATA)
+    first = _first_row(rows)
+    parts = ["\n".join(row[0] for row in rows[:first]), markdown_table(rows[first:])]
+    return Extracted(text="\n\n".join(filter(None, parts)), truncated=truncated, prose=Prose.DATA)
+
+
+def _first_row(rows: list[list[str]]) -> int:
+    """Where the table begins: after lines of a single cell, such as a title or a comment, if it has more."""
+    if max(map(len, rows)) < _TITLED_COLUMNS:
+        return 0
+    return next(
+        (at for at, row in enumerate(rows[:_MAX_TITLES]) if len([cell for cell in row if cell]) > 1), 0
+    )
 
 
 def _delimiter(text: str) -> str:
@@ -84,21 +112,75 @@ def _with_ends(lines: list[str]) -> Iterator[str]:
 
 
 def extract_json(data: bytes, media_type: str, settings: CleanSettings) -> Extracted:
-    """One JSON document as `key: value` lines."""
+    """A JSON document as `key: value` lines; of several in one file, an empty line between them.
+
+    Comments, commas too many and a call around the whole are forgiven. What still does not parse, and what
+    is nested too deeply, is kept as it is written.
+    """
     text = decode(data)
-    try:
-        value = _parse(text)
-    except (ValueError, RecursionError):
+    values = _values(text)
+    if len(values) == 1 and is_notebook(values[0]):
+        return notebook_text(values[0], settings.max_chars)
+    documents: list[str] = []
+    left = settings.max_chars
+    for value in values:
+        laid_out, truncated = _lay_out(value, left)
+        if laid_out is None:
+            return Extracted(text=text, prose=Prose.DATA)
+        documents.append(laid_out)
+        left -= len(laid_out) + 2
+        if truncated or left <= 0:
+            return Extracted(text="\n\n".join(documents), truncated=True, prose=Prose.DATA)
+    if not values:
         return Extracted(text=text, prose=Prose.DATA)
-    if isinstance(value, dict) and isinstance(value.get("cells"), list) and "nbformat" in value:
-        return _notebook(value)
-    laid_out, truncated = _lay_out(value, settings.max_chars)
-    if laid_out is None:
-        return Extracted(text=text, prose=Prose.DATA)
-    title = value.get("title") if isinstance(value, dict) else None
+    title = values[0].get("title") if isinstance(values[0], dict) else None
     return Extracted(
-        text=laid_out, title=title if isinstance(title, str) else None, truncated=truncated, prose=Prose.DATA
+        text="\n\n".join(documents), title=title if isinstance(title, str) else None, prose=Prose.DATA
     )
+
+
+def _values(text: str) -> list[Any]:
+    """The values that a text holds, one after the other; none where it is not JSON."""
+    for written in _readings(text):
+        try:
+            return [_parse(written)]
+        except RecursionError:
+            return []
+        except ValueError:
+            found = _sequence(written)
+            if found:
+                return found
+    return []
+
+
+def _readings(text: str) -> Iterator[str]:
+    """The text as it is, then without what JSON does not allow and people write all the same."""
+    yield text
+    text = text.strip()
+    wrapped = _WRAPPED.match(text)
+    if wrapped:
+        text = text[wrapped.end() :].rstrip(";) \n\r\t")
+        yield text
+    if "//" in text or "/*" in text or _COMMA_TOO_MANY.search(text):
+        text = _STRING_OR_COMMENT.sub(lambda found: found[0] if found[0][0] == '"' else " ", text)
+        yield _STRING_OR_COMMA.sub(lambda found: found[0] if found[0][0] == '"' else found[0][1:], text)
+
+
+def _sequence(text: str) -> list[Any]:
+    """Values that follow each other without anything between them but space and commas."""
+    values: list[Any] = []
+    position = 0
+    while position < len(text):
+        found = _BETWEEN.match(text, position)
+        position = found.end() if found else position
+        if position >= len(text):
+            break
+        try:
+            value, position = _DECODER.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            return []
+        values.append(value)
+    return values if any(isinstance(value, dict | list) for value in values) else []
 
 
 def extract_json_lines(data: bytes, media_type: str, settings: CleanSettings) -> Extracted:
@@ -125,8 +207,22 @@ def extract_json_lines(data: bytes, media_type: str, settings: CleanSettings) ->
     return Extracted(text="\n\n".join(records), truncated=truncated, prose=Prose.DATA)
 
 
+class _Repeated(list[tuple[str, Any]]):
+    """An object some of whose keys come more than once, as (key, value) pairs."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Repeated:
+    made = dict(pairs)
+    return made if len(made) == len(pairs) else _Repeated(pairs)
+
+
+_DECODER: Final = json.JSONDecoder(
+    parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_object, strict=False
+)
+
+
 def _parse(text: str) -> Any:
-    return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+    return _DECODER.decode(text)
 
 
 def _lay_out(value: Any, max_chars: int) -> tuple[str | None, bool]:
@@ -167,13 +263,16 @@ def _lay_out(value: Any, max_chars: int) -> tuple[str | None, bool]:
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return ((f"{key}: ", item) for key, item in value.items())
+    if isinstance(value, dict | _Repeated):
+        pairs = value.items() if isinstance(value, dict) else value
+        return ((f"{key}: ", item) for key, item in pairs)
     return ((_ITEM, item) for item in value)
 
 
 def _scalar(value: Any, indent: str) -> str:
     if isinstance(value, str):
+        if len(value) > _BINARY_CHARS and _BASE64.fullmatch(value, 0, _BINARY_CHARS):
+            return ""  # a file in a string
         return value.replace("\n", f"\n{indent}  ") if "\n" in value else value
     if value is None:
         return "null"
@@ -182,28 +281,8 @@ def _scalar(value: Any, indent: str) -> str:
     return ""
 
 
-def _notebook(notebook: dict[str, Any]) -> Extracted:
-    """The cells of a Jupyter notebook: Markdown as it is, code fenced, outputs left out."""
-    language = ""
-    metadata = notebook.get("metadata")
-    if isinstance(metadata, dict) and isinstance(metadata.get("kernelspec"), dict):
-        language = str(metadata["kernelspec"].get("language") or "")[:20]
-    pieces = []
-    for cell in notebook["cells"]:
-        if not isinstance(cell, dict):
-            continue
-        source = cell.get("source")
-        text = "".join(map(str, source)) if isinstance(source, list) else str(source or "")
-        if not text.strip():
-            continue
-        pieces.append(f"```{language}\n{text}\n```" if cell.get("cell_type") == "code" else text)
-    text = "\n\n".join(pieces)
-    return Extracted(text=text, title=markdown_title(text))
-
-
 FORMATS = (
     Format("CSV and TSV", (mt.CSV, mt.TSV), extract_csv, fallback=extract_plain),
     Format("JSON", (mt.JSON,), extract_json, fallback=extract_plain),
-    Format("Jupyter notebooks", (mt.NOTEBOOK,), extract_json, fallback=extract_plain),
     Format("JSON lines", (mt.NDJSON,), extract_json_lines, fallback=extract_plain),
 )

@@ -10,7 +10,7 @@ import codecs
 import re
 from typing import Final
 
-from tui_scraper.engine.extract.detect import utf16_without_bom
+from tui_scraper.engine.extract.detect import is_ebcdic, wide_without_bom
 
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -19,6 +19,15 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_SHIFTS: Final = (
+    (b"\x1b$)C", "iso2022_kr"),
+    (b"\x1b$B", "iso2022_jp_ext"),
+    (b"\x1b$@", "iso2022_jp_ext"),
+    (b"\x1b$(D", "iso2022_jp_ext"),
+    (b"\x1b$(O", "iso2022_jp_3"),
+    (b"\x1b$(Q", "iso2022_jp_2004"),
+)
+_EBCDIC: Final = "cp037"
 _SAMPLE_BYTES: Final = 20_000
 _STRAY_SHARE: Final = 20  # one stray byte for 20 good characters: damaged UTF-8 rather than another encoding
 _STRAY = re.compile("[\udc80-\udcff]")
@@ -35,9 +44,13 @@ def decode(data: bytes, declared: str = "") -> str:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
-    wide = utf16_without_bom(data) if b"\0" in data else ""
+    wide = wide_without_bom(data) if b"\0" in data else ""
     if wide:
         return data.decode(wide, "replace")
+    if b"\x1b" in data and b"\x1b$" in data:
+        shifted = _shifted(data)
+        if shifted is not None:
+            return shifted
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -45,6 +58,8 @@ def decode(data: bytes, declared: str = "") -> str:
     damaged = _mostly_utf8(data)
     if damaged is not None:
         return damaged
+    if is_ebcdic(data):
+        return data.decode(_EBCDIC)
     for encoding in (declared, _guess(data, first_bad)):
         try:
             if encoding:
@@ -96,6 +111,17 @@ def declared_charset(data: bytes) -> str:
     except LookupError:
         return ""
     return codec.name if codec.name not in ("utf-16", "utf-16-le", "utf-16-be") else ""
+
+
+def _shifted(data: bytes) -> str | None:
+    """Text of seven bits that says with escape sequences which script comes next (ISO 2022), else None."""
+    for mark, encoding in _SHIFTS:
+        if mark in data:
+            try:
+                return data.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+    return None
 
 
 def _mostly_utf8(data: bytes) -> str | None:

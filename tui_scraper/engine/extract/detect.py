@@ -18,6 +18,13 @@ from tui_scraper.engine.extract import media_types as mt
 from tui_scraper.engine.extract.limits import UNREADABLE_PART
 from tui_scraper.engine.extract.mail_sniffing import mail_type
 from tui_scraper.engine.extract.ole import top_names
+from tui_scraper.engine.extract.text_kinds import (
+    is_html_fragment,
+    is_info,
+    is_roff,
+    kind_by_beginning,
+    xml_kind,
+)
 from tui_scraper.engine.extract.zip_directory import END, LISTED, find_directory, read_directory
 
 HEAD_BYTES: Final = 4096
@@ -25,6 +32,14 @@ HEAD_BYTES: Final = 4096
 
 _TEXT_BYTES = bytes(b for b in range(256) if (b >= 0x20 and b != 0x7F) or b in b"\t\n\r\f\x08\x1b")
 _MAX_CONTROL_SHARE = 100  # one control byte in 100: more is not text (random bytes have 10 in 100)
+_MAX_ZERO_SHARE = 50  # one zero byte in 50, in a file whose name says that it is text
+_EBCDIC_BYTES = 40
+_EBCDIC_LETTERS = bytes(
+    code + offset for code in (0x80, 0x90, 0xA0, 0xC0, 0xD0, 0xE0, 0xF0) for offset in range(10)
+)
+_EBCDIC_COMMON = (
+    _EBCDIC_LETTERS + b"\x40\x4b\x6b\x60\x5c\x7d\x7f\x15\x25\x0d\x05\x4d\x5d\x61\x7a\x5e\x6f\x4c\x6e"
+)
 _FEW_CONTROLS = 16  # in a short text, such as the captured output of a terminal
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -64,7 +79,6 @@ _HTML_START = re.compile(
     rb"<(?:!doctype\s+html|html[\s>]|head[\s>]|body[\s>])",
     re.IGNORECASE,
 )
-_HTML_INSIDE = re.compile(rb"<html[\s>]|<!doctype\s+html", re.IGNORECASE)
 _XML_PROLOG = rb"\s*(?:<[?][^>]{0,200}>\s*|<!DOCTYPE[^>]{0,300}>\s*|<!--(?:[^-]|-(?!->)){0,2000}-->\s*){0,5}"
 _FB2_START = re.compile(_XML_PROLOG + rb"<(?:\w{1,20}:)?FictionBook[\s>]")
 _FLAT_ODF = re.compile(_XML_PROLOG + rb"<office:document\s(?:[^<>]{0,4000}?\bopendocument\.([a-z]+))?")
@@ -85,6 +99,10 @@ _SHEBANG_TYPES = {
     b"wish": "text/x-tcl",
 }
 _MAYBE_HTML = frozenset({mt.PLAIN, mt.XML, mt.PDF, mt.MHTML, *mt.BINARY_ENDINGS})
+_MAYBE_XML = frozenset({mt.XML, *mt.BINARY_ENDINGS})
+_PLAIN_ENDINGS = frozenset({mt.PLAIN, mt.CSV, mt.TSV, mt.MARKDOWN, mt.JSON, mt.NDJSON})
+_PHP = "text/x-php"
+_END_BYTES: Final = 1_000
 _MAIL = frozenset({mt.MAIL, mt.MHTML, mt.MBOX})
 _CLAIMED = mt.ARCHIVES | {mt.PDF, mt.DOCX, mt.EPUB, mt.IBOOKS} | mt.OPEN_DOCUMENT
 _PACKAGES = frozenset({mt.DOCX, mt.XLSX, mt.PPTX, mt.XLSB})
@@ -169,11 +187,15 @@ def detect(data: bytes, path: bytes) -> str:
         return mt.PDF
     if _is_mbox(head, hint):
         return mt.MBOX
+    if b"\x1f" in head and is_info(head):
+        return mt.INFO
     if not is_text(data):
         if hint == mt.HTML and _HTML_START.match(head) and _few_controls(data):
             return mt.HTML  # damaged, but no other format begins like this
         if (not hint or hint in _MAIL) and (mail := mail_type(head)):
             return hint or mail  # a mail may hold any bytes
+        if hint in _PLAIN_ENDINGS and _is_text_but_for_a_few_zeros(data):
+            return hint
         return hint if hint in _CLAIMED else mt.BINARY
     return _text_type(head, "" if hint in mt.ARCHIVES else hint, data)
 
@@ -205,11 +227,13 @@ def is_text(data: bytes) -> bool:
     if not controls:
         return True
     if b"\0" in controls:
-        if utf16_without_bom(data):
+        if wide_without_bom(data):
             return True
         if b"\0" in data[:HEAD_BYTES]:
             return False
     if len(controls) * _MAX_CONTROL_SHARE <= len(data):
+        return True
+    if is_ebcdic(data):
         return True
     return len(controls) <= _FEW_CONTROLS and b"\0" not in controls and _is_utf8(data)
 
@@ -222,13 +246,36 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
+def _is_text_but_for_a_few_zeros(data: bytes) -> bool:
+    zeros = data.count(0)
+    return (
+        zeros * _MAX_ZERO_SHARE <= len(data) and is_text(rest := data.replace(b"\0", b"")) and _is_utf8(rest)
+    )
+
+
 def _few_controls(data: bytes) -> bool:
     return len(data.translate(None, _TEXT_BYTES)) * (_MAX_CONTROL_SHARE // 4) <= len(data)
 
 
-def utf16_without_bom(data: bytes) -> str:
-    """'utf-16-le' or 'utf-16-be' where zero bytes stand where Western text in UTF-16 has them, else ''."""
+def is_ebcdic(data: bytes) -> bool:
+    """Whether this is text from a mainframe: letters, digits and spaces stand where EBCDIC has them."""
     sample = data[:HEAD_BYTES]
+    if len(sample) < _EBCDIC_BYTES or sample.count(0x40) * 40 < len(sample):
+        return False
+    others = sample.translate(None, _EBCDIC_COMMON)
+    return len(others) * 10 <= len(sample) and len(sample.translate(None, _EBCDIC_LETTERS)) * 2 <= len(sample)
+
+
+def wide_without_bom(data: bytes) -> str:
+    """The kind of UTF-16 or UTF-32 where zero bytes stand where Western text has them, else ''."""
+    sample = data[:HEAD_BYTES]
+    quarter = len(sample) // 4
+    if quarter > 3 and len(data) % 4 == 0:
+        zeros = [sample[at : quarter * 4 : 4].count(0) for at in range(4)]
+        if min(zeros[2:]) == quarter and zeros[0] == 0:
+            return "utf-32-le" if _is_western(sample[0 : quarter * 4 : 4]) else ""
+        if min(zeros[:2]) == quarter and zeros[3] == 0:
+            return "utf-32-be" if _is_western(sample[3 : quarter * 4 : 4]) else ""
     pairs = len(sample) // 2
     if pairs < 4 or len(data) % 2:
         return ""
@@ -339,36 +386,47 @@ def _ole_type(data: bytes, hint: str) -> str:
 
 
 def _text_type(head: bytes, hint: str, data: bytes) -> str:
-    if hint in mt.SOURCE or hint in (mt.MARKDOWN, mt.RST, mt.HTML, mt.CSV, mt.TSV):
-        return hint
-    start = head.lstrip(codecs.BOM_UTF8 + b" \t\r\n")[:1]
-    if start == b"<":
+    bare = head
+    if head.startswith(_UNICODE_BOMS):
         bare = head.removeprefix(codecs.BOM_UTF8)
-        if (not hint or hint in _MAYBE_HTML) and _HTML_START.match(bare):
-            return mt.HTML
-        if _FB2_START.match(bare):
-            return mt.FB2
-        flat = _FLAT_ODF.match(bare)
-        if flat:
-            return _FLAT_TYPES.get(flat[1]) or (hint if hint in mt.OPEN_DOCUMENT else mt.FODT)
-        if hint in ("", mt.XML) and bare.lstrip().startswith(b"<?xml"):
-            return mt.SVG if b"<svg" in head else mt.HTML if _HTML_INSIDE.search(head) else mt.XML
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not hint:
-        wide = head[: len(head) // 2 * 2].decode("utf-16", "ignore").encode("utf-8", "ignore")
-        return mt.HTML if _HTML_START.match(wide) else mt.PLAIN
+        if _is_utf16(head):
+            bare = head[: len(head) // 2 * 2].decode("utf-16", "ignore").encode("utf-8", "ignore")
+    if hint in mt.SOURCE or hint in (mt.MARKDOWN, mt.RST, mt.HTML, mt.CSV, mt.TSV):
+        if hint == _PHP and b"<?php" not in head and _HTML_START.match(bare):
+            return mt.HTML  # a page that was saved under the name it had on the web
+        if hint == mt.HTML and bare.lstrip().startswith(b"<?xml"):
+            return xml_kind(bare, is_sure=True)
+        return hint
+    start = bare.lstrip(b" \t\r\n")[:1]
+    if start == b"<":
+        found = _markup_type(bare, hint)
+        if found:
+            return found
     if hint == mt.MSG and mail_type(head):
         return mt.MAIL
     if start == b"{" and _RTF_START.match(head):
         return mt.RTF
+    if start in (b".", b"'") and hint in ("", mt.PLAIN) and is_roff(data):
+        return mt.ROFF
     if hint:
         return mt.PLAIN if hint in _ALSO_TEXT else hint
-    if (
-        start in (b"{", b"[")
-        and re.match(rb"\s*(?:\{\s*\"|\[\s*[\[{])", head)
-        and data.rstrip()[-1:] in b"}]"
-    ):
-        return mt.JSON
     if head.startswith(b"#!"):
         script = _SHEBANG.match(head)
         return _SHEBANG_TYPES.get(script[1], "text/x-shellscript") if script else mt.PLAIN
-    return mail_type(head) or mt.PLAIN
+    return kind_by_beginning(bare, data[-_END_BYTES:]) or mail_type(head) or mt.PLAIN
+
+
+def _markup_type(bare: bytes, hint: str) -> str:
+    """The type of a text that begins with a tag; '' where its name says something else."""
+    if (not hint or hint in _MAYBE_HTML) and _HTML_START.match(bare):
+        return mt.HTML
+    if _FB2_START.match(bare):
+        return mt.FB2
+    flat = _FLAT_ODF.match(bare)
+    if flat:
+        return _FLAT_TYPES.get(flat[1]) or (hint if hint in mt.OPEN_DOCUMENT else mt.FODT)
+    if not hint or hint in _MAYBE_XML:
+        found = xml_kind(bare, is_sure=hint == mt.XML)
+        if found:
+            return found
+    return mt.HTML if not hint and is_html_fragment(bare) else ""

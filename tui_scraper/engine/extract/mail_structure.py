@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tui_scraper.engine.extract.decoding import decode
-from tui_scraper.engine.extract.detect import utf16_without_bom
+from tui_scraper.engine.extract.detect import wide_without_bom
 from tui_scraper.engine.extract.limits import MAX_ENTRIES
 from tui_scraper.engine.extract.mail_headers import field_text, parameters
 
@@ -238,7 +238,7 @@ def read_mail(data: bytes) -> Mail:
 
 def _plain_bytes(data: bytes) -> bytes:
     """The mail as bytes with line feeds: without byte order marks, wide characters and Apple's first line."""
-    if data.startswith(_WIDE_MARKS) or (b"\0" in data[:_WIDE_SAMPLE] and utf16_without_bom(data)):
+    if data.startswith(_WIDE_MARKS) or (b"\0" in data[:_WIDE_SAMPLE] and wide_without_bom(data)):
         data = decode(data).encode("utf-8", "replace")
     data = data.removeprefix(codecs.BOM_UTF8)
     if b"\r" in data and b"\n" not in data:

@@ -41,6 +41,21 @@ FODT: Final = f"{ODT}-flat-xml"
 FODS: Final = f"{ODS}-flat-xml"
 FODP: Final = f"{ODP}-flat-xml"
 FODG: Final = f"{ODG}-flat-xml"
+ROFF: Final = "text/troff"
+LATEX: Final = "text/x-tex"
+BIBTEX: Final = "text/x-bibtex"
+TEXINFO: Final = "text/x-texinfo"
+ORG: Final = "text/x-org"
+INFO: Final = "text/x-info"
+ASCIIDOC: Final = "text/asciidoc"
+PO: Final = "text/x-gettext-translation"
+CALENDAR: Final = "text/calendar"
+VCARD: Final = "text/vcard"
+VTT: Final = "text/vtt"
+SUBRIP: Final = "application/x-subrip"
+SUBSTATION: Final = "text/x-ssa"
+MICRODVD: Final = "text/x-microdvd"
+SAMI: Final = "application/x-sami"
 MAIL: Final = "message/rfc822"
 MBOX: Final = "application/mbox"
 MHTML: Final = "application/x-mimearchive"
@@ -125,6 +140,7 @@ SOURCE_ENDINGS: Final[dict[str, str]] = {
     "text/x-ini": "ini cfg conf cnf properties env editorconfig desktop service socket timer",
     "text/x-solidity": "sol",
     "text/x-cocci": "cocci",
+    "text/x-tex-macros": "sty cls dtx bst",
 }
 """Source code and configuration: kept line by line, without looking for a natural language."""
 
@@ -140,7 +156,8 @@ TEXT_ENDINGS: Final[dict[str, str]] = {
     JSON: "json geojson jsonld webmanifest har",
     NDJSON: "jsonl ndjson jsonlines",
     NOTEBOOK: "ipynb",
-    XML: "xml xsl xslt xsd rss atom docbook dbk wsdl plist kml gpx dtd rdf opml",
+    XML: "xml xsl xslt xsd dtd rng rss atom opml docbook dbk dita ditamap tei nxml jats wsdl plist kml gpx"
+    " rdf owl xliff xlf tmx ttml dfxp resx xaml musicxml",
     SVG: "svg",
     FB2: "fb2",
     FODT: "fodt",
@@ -152,15 +169,21 @@ TEXT_ENDINGS: Final[dict[str, str]] = {
     MHTML: "mht mhtml",
     RTF: "rtf",
     "application/postscript": "ps eps",
-    "text/asciidoc": "adoc asciidoc",
-    "text/x-org": "org",
-    "text/x-tex": "tex ltx sty cls bib",
-    "text/x-texinfo": "texi texinfo",
-    "text/x-gettext-translation": "po pot",
-    "text/calendar": "ics",
-    "text/vcard": "vcf",
-    "text/vtt": "vtt",
-    "application/x-subrip": "srt",
+    ASCIIDOC: "adoc asciidoc",
+    ORG: "org",
+    INFO: "info",
+    LATEX: "tex latex ltx bbl",
+    BIBTEX: "bib bibtex",
+    TEXINFO: "texi texinfo txi",
+    ROFF: "man mdoc roff troff nroff ms",
+    PO: "po pot",
+    CALENDAR: "ics ical ifb",
+    VCARD: "vcf vcard",
+    VTT: "vtt webvtt",
+    SUBRIP: "srt sbv",
+    SUBSTATION: "ass ssa",
+    MICRODVD: "sub",
+    SAMI: "smi sami",
 }
 """Text formats that have a structure of their own, or a name people know them by."""
 
@@ -183,22 +206,6 @@ OPEN_DOCUMENT: Final = frozenset(
     }
 )  # fmt: skip
 """OpenDocument, packed and flat, and the formats of OpenOffice.org 1."""
-
-PROSE: Final = frozenset(
-    {
-        PLAIN,
-        "text/asciidoc",
-        "text/x-org",
-        "text/x-tex",
-        "text/x-texinfo",
-        "text/x-gettext-translation",
-        "text/calendar",
-        "text/vcard",
-        "text/vtt",
-        "application/x-subrip",
-    }
-)
-"""Text that is read as it stands."""
 
 BINARY_ENDINGS: Final[dict[str, str]] = {
     PDF: "pdf",

@@ -1,4 +1,4 @@
-"""Plain text, Markdown, reStructuredText and source code: kept as they are written."""
+"""Plain text, Markdown and source code: kept as they are written."""
 
 from __future__ import annotations
 
@@ -21,15 +21,6 @@ _MD_LINK = re.compile(
 )
 _MD_AUTOLINK = re.compile(r"<((?:https?|ftp|mailto):[^\s<>]{1,2000})>")
 _MD_DEFINITION = re.compile(r"^ {0,3}\[[^\[\]\n]{1,200}\]:[ \t]+<?(\S{1,2000}?)>?(?:[ \t]|$)", re.MULTILINE)
-_RST_TITLE = re.compile(
-    r"^(?:([=\-`:.'\"~^_*+#])\1{2,}[ \t]*\n)?[ \t]?(\S[^\n]{0,300})\n([=\-`:.'\"~^_*+#])\3{2,}[ \t]*$",
-    re.MULTILINE,
-)
-_RST_LINK = re.compile(r"<((?:https?|ftp|mailto):[^\s<>]{1,2000})>`_")
-_RST_TARGET = re.compile(r"^[ \t]*\.\.[ \t]+_[^:\n]{1,200}:[ \t]+(\S{1,2000})$", re.MULTILINE)
-_RST_DIRECTIVE = re.compile(
-    r"^[ \t]*\.\.[ \t]+(include|literalinclude|image|figure)::[ \t]+(\S{1,2000})", re.MULTILINE
-)
 
 
 def extract_plain(data: bytes, media_type: str, settings: CleanSettings) -> Extracted:
@@ -46,19 +37,6 @@ def extract_markdown(data: bytes, media_type: str, settings: CleanSettings) -> E
     """Markdown: the text as it is, the first heading or the front matter's title, and the links."""
     text = _plain_line_ends(decode(data))
     return Extracted(text=text, title=markdown_title(text), links=_markdown_links(text))
-
-
-def extract_rst(data: bytes, media_type: str, settings: CleanSettings) -> Extracted:
-    """reStructuredText: the text as it is, its first underlined line as title, and the links."""
-    text = _plain_line_ends(decode(data))
-    links = Links()
-    for match in _RST_DIRECTIVE.finditer(text):
-        links.add(match[2], "include" if match[1].endswith("include") else "image")
-    for pattern in (_RST_LINK, _RST_TARGET):
-        for match in pattern.finditer(text):
-            links.add(match[1], "hyperlink")
-    title = _RST_TITLE.search(text[:_TITLE_CHARS])
-    return Extracted(text=text, title=title[2].strip() if title else None, links=links.as_list())
 
 
 def markdown_title(text: str) -> str | None:
@@ -96,8 +74,7 @@ def _plain_line_ends(text: str) -> str:
 
 
 FORMATS = (
-    Format("plain text", tuple(sorted(mt.PROSE)), extract_plain),
+    Format("plain text", (mt.PLAIN,), extract_plain),
     Format("source code and configuration", tuple(sorted(mt.SOURCE)), extract_code),
     Format("Markdown", (mt.MARKDOWN,), extract_markdown, fallback=extract_plain),
-    Format("reStructuredText", (mt.RST,), extract_rst, fallback=extract_plain),
 )

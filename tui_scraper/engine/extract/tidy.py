@@ -40,23 +40,33 @@ _EMOJI = re.compile("[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]")
 _SELECTOR = re.compile("[\ufe00-\ufe0f]")
 _SELECTORS = re.compile("[\ufe00-\ufe0f]{2,}")
 _NOT_LATIN = re.compile("[^\x00-\u02ff]")
-_MOJIBAKE = re.compile(
-    "[ÂÃÐÑâãðÎÏ][\x80-\xbf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]"
-)
+_CONTINUED = "\x80-\xbf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122"
+_MOJIBAKE = re.compile(f"[ÂÃÐÑâãðÎÏ][{_CONTINUED}]|[Ä-ß][{_CONTINUED}]|[à-ï][{_CONTINUED}]{{2}}")
+"""The bytes of a character in UTF-8 as windows-1252 or Latin-1 shows them."""
 _MOJIBAKE_LINE_CHARS = 20_000
 _FENCE = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})")
+_PROGRESS = re.compile(r"\d ?%|\d/\d|[#=█]{3}|\d ?[KMG]i?B\b|\d:\d\d")
+_NOT_LETTERS = re.compile(r"[\W\d_]+")
+_MANY_STATES = 4  # of one line: fewer are line ends of an old system
 _MANY_MARKS = 30  # UAX #15, stream-safe text: no language stacks more marks on one letter
 
 
 def tidy(text: str, *, code: bool = False) -> str:
     """Clean text. `code` keeps every empty line and the first line's indentation."""
     if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        text = text.replace("\r\n", "\n")
+        if "\r" in text:
+            text = _last_states(text).replace("\r", "\n")
     raw = text.encode("utf-8", "surrogatepass")
     if len(raw.translate(None, _ASCII_CONTROLS)) != len(raw):
         text = _without_controls(text)
     if not text.isascii():
         foreign = raw.translate(None, _ASCII).decode("utf-8", "surrogatepass")
+        if not code and _MOJIBAKE.search(foreign) and _MOJIBAKE.search(text):
+            text = _repair_mojibake(text)
+            foreign = (
+                text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
+            )
         text = _clean_unicode(text, foreign)
     return _clean_lines(text, code)
 
@@ -65,6 +75,26 @@ def one_line(text: str, limit: int) -> str:
     """Clean text as one line of at most `limit` characters, for titles and headings."""
     line = " ".join(tidy(text[: limit * 8]).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def _last_states(text: str) -> str:
+    """What remains on a terminal of lines that were written over again and again, as progress bars are."""
+    if "\n" not in text:
+        return text  # lines as old Macintoshes end them
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        if line.count("\r") < _MANY_STATES:
+            continue
+        kept: list[str] = []
+        words = ""
+        for state in line.split("\r"):
+            before, words = words, _NOT_LETTERS.sub("", state)
+            if kept and words == before and _PROGRESS.search(state):
+                kept[-1] = state
+            else:
+                kept.append(state)
+        lines[number] = "\r".join(kept)
+    return "\n".join(lines)
 
 
 def _without_controls(text: str) -> str:
@@ -81,11 +111,6 @@ def _clean_unicode(text: str, foreign: str) -> str:
     `foreign` holds only those characters, in order. A search in it, or in its few distinct ones, tells
     what the whole text would, at a fraction of the time.
     """
-    if _MOJIBAKE.search(foreign) and _MOJIBAKE.search(text):
-        text = _repair_mojibake(text)
-        foreign = (
-            text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
-        )
     distinct = "".join(set(foreign))
     if _LINE_ENDS.search(distinct):
         text = _LINE_ENDS.sub("\n", text)
