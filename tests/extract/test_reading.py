@@ -149,8 +149,8 @@ def test_a_file_that_shrinks_while_it_is_read_is_reported(
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    path = tmp_path / "a.psd"
+    path.write_bytes(b"8BPS\0\1")
     # The lowest free number is the same before and after; another thread must not open files now.
     assert threading.active_count() >= 1
     probe = os.open(path, os.O_RDONLY)
