@@ -102,7 +102,7 @@ def _workspace(named: Path | None) -> Iterator[Finding]:
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:
-    from tui_scraper.engine.extract import ocr
+    from tui_scraper.engine.extract.pdf import ocr
     from tui_scraper.engine.workers.frames import Measure
     from tui_scraper.engine.workers.pool import Pool
 

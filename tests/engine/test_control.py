@@ -45,7 +45,7 @@ SMALL_STEPS: dict[str, dict[str, object]] = {"engine": {"checkpoint_every_docs":
 SLOW = """
 import time
 from tui_scraper.engine.extract.base import Format, hookimpl
-from tui_scraper.engine.extract.text import extract_markdown
+from tui_scraper.engine.extract.plain.text import extract_markdown
 
 
 def slow(data, media_type, settings):

@@ -109,7 +109,7 @@ def picture(data: bytes, dpi: int = 150) -> tuple[int, int, bytes]:
     """The first page of a PDF as grey pixels: width, height, one byte each."""
     import ctypes
 
-    from tui_scraper.engine.extract.pdf import _pdfium
+    from tui_scraper.engine.extract.pdf.reader import _pdfium
 
     api = _pdfium().api
     document = api.FPDF_LoadMemDocument64(data, len(data), None)

@@ -8,8 +8,8 @@ from tests.extract.books import CONTAINER, XHTML, chapter, epub, opf, package
 from tests.extract.files import PROSE, read
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract import media_types as mt
+from tui_scraper.engine.extract.books.epub import extract_epub, extract_epub_linear
 from tui_scraper.engine.extract.detect import detect
-from tui_scraper.engine.extract.epub import extract_epub, extract_epub_linear
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings
 

@@ -10,8 +10,8 @@ from tests.extract.books import package
 from tests.extract.files import PROSE, read
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract import media_types as mt
+from tui_scraper.engine.extract.books.fb2 import extract_fb2
 from tui_scraper.engine.extract.detect import detect
-from tui_scraper.engine.extract.fb2 import extract_fb2
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.extract.files import read
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract.html import extract_html
-from tui_scraper.engine.extract.html_depth import deeper_than
+from tui_scraper.engine.extract.web.depth import deeper_than
+from tui_scraper.engine.extract.web.html import extract_html
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings
 

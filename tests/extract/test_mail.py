@@ -9,8 +9,8 @@ import pytest
 from tests.extract.files import read
 from tests.extract.mails import HEADER, SHOWN, b64, body_of, mail, members, multipart, why
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract.mail import extract_mail, extract_mail_lines
-from tui_scraper.engine.extract.mail_headers import decode_words, parameters
+from tui_scraper.engine.extract.mail.headers import decode_words, parameters
+from tui_scraper.engine.extract.mail.message import extract_mail, extract_mail_lines
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.extract.mails import members
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract.mailbox import mailbox_entries
+from tui_scraper.engine.extract.mail.mailbox import mailbox_entries
 from tui_scraper.engine.extract.registry import registry
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings

@@ -12,7 +12,7 @@ from tests.extract.files import PROSE, read
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract import media_types as mt
 from tui_scraper.engine.extract.detect import detect
-from tui_scraper.engine.extract.odf import extract_odf
+from tui_scraper.engine.extract.opendocument.formats import extract_odf
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings
 

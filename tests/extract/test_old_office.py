@@ -23,9 +23,9 @@ from tests.extract.office_files import (
 from tests.extract.test_office import refusal
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract.detect import detect
-from tui_scraper.engine.extract.doc import read_doc_pieces
 from tui_scraper.engine.extract.media_types import DOC, OLE, PPT, XLS
-from tui_scraper.engine.extract.ole import CompoundFile, DamagedFileError
+from tui_scraper.engine.extract.office.doc import read_doc_pieces
+from tui_scraper.engine.extract.office.ole import CompoundFile, DamagedFileError
 from tui_scraper.engine.extract.registry import registry
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings

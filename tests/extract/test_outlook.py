@@ -23,7 +23,7 @@ from tests.extract.mails import (
     why,
 )
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract.outlook_rtf import decompress_rtf, read_rtf_body
+from tui_scraper.engine.extract.mail.outlook_rtf import decompress_rtf, read_rtf_body
 from tui_scraper.engine.models import Cause
 
 _SINCE_1601 = datetime.datetime(2020, 12, 31) - datetime.datetime(1601, 1, 1)

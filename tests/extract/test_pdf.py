@@ -11,10 +11,10 @@ import pytest
 from tests.extract.files import PROSE, pdf, read
 from tests.extract.pdfs import WIDE, Pdf, body, book, scan
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract import pdf as module
 from tui_scraper.engine.extract.base import Entry
-from tui_scraper.engine.extract.pdf import attached_files
-from tui_scraper.engine.extract.pdf_fallback import extract_pdf_slowly
+from tui_scraper.engine.extract.pdf import reader as module
+from tui_scraper.engine.extract.pdf.fallback import extract_pdf_slowly
+from tui_scraper.engine.extract.pdf.reader import attached_files
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings
 
@@ -369,7 +369,7 @@ def test_the_fallback_reads_the_same_text() -> None:
 
 
 def test_the_fallback_ends_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_scraper.engine.extract.pdf_fallback._SECONDS", -1.0)
+    monkeypatch.setattr("tui_scraper.engine.extract.pdf.fallback._SECONDS", -1.0)
     with pytest.raises(DocumentError):
         extract_pdf_slowly(pdf(["hello"]), "application/pdf", CleanSettings())
 

@@ -11,7 +11,7 @@ from tests.extract.test_hard_corpus import CORPORA
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract import media_types as mt
 from tui_scraper.engine.extract.detect import detect
-from tui_scraper.engine.extract.rtf import extract_rtf, rtf_to_text
+from tui_scraper.engine.extract.rtf.reader import extract_rtf, rtf_to_text
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings
 

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract import xml_events as module
-from tui_scraper.engine.extract.xml_events import END, START, TEXT, DamagedXmlError, xml_events
+from tui_scraper.engine.extract.xml import events as module
+from tui_scraper.engine.extract.xml.events import END, START, TEXT, DamagedXmlError, xml_events
 from tui_scraper.engine.models import Cause
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import apsw
 
 from tui_scraper.engine.events import DocumentFailed, Emit
-from tui_scraper.engine.extract import ocr
+from tui_scraper.engine.extract.pdf import ocr
 from tui_scraper.engine.feeding import BatchSize, Payloads, batches, is_heavy, plan, work_item
 from tui_scraper.engine.models import PHASES, WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases.index import IndexEntry, Indexer

@@ -4,38 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tui_scraper.engine.extract import (
-    archive,
+from tui_scraper.engine.extract.archives import formats as archive
+from tui_scraper.engine.extract.base import Format, hookimpl
+from tui_scraper.engine.extract.books import epub, fb2
+from tui_scraper.engine.extract.mail import mailbox, mhtml, outlook, tnef
+from tui_scraper.engine.extract.mail import message as mail
+from tui_scraper.engine.extract.markup import (
     asciidoc,
     bibtex,
     calendar_cards,
-    data,
-    epub,
-    fb2,
     gettext_po,
-    html,
     info_pages,
     latex,
-    mail,
-    mailbox,
-    mhtml,
-    notebooks,
-    ocr,
-    odf,
-    office,
     org,
-    outlook,
-    pdf,
     roff,
     rst,
-    rtf,
     subtitles,
     texinfo,
-    text,
-    tnef,
-    xml_documents,
 )
-from tui_scraper.engine.extract.base import Format, hookimpl
+from tui_scraper.engine.extract.office import formats as office
+from tui_scraper.engine.extract.opendocument import formats as odf
+from tui_scraper.engine.extract.pdf import ocr
+from tui_scraper.engine.extract.pdf import reader as pdf
+from tui_scraper.engine.extract.plain import data, notebooks, text
+from tui_scraper.engine.extract.rtf import reader as rtf
+from tui_scraper.engine.extract.web import html
+from tui_scraper.engine.extract.xml import documents as xml_documents
 
 FAMILIES = (
     text,

@@ -15,17 +15,17 @@ from collections.abc import Iterable
 from typing import BinaryIO, Final
 
 from tui_scraper.engine.extract import media_types as mt
+from tui_scraper.engine.extract.archives.zip_directory import END, LISTED, find_directory, read_directory
 from tui_scraper.engine.extract.limits import UNREADABLE_PART
-from tui_scraper.engine.extract.mail_sniffing import mail_type
-from tui_scraper.engine.extract.ole import top_names
-from tui_scraper.engine.extract.text_kinds import (
+from tui_scraper.engine.extract.mail.sniffing import mail_type
+from tui_scraper.engine.extract.office.ole import top_names
+from tui_scraper.engine.extract.plain.text_kinds import (
     is_html_fragment,
     is_info,
     is_roff,
     kind_by_beginning,
     xml_kind,
 )
-from tui_scraper.engine.extract.zip_directory import END, LISTED, find_directory, read_directory
 
 HEAD_BYTES: Final = 4096
 """What is needed to recognise a format by its magic number."""
