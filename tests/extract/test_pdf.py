@@ -370,8 +370,9 @@ def test_the_fallback_reads_the_same_text() -> None:
 
 def test_the_fallback_ends_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_scraper.engine.extract.pdf.fallback._SECONDS", -1.0)
-    with pytest.raises(DocumentError):
+    with pytest.raises(DocumentError) as caught:
         extract_pdf_slowly(pdf(["hello"]), "application/pdf", CleanSettings())
+    assert caught.value.cause is Cause.TIMEOUT
 
 
 def test_damage_never_gets_out_as_anything_but_a_verdict() -> None:

@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from tui_scraper.engine.errors import DocumentError
+from tui_scraper.engine.errors import DocumentError, timeout_sentence
 from tui_scraper.engine.extract.base import Extracted
+from tui_scraper.engine.extract.pdf import ocr
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings
 
@@ -27,16 +28,22 @@ _DAMAGED: Final = "The PDF is damaged: it cannot be opened."
 
 def extract_pdf_slowly(data: bytes, media_type: str, settings: CleanSettings) -> Extracted:
     """The text layer of a PDF, page by page, as far as the time suffices."""
-    found = _read(data, settings)
-    if not any(page.strip() for page in found.pages or ()):
-        raise DocumentError(Cause.NEEDS_OCR, "No text layer can be read in this PDF: it needs OCR.")
-    return found
+    found, unread = _read(data, settings)
+    if any(page.strip() for page in found.pages or ()):
+        return found
+    if unread:
+        raise unread
+    if not found.pages:
+        raise DocumentError(Cause.TIMEOUT, timeout_sentence(settings))
+    raise DocumentError(
+        Cause.NEEDS_OCR, f"No text layer can be read in this PDF: it needs OCR. {ocr.needs(settings)}".strip()
+    )
 
 
 def rescue(data: bytes, settings: CleanSettings, reason: str) -> Extracted:
     """The text of a PDF that PDFium finds damaged. Raises DocumentError(CORRUPT) with `reason`."""
     try:
-        found = _read(data, settings)
+        found, _unread = _read(data, settings)
     except DocumentError as error:
         if error.cause is Cause.ENCRYPTED:
             raise
@@ -51,25 +58,30 @@ def page_texts(data: bytes, numbers: Iterable[int]) -> dict[int, str]:
     wanted = list(numbers)
     try:
         reader = _open(data)
-        return dict(zip(wanted, _texts(reader, wanted), strict=False))
     except DocumentError:
         return {}
+    texts = (text if isinstance(text, str) else "" for text in _texts(reader, wanted))
+    return dict(zip(wanted, texts, strict=False))
 
 
-def _read(data: bytes, settings: CleanSettings) -> Extracted:
+def _read(data: bytes, settings: CleanSettings) -> tuple[Extracted, DocumentError | None]:
+    """The text of the pages, and what is wrong with one that cannot be read, if there is such a page."""
     reader = _open(data)
     try:
         count = len(reader.pages)
-    except Exception:  # what pypdf raises for damage has no end
+    except Exception:
         raise DocumentError(Cause.CORRUPT, _DAMAGED) from None
     pages: list[str] = []
+    unread: DocumentError | None = None
     characters = 0
-    for text in _texts(reader, range(min(count, settings.max_pdf_pages))):
-        pages.append(text)
-        characters += len(text)
+    for page in _texts(reader, range(min(count, settings.max_pdf_pages))):
+        if isinstance(page, DocumentError):
+            unread = page
+        pages.append("" if isinstance(page, DocumentError) else page)
+        characters += len(pages[-1])
         if characters > settings.max_chars:
             break
-    return Extracted(pages=pages, truncated=len(pages) < count)
+    return Extracted(pages=pages, truncated=len(pages) < count), unread
 
 
 def _open(data: bytes) -> pypdf.PdfReader:
@@ -91,13 +103,17 @@ def _open(data: bytes) -> pypdf.PdfReader:
     return reader
 
 
-def _texts(reader: pypdf.PdfReader, numbers: Iterable[int]) -> Iterator[str]:
-    """Page after page until the time is up. A page that cannot be read is empty."""
+def _texts(reader: pypdf.PdfReader, numbers: Iterable[int]) -> Iterator[str | DocumentError]:
+    """Page after page until the time is up: its text, or what is wrong with it."""
+    from pypdf.errors import LimitReachedError
+
     until = time.monotonic() + _SECONDS
     for number in numbers:
         if time.monotonic() > until:
             return
         try:
             yield reader.pages[number].extract_text()
-        except Exception:
-            yield ""
+        except LimitReachedError:
+            yield DocumentError(Cause.TOO_LARGE, "The PDF unpacks into more than this program takes on.")
+        except Exception:  # what pypdf raises for damage has no end
+            yield DocumentError(Cause.CORRUPT, "The PDF is damaged: its pages cannot be read.")

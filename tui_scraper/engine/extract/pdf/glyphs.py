@@ -11,8 +11,6 @@ import re
 import unicodedata
 from typing import Final
 
-_SHIFTS: Final = (29, 28, 30, 31)
-"""Fonts number their glyphs as ASCII does, from the blank on, behind one to four special glyphs."""
 _JUNK = frozenset(("Cc", "Cn", "Co", "Cs"))
 _MOST_JUNK: Final = 0.02
 _CLEARLY_BETTER: Final = 0.2
@@ -46,24 +44,6 @@ def better(guessed: str, other: str) -> str:
     if sum(map(len, _GLYPH_NAME.findall(other))) * 3 > len(other):
         return ""
     return other if _plainness(other) > _plainness(guessed) + _CLEARLY_BETTER else ""
-
-
-def unshifted(text: str) -> str:
-    """The text behind glyph numbers that are ASCII, shifted; '' where they are not."""
-    best, most = "", 0.0
-    for shift in _SHIFTS:
-        found = "".join([_shift(char, shift) for char in text])
-        share = sum(map(found.count, "etaoinrs ")) / len(found) if found else 0.0
-        if share > most:
-            best, most = found, share
-    small = sum(map(str.islower, best))
-    return best if small > 0.5 * len(best) and most > 0.4 and _junk(best) <= _MOST_JUNK else ""
-
-
-def _shift(char: str, shift: int) -> str:
-    if char in "\r\n ":
-        return char
-    return chr(ord(char) + shift) if ord(char) + shift < 0x7F else "\ufffd"
 
 
 def _junk(text: str) -> float:

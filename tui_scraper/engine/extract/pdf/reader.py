@@ -207,7 +207,7 @@ class _Reading:
         """Ask the other reader for the pages that are no text. What remains is left to OCR."""
         others = pdf_fallback.page_texts(self._data, self._guessed)
         for number, guessed in self._guessed.items():
-            found = pdf_glyphs.better(guessed, others.get(number, "")) or pdf_glyphs.unshifted(guessed)
+            found = pdf_glyphs.better(guessed, others.get(number, ""))
             if found:
                 self._read_anew[number] = found
             else:

@@ -20,8 +20,11 @@ _LINES: Final = 4
 _CHARS: Final = 150
 _SHORT: Final = 40
 _REPEATS: Final = 3
-_REPEAT_GAP: Final = 3
-"""Left and right pages have heads of their own, and the first page of a chapter often has none."""
+_MORE_REPEATS: Final = 4
+_MANY_PAGES: Final = 8
+_COUNTED_GAP: Final = 3
+_REPEATED_GAP: Final = 2
+"""Left and right pages have heads of their own, and the first page of a chapter often has no number."""
 _MOST: Final = 0.4
 """The share of a page that may be left out; where more repeats, pages are copies of one another."""
 _FEW_CHARS: Final = 40
@@ -40,11 +43,11 @@ _PAGE_WORD: Final = (
     r"of|von|de|sur|di|из"
 )
 _ONLY_NUMBERS = re.compile(rf"(?i)(?:\d+|\b[ivxlc]{{1,7}}\b|\b(?:{_PAGE_WORD})\b|[第页頁쪽]|ページ|[\W_])*\Z")
-_OUTER_NUMBER = re.compile(
-    r"(?i)(?:(?P<head>\d{1,5}|[ivxlc]{1,7})(?P<after>\s*[|/•·:–—-])?\s+(?P<left>.+)"
-    r"|(?P<right>.+?)(?P<before>\s*[|/•·–—-]|\s(?:page|p\.|pg\.?|seite|s\.|página|pág\.))?\s*"
-    r"(?<![\w.,])(?P<tail>\d{1,5}|[ivxlc]{1,7}))\Z"
+_LAST_NUMBER = re.compile(
+    r"(?i)(?P<rest>.+?)(?P<mark>\s*[|/•·–—-]|\s(?:page|p\.|pg\.?|seite|s\.|página|pág\.))?\s*"
+    r"(?<![\w.,])(?P<number>\d{1,5}|[ivxlc]{1,7})\Z"
 )
+_FIRST_NUMBER = re.compile(r"(?i)(?P<number>\d{1,5}|[ivxlc]{1,7})(?P<mark>\s*[|/•·:–—-])?\s+(?P<rest>.+)\Z")
 _SEPARATORS: Final = " |/•·–—-\t.,"
 _ROMAN: Final = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
@@ -80,15 +83,16 @@ def running_lines(pages: Sequence[Page]) -> list[dict[int, str]]:
                 continue
             for token in set(_NUMBER.findall(text)):
                 counting[height, token.isdecimal(), _value(token) - number].append(number)
+    repeats = _REPEATS if len(pages) <= _MANY_PAGES else _MORE_REPEATS
     for places in repeated.values():
-        if len(places) >= _REPEATS:
-            for number in _in_series(list(places)):
+        if len(places) >= repeats:
+            for number in _in_series(list(places), repeats, _REPEATED_GAP):
                 if number != min(places):
                     left_out[number][places[number]] = ""
     counted: dict[int, list[Offset]] = defaultdict(list)
     for offset, numbers in counting.items():
         if len(numbers) >= _REPEATS:
-            for number in _in_series(numbers):
+            for number in _in_series(numbers, _REPEATS, _COUNTED_GAP):
                 counted[number].append(offset)
     _leave_out_numbered(pages, edges, counted, left_out)
     for page, lines in zip(pages, left_out, strict=True):
@@ -140,13 +144,13 @@ def _edges(page: Page) -> dict[int, _Edge]:
     return chosen
 
 
-def _in_series(numbers: list[int]) -> list[int]:
+def _in_series(numbers: list[int], repeats: int, widest_gap: int) -> list[int]:
     """Those of the page numbers, in order, that belong to a row of enough of them."""
     found: list[int] = []
     row: list[int] = []
     for number in [*numbers, 1 << 60]:
-        if row and number - row[-1] > _REPEAT_GAP:
-            if len(row) >= _REPEATS:
+        if row and number - row[-1] > widest_gap:
+            if len(row) >= repeats:
                 found += row
             row = []
         row.append(number)
@@ -173,18 +177,14 @@ def _without_number(page: Page, i: int, numbers: set[tuple[bool, int]]) -> str |
     if _ONLY_NUMBERS.match(text):
         return _NUMBER.sub("", text).strip(_SEPARATORS)
     text = _TOTAL.sub("", text)
-    found = _OUTER_NUMBER.match(text)
-    if found is None:
-        return None
-    for token, mark, rest in (
-        (found["tail"], found["before"], found["right"]),
-        (found["head"], found["after"], found["left"]),
-    ):
-        if token and (token.isdecimal(), _value(token.lower())) in numbers:
+    for pattern in (_LAST_NUMBER, _FIRST_NUMBER):
+        found = pattern.match(text)
+        if found and (found["number"].isdecimal(), _value(found["number"].lower())) in numbers:
             if _is_wide(page, i):
-                return f"{rest}{mark or ''}".strip(_SEPARATORS)
-            if mark:
-                return str(rest).strip(_SEPARATORS)
+                before, after = ("", found["mark"]) if pattern is _LAST_NUMBER else (found["mark"], "")
+                return f"{before or ''}{found['rest']}{after or ''}".strip(_SEPARATORS)
+            if found["mark"]:
+                return found["rest"].strip(_SEPARATORS)
     return None
 
 
