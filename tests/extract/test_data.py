@@ -78,3 +78,64 @@ def test_json_is_cut_at_the_limit() -> None:
     result = read(json.dumps([{"k": "value " * 5}] * 300), "a.json", max_chars=800)
     assert result.truncated
     assert len(result.text) <= 800
+
+
+def test_excel_says_its_delimiter_on_the_first_line() -> None:
+    assert read("sep=;\r\na;b\r\n1,5;2\r\n", "a.csv").text == "| a | b |\n| --- | --- |\n| 1,5 | 2 |"
+
+
+def test_decimal_commas_are_no_delimiters() -> None:
+    assert read("a;b;c\n1,5;2,5;3\n1,1;2,2;3\n", "a.csv").text.splitlines()[2] == "| 1,5 | 2,5 | 3 |"
+
+
+def test_lines_above_a_table_stand_above_it() -> None:
+    text = read("Report of May\n# made by x\nid,name,size\n1,a,2\n", "a.csv").text
+    assert text == "Report of May\n# made by x\n\n| id | name | size |\n| --- | --- | --- |\n| 1 | a | 2 |"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "shift_jis"])
+def test_tables_whatever_their_encoding(encoding: str) -> None:
+    rows = "名前,年齢,住所\n佐藤太郎,30,東京\n三木英子,25,大阪\n髙橋淳,35,名古屋\n".replace("髙", "高")
+    assert "| 三木英子 | 25 | 大阪 |" in read(rows.encode(encoding), "a.csv").text
+
+
+def test_one_long_row_does_not_fill_up_all_others() -> None:
+    text = read("," * 1_999 + "x\n" + "a,b\n" * 100_000, "a.csv").text
+    assert len(text) < 3_000_000
+
+
+def test_a_few_zero_bytes_do_not_make_a_table_binary() -> None:
+    assert "| one | 2 | 3 |" in read(b"a,b,c\n\x00one,2,3\n" + b"1,2,3\n" * 20, "a.csv").text
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ('{"a": 1}\n{"a": 2}\n', "a: 1\n\na: 2"),
+        ('{"a": 1}{"b": [2]}', "a: 1\n\nb:\n  - 2"),
+        (
+            '// note\n{"a": 1, /* more */ "u": "http://x//y", "l": [1, 2,],}',
+            "a: 1\nu: http://x//y\nl:\n  - 1\n  - 2",
+        ),
+        ('callback({"a": NaN});', "a: NaN"),
+        ('var data = {"a": "b"};', "a: b"),
+        (')]}\',\n{"a": 1}', "a: 1"),
+        ('{"a": 1, "a": 2}', "a: 1\na: 2"),
+        ("{a: 1, 'b': 2}", "{a: 1, 'b': 2}"),
+        ('\ufeff{"a": "tab\there"}', "a: tab\there"),
+    ],
+)
+def test_json_as_people_write_it(written: str, shown: str) -> None:
+    assert read(written, "a.json").text == shown
+
+
+def test_a_file_inside_a_string_is_left_out() -> None:
+    assert read(json.dumps({"a": "QUJD" * 1_000, "b": "x"}), "a.json").text == "a:\nb: x"
+
+
+@pytest.mark.parametrize("piece", ['\\"', "/*", '"', '{"a":', ", ", "[1,", "}", " ", ") ;", "},{"])
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.csv"])
+def test_hostile_repetition_is_bounded(name: str, piece: str) -> None:
+    start = time.process_time()
+    read('{"word":' + piece * (1_000_000 // len(piece)), name)
+    assert time.process_time() - start < 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -151,3 +152,123 @@ def test_a_document_too_large_for_a_tree_is_read_the_linear_way() -> None:
     assert found.title == "Large"
     assert "hidden" not in found.text
     assert found.text.count("wombats & quokkas") == 180_000
+
+
+ARTICLE = "<h1>Foxes</h1>" + "<p>The fox walked along the river and said nothing at all to anybody.</p>" * 4
+LINKS = (
+    "<ul>"
+    + "".join(f"<li><a href='/{word}'>{word}</a></li>" for word in ["home", "news", "sport", "money"])
+    + "</ul>"
+)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        f"<div class='site-menu'>{LINKS}</div>",
+        f"<div id='sidebar'>{LINKS}</div>",
+        f"<aside class='widget related-posts'><h3>Related</h3>{LINKS}</aside>",
+        f"<footer class='footer'>{LINKS}</footer>",
+        "<div class='share-bar'><a href=f>Facebook</a> <a href=t>Twitter</a></div>",
+        "<div class='newsletter'><p>Get our news by mail</p><form><input name=m></form></div>",
+        "<div class='modal fade'>Please log in to comment</div>",
+        "<div class='ad-slot'>Advertisement</div>",
+        "<div style='display: none'>Thank you!</div>",
+        "<a href='#content'>Skip to main content</a>",
+        "<div role='dialog'>We value your privacy</div>",
+        "<button>Subscribe now</button>",
+        "<video src=v>Your browser does not play videos.</video>",
+        "<object data=x>Please install a plugin.</object>",
+        "<dialog>Really?</dialog>",
+        "<svg><title>icon</title><path d='M0'/></svg>",
+        "<select><option>Afghanistan<option>Albania</select>",
+    ],
+)
+def test_what_surrounds_an_article_goes(noise: str) -> None:
+    alone = html(ARTICLE)
+    assert html(noise + ARTICLE) == alone
+    assert html(ARTICLE + noise) == alone
+
+
+WORDS = "A sentence of ordinary words that a person may want to find again later."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"<div class='menu'><p>{WORDS} {WORDS}</p></div>",
+        f"<div class='footer'>{WORDS} <a href=x>a link</a></div>",
+        f"<div class='modal'><p>{WORDS * 6}</p></div>",
+        f"<div style='display:none' class='tab'><p>{WORDS * 6}</p></div>",
+        f"<div class='overlay page-content'><h1>{WORDS}</h1></div>",
+        f"<section id='login'><h2>Login</h2><p>{WORDS}</p></section>",
+        f"<div class='section' id='overlay'><p>{WORDS}</p></div>",
+        f"<div class='ad-hoc'>{WORDS}</div><div class='cookie-recipes'>{WORDS}</div>",
+        f"<div class='promotion'>{WORDS}</div><div class='loading-docks'>{WORDS}</div>",
+        f"<ul class='steps'><li><a href=x>{WORDS}</a></li></ul>",
+        f"<h3><button aria-expanded=false>{WORDS}</button></h3>",
+        f"<button class='accordion'>{WORDS}</button>",
+        f"<object data=x><p>{WORDS * 6}</p></object>",
+        f"<div><template shadowrootmode=open><p>{WORDS}</p></template></div>",
+        f"<details><summary>More</summary><p>{WORDS}</p></details>",
+        f"<figure><img src=x alt='a small red fox'><figcaption>{WORDS}</figcaption></figure>",
+        f"<map name=m><area href=x><p>{WORDS}</p>",
+        f"<header>{WORDS}</header><footer>{WORDS}</footer>",
+        f"<frameset><frame src=a.html></frameset><noframes><body>{WORDS}</body></noframes>",
+        f"<font face=x size=4><b>{WORDS}</b></font><center>{WORDS}</center>",
+        f"<table class=nav><tr><td><table><tr><td>{WORDS}</table></table>",
+    ],
+)
+def test_text_is_never_taken_for_what_surrounds_it(body: str) -> None:
+    assert WORDS in html(ARTICLE + body)
+    assert WORDS in html(body)
+
+
+def test_a_page_that_is_nearly_all_doubtful_keeps_it() -> None:
+    assert "home" in html(f"<div class='menu'>{LINKS * 10}</div><p>Short.</p>")
+
+
+def test_text_for_browsers_without_scripts_is_read_where_there_is_no_other() -> None:
+    text = "<p>The whole story of the fox is told here, in a few words and then in some more.</p>" * 6
+    assert "story" in html(f"<div id=app></div><noscript>{text}</noscript>")
+    assert "story" not in html(ARTICLE + f"<noscript>{text}</noscript>")
+
+
+def test_definitions_stand_under_their_terms() -> None:
+    assert html("<dl><dt>fox<dt>vixen<dd>an animal<dd>red<dt>hen<dd>a bird</dl>") == (
+        "fox\nvixen\n: an animal\n: red\n\nhen\n: a bird"
+    )
+
+
+def test_code_in_a_list_is_fenced_where_fences_are_looked_for() -> None:
+    text = html("<ul><li><pre>a\n\n\n  b</pre><li>two<ul><li><pre>c</pre></ul></ul>")
+    assert text == "-\n  ```\n  a\n\n\n    b\n  ```\n- two\n  -\n  ```\n  c\n  ```"
+
+
+def test_drawings_do_not_count_as_depth() -> None:
+    drawing = "<svg viewBox='0 0 9 9'><g>" + "<path d='M0 0'/>" * 50 + "</g></svg>"
+    body = f"<table><tr><td>a<td>b<tr><td>c<td>d</table>{drawing * 40}"
+    assert not deeper_than(body.encode(), 512)
+    assert html(body).startswith("| a | b |")
+    assert deeper_than(b"<path/>" * 600, 512)
+    assert deeper_than(b"<svg><div>" + b"<path/>" * 600, 512)
+    assert deeper_than(b"<!--><" + b"div><" * 600 + b"p>-->", 512)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<div class='share'>",
+        "<ul class=menu><li><a>b</a>",
+        "<button>",
+        "<object>",
+        "<svg>",
+        "<pre>```",
+        "<dl><dt>",
+    ],
+)
+def test_looking_ahead_is_bounded(piece: str) -> None:
+    start = time.process_time()
+    with contextlib.suppress(DocumentError):
+        read("<p>x" + piece * (400_000 // len(piece)), "a.html")
+    assert time.process_time() - start < 4

@@ -228,3 +228,67 @@ def test_only_settings_that_change_the_text_are_part_of_its_key() -> None:
     }
     other = Settings(clean=CleanSettings(timeout_s=1, cpu_s=1, worker_memory=600_000_000))
     assert clean_phase.relevant(other) == base
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Grüße aus Österreich, naïve café à Paris, «ÉTÉ» et Noël…",
+        "Ä“ und „Ö“ – so schreibt man das, ß“ auch nicht",
+        "Привет, мир: «ёлка» — это дерево",
+        "Καλημέρα κόσμε, «ναι» — όχι",
+        "Ñandú, Ångström, Þórr, Æsir, Øre, Ž”, Š“",
+        "Tiếng Việt, Türkçe, Čeština, Łódź",
+        "GARÇON™, RÉSUMÉ© 2020, À–B, Ç…",
+    ],
+)
+def test_good_text_is_not_taken_for_mojibake(text: str) -> None:
+    assert tidy(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Zażółć gęślą jaźń, proszę bardzo",
+        "Příliš žluťoučký kůň úpěl ďábelské ódy",
+        "Съешь же ещё этих мягких французских булок",
+        "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία",
+        "सभी मनुष्यों को गौरव और अधिकारों के मामले में",
+        "すべての人間は、生まれながらにして自由であり",
+        "It’s a café — “naïve” …",
+    ],
+)
+def test_text_that_was_decoded_wrongly_is_put_right(text: str) -> None:
+    assert tidy(text.encode().decode("latin-1")) == text
+
+
+def test_source_code_keeps_even_its_mojibake() -> None:
+    assert read("key = 'PÃ¶p'\n", "a.py").text == "key = 'PÃ¶p'"
+
+
+def test_progress_bars_leave_their_last_state() -> None:
+    bars = "\r".join(f"Downloading {share}% [{'=' * share}]" for share in range(0, 101, 5))
+    assert read(f"start\n{bars}\nend\n").text == f"start\nDownloading 100% [{'=' * 100}]\nend"
+    assert read("1,2\r3,4\r5,6\r7,8\r9,1\n2,3\n").text == "1,2\n3,4\n5,6\n7,8\n9,1\n2,3"
+    assert read("a\rb\rc\rd\re\rf").text == "a\nb\nc\nd\ne\nf"
+
+
+@pytest.mark.parametrize("encoding", ["iso2022_jp", "utf-32-le", "utf-32-be"])
+def test_encodings_that_look_like_something_else(encoding: str) -> None:
+    text = JAPANESE if "2022" in encoding else "Plain words, and some more of them."
+    assert read(text.encode(encoding)).text == text
+
+
+def test_korean_of_seven_bits() -> None:
+    text = "안녕하세요, 반갑습니다"
+    assert read(text.encode("iso2022_kr")).text == text
+
+
+def test_text_of_a_mainframe_is_read() -> None:
+    text = "THE QUICK BROWN FOX jumps over the lazy dog, and the farmer said: hello world.\n" * 5
+    assert read(text.encode("cp037")).text == text.strip()
+    assert read(text.replace("\n", "\x85").encode("cp037")).text == text.strip()
+
+
+def test_terminal_codes_are_no_japanese() -> None:
+    assert read(b"\x1b(B\x1b[mred\x1b$x and more\n").text.startswith("red")

@@ -20,7 +20,8 @@ from functools import cache
 _ASCII = bytes(range(128))
 _ASCII_CONTROLS = bytes(b for b in range(32) if b not in b"\t\n") + b"\x7f"
 _TERMINAL_CODE = re.compile(
-    r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\n]{0,2000}(?:\x07|\x1b\\)|[@-Z\\^_])"
+    r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\n]{0,2000}(?:\x07|\x1b\\)|[()*+#%][0-9A-Za-z@]"
+    r"|[@-Z\\^_=>78])"
 )
 _OVERSTRIKE = re.compile(r"[^\n\x08]\x08")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]+")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Final
 
 from tui_scraper.engine.extract import media_types as mt
@@ -63,6 +64,7 @@ class _Reader:
         self._lines = lines
         self._position = 0
         self._language = ""
+        self._seen = Counter(line.rstrip() for line in lines if _DELIMITER.match(line))
         self._last = {line.rstrip(): number for number, line in enumerate(lines) if _DELIMITER.match(line)}
         self._last.update({line.rstrip(): number for number, line in enumerate(lines) if _TABLE.match(line)})
         self._numbers = [0] * 7
@@ -118,7 +120,7 @@ class _Reader:
         before = self.out[-1] if self.out else ""
         if not before and _UNDERLINE.match(below) and line[0].isalnum():
             mark = below.rstrip()
-            if abs(len(mark) - len(line.rstrip())) <= 2:
+            if abs(len(mark) - len(line.rstrip())) <= 1:
                 self._position += 1
                 self._heading(_SECTION_MARKS.index(mark[0]) + 1, line.strip())
                 return True
@@ -143,16 +145,19 @@ class _Reader:
             return False
         if not _DELIMITER.match(mark):
             return False
+        if mark[0] in "=*_" or mark == "--":
+            if self._seen[mark] < 2:
+                return False
+            self.out.append("")  # the marks of an example, a quote or an aside; what is in it is read on
+            return True
         end = "```" if mark.startswith("```") else mark
         if self._last.get(end, -1) < self._position:
             return False
-        if mark[0] in _SOURCE_DELIMITERS and mark != "--":
+        if mark[0] in _SOURCE_DELIMITERS:
             body = self._up_to(end)
             self.out.extend(("", fenced("\n".join(body), self._language or mark.strip("`-.~+")), ""))
-        elif mark[0] == "/":
-            self._up_to(end)
         else:
-            self.out.append("")  # the marks of an example, a quote or an aside; what is in it is read on
+            self._up_to(end)
         self._language = ""
         return True
 

@@ -47,6 +47,7 @@ _SAYS = re.compile(
     r"\\(?:(?:sub){0,2}section|chapter|part|paragraph|item|begin|cite|emph|textbf|footnote|bye)(?![a-zA-Z])"
     r"|\n[ \t]*\n[A-Z]"
 )
+_BLANKS = re.compile(r"[ \t]*")
 _LABEL = re.compile(r"\\label\{[^{}]{0,200}\}")
 _LANGUAGE = re.compile(r"language[ \t]*=[ \t]*\{?(?:\[[^\]]{0,40}\])?([A-Za-z+#]{1,20})")
 
@@ -372,8 +373,7 @@ class _Reader:
             self._end(environment)
         elif name in LETTERS:
             self._out.text(LETTERS[name])
-            if self._source.startswith("{}", self._position):
-                self._position += 2
+            self._skip_end_of_letter(LETTERS[name])
         elif name in self._macros:
             self._out.text(self._macros[name])
             if self._source.startswith("{}", self._position):
@@ -442,6 +442,14 @@ class _Reader:
         base = 16 if found[1] is not None else 8 if found[2] is not None else 10
         code = int(found[1] or found[2] or found[3], base)
         self._out.text(chr(code) if 31 < code < 0xD800 else "")
+
+    def _skip_end_of_letter(self, letter: str) -> None:
+        """Pass over what ends a command that is part of a word."""
+        if self._source.startswith("{}", self._position):
+            self._position += 2
+        elif len(letter) == 1 and letter.isalpha():
+            found = _BLANKS.match(self._source, self._position)
+            self._position = found.end() if found else self._position
 
     def _section(self, name: str) -> None:
         self._option()

@@ -57,6 +57,9 @@ _ACCENT = re.compile(
     (?:\{[ \t]*(?:\\([ij])(?![a-zA-Z])|([^\W\d_]\w{0,20})?)[ \t]*\}|\\([ij])(?![a-zA-Z])|([^\W\d_]))""",
     re.VERBOSE,
 )
+_LETTER = re.compile(
+    r"\\((?:ss|SS|ae|AE|oe|OE|o|O|aa|AA|l|L|i|j|dh|DH|th|TH|dj|DJ|ng|NG))(?![a-zA-Z])(?:\{\}|[ \t]+)?"
+)
 _COMMAND = re.compile(r"\\(?:([a-zA-Z]+)\*?(?:\{\})?|([^a-zA-Z]))|[{}]|``|''|---?|(?<!\\)~")
 _MARKS: Final = {"``": "“", "''": "”", "--": "–", "---": "—", "~": " ", "{": "", "}": ""}
 
@@ -76,6 +79,7 @@ def _letter(found: re.Match[str]) -> str:
 def plain_latex(text: str) -> str:
     """A short text (a title, a name) without its commands; formulas keep their dollar signs."""
     text = _ACCENT.sub(_letter, text)
+    text = _LETTER.sub(lambda found: LETTERS[found[1]], text)
     return " ".join(_COMMAND.sub(_plain, text).split())
 
 

@@ -86,6 +86,7 @@ class _Reader:
             return
         keyword = _KEYWORD.match(line)
         if keyword is None:
+            self.out.append("")  # the end of a quotation
             return
         name, value = keyword[1].lower(), keyword[2].strip()
         if name == "title" and value:

@@ -24,7 +24,9 @@ _UNNAMED: Final = frozenset(
     }
 )  # fmt: skip
 _SILENT_ATTRIBUTES: Final = ("xmlns", "xml:space", "xml:base", "xml:id", "xsi:")
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/=]{40,}\s*){8,}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
+_BASE64_SAMPLE: Final = 400
+_BASE64_LINES: Final = 10  # of that sample: more of them are words
 _MARKUP = re.compile(
     r"</(?:p|div|li|a|b|i|strong|em|h[1-6]|span|td|font)>|<(?:br|p|img)\b[^<>]{0,300}>", re.IGNORECASE
 )
@@ -187,8 +189,11 @@ class DataReader:
                 self.links.add(value, "hyperlink")
 
     def _value(self, text: str) -> str:
-        if len(text) > 400 and _BASE64.match(text.lstrip()):
-            return ""
+        text = text.strip()
+        if len(text) > _BASE64_SAMPLE:
+            sample = text[:_BASE64_SAMPLE]
+            if _BASE64.fullmatch(sample) and len(sample.split()) <= _BASE64_LINES:
+                return ""  # a file in an element
         if "<" in text and _MARKUP.search(text):
             return fragment_text(text, self._max_chars)
         return " ".join(text.split())
