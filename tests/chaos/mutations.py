@@ -383,7 +383,7 @@ def inside_compressed(data: bytes, rng: random.Random, others: Sequence[bytes]) 
 
 def tar_header(data: bytes, rng: random.Random, _others: Sequence[bytes]) -> bytes | None:
     """Change a field of a tar header, and its checksum with it."""
-    if data[257:262] != b"ustar":
+    if data[257:262] != b"ustar" or len(data) < 512:
         return None
     starts = [
         at for at in range(0, min(len(data), 2_000_000) - 511, 512) if data[at + 257 : at + 262] == b"ustar"
