@@ -6,11 +6,13 @@ import io
 import lzma
 import os
 import random
+import struct
 import time
 import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
@@ -444,3 +446,21 @@ def test_the_module_trusts_no_declared_size() -> None:
     lying = Entry("a", lambda: iter((b"x" * 10,)), size_bytes=1 << 60, mtime_ns=5)
     found = containers.expand(made_of(lying), io.BytesIO(), 9, "x/x", SETTINGS, b"a")
     assert found.members == [Member(b"a", 10, 5)]
+
+
+def test_times_far_outside_are_no_times() -> None:
+    def entries(stream: BinaryIO, media_type: str, settings: CleanSettings) -> Iterator[Entry]:
+        for number, mtime_ns in enumerate((2**63, -(2**63), 1_700_000_000)):
+            yield Entry(str(number), lambda: iter([b"x"]), 1, mtime_ns)
+
+    chosen = Format("odd clocks", ("application/x-odd",), entries=entries)
+    found = expand(chosen, io.BytesIO(b"xxx"), 3, "application/x-odd", CleanSettings(), b"a")
+    assert [member.mtime_ns for member in found.members] == [0, 0, 1_700_000_000]
+
+
+def test_names_that_claim_to_be_longer_than_a_cut_archive(tmp_path: Path) -> None:
+    path = tmp_path / "cut.zip"  # a file on disk refuses to be read backwards, where one in memory does not
+    path.write_bytes(struct.pack("<4sHHHHHIIIHH", b"PK\3\4", 20, 8, 8, 0, 0, 0, 0, 0, 60_000, 9) + b"name")
+    with path.open("rb") as stream, pytest.raises(DocumentError) as caught:
+        expand(registry().readers[mt.ZIP], stream, path.stat().st_size, mt.ZIP, CleanSettings(), b"cut.zip")
+    assert caught.value.cause is Cause.CORRUPT

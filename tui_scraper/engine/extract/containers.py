@@ -19,7 +19,7 @@ from blake3 import blake3
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract.base import Entry, Format
 from tui_scraper.engine.extract.decoding import decode_name
-from tui_scraper.engine.extract.limits import MAX_NAME_BYTES, Allowance
+from tui_scraper.engine.extract.limits import MAX_NAME_BYTES, MAX_TIME_NS, Allowance
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings
 from tui_scraper.engine.wire import Member
@@ -70,7 +70,7 @@ def expand(
                 if error.cause in _WHOLE:
                     raise
                 refusals[unique], size_bytes = error, 0
-            members.append(Member(unique, size_bytes, entry.mtime_ns))
+            members.append(Member(unique, size_bytes, _sane_time(entry.mtime_ns)))
     except DocumentError as error:
         readable = [member for member in members if member.name not in refusals]
         if error.cause is not Cause.CORRUPT or not readable:
@@ -82,6 +82,11 @@ def expand(
         if len(refusals) == len(members):
             raise refusals[members[0].name]
     return Expansion(members)
+
+
+def _sane_time(mtime_ns: int) -> int:
+    """A time that the store can hold, 0 for one far outside: a tar may claim the year 2242 or 292 billion."""
+    return mtime_ns if abs(mtime_ns) < MAX_TIME_NS else 0
 
 
 def _noun(chosen: Format) -> str:

@@ -24,6 +24,8 @@ MAX_MESSAGES: Final = 500_000
 """Messages of one mailbox, which is not compressed: they cannot be more than its size makes them."""
 MAX_NAME_BYTES: Final = 1_024
 """The name of an entry, as part of its document's path."""
+MAX_TIME_NS: Final = 2**62
+"""Of a member, from 1970: some 146 years."""
 MAX_DEPTH: Final = 5
 """Containers inside one another."""
 MAX_CONTAINER_BYTES: Final = 2_000_000_000

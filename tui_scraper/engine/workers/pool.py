@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tui_scraper.engine.errors import TuiScraperError, timeout_sentence
-from tui_scraper.engine.extract.limits import MAX_ENTRY_BYTES, MAX_MESSAGES, MAX_NAME_BYTES
+from tui_scraper.engine.extract.limits import MAX_ENTRY_BYTES, MAX_MESSAGES, MAX_NAME_BYTES, MAX_TIME_NS
 from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.wire import DocumentReply, Member, WorkItem
@@ -493,7 +493,7 @@ def _are_sound(members: Sequence[Member]) -> bool:
         and not {b"", b".", b".."} & set(member.name.split(b"/"))
         and b"\0" not in member.name
         and 0 <= member.size_bytes <= MAX_ENTRY_BYTES
-        and abs(member.mtime_ns) < 2**62
+        and abs(member.mtime_ns) < MAX_TIME_NS
         for member in members
     )
 

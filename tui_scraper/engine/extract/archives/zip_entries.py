@@ -286,10 +286,10 @@ class _Recovery:
     def _measured(self, record: Record, data: int, end: int) -> Record:
         """The entry with what its descriptor says, which stands between its data and the next entry."""
         self._stream.seek(max(data, end - 24))
-        descriptor = self._stream.read(min(24, end - data))
+        descriptor = self._stream.read(max(0, min(24, end - data)))  # names claim to be longer than the file
         for length, numbers in ((12, "<III"), (20, "<IQQ")):
             if len(descriptor) >= length:
                 crc, packed, size = struct.unpack(numbers, descriptor[-length:])
                 if data + packed in (end - length, end - length - len(_DESCRIPTOR)):
                     return record._replace(crc=crc, packed=packed, size=size)
-        return record._replace(packed=end - data, crc=-1)  # which no content has
+        return record._replace(packed=max(0, end - data), crc=-1)  # which no content has
