@@ -105,6 +105,7 @@ def test_one_long_row_does_not_fill_up_all_others() -> None:
 
 
 def test_a_few_zero_bytes_do_not_make_a_table_binary() -> None:
+    assert read(b"a,b,c\n\x00,2,3\n", "a.csv").text.endswith("|  | 2 | 3 |")
     assert "| one | 2 | 3 |" in read(b"a,b,c\n\x00one,2,3\n" + b"1,2,3\n" * 20, "a.csv").text
 
 

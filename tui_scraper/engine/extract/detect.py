@@ -247,10 +247,9 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _is_text_but_for_a_few_zeros(data: bytes) -> bool:
-    zeros = data.count(0)
-    return (
-        zeros * _MAX_ZERO_SHARE <= len(data) and is_text(rest := data.replace(b"\0", b"")) and _is_utf8(rest)
-    )
+    rest = data.replace(b"\0", b"")
+    zeros = len(data) - len(rest)
+    return (zeros <= 2 or zeros * _MAX_ZERO_SHARE <= len(data)) and is_text(rest) and _is_utf8(rest)
 
 
 def _few_controls(data: bytes) -> bool:
