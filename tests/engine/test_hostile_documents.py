@@ -137,7 +137,7 @@ ALONE = """
 
     places = [path for path in (*sys.path, sys.prefix, sys.base_prefix, "/usr") if path]
     CODE = tuple(os.fsencode(form(path)) for path in places for form in (str, os.path.realpath))
-    processor = Processor(Settings())
+    processor = Processor(Settings.model_validate({"clean": {"ocr": "off"}}))  # it starts Tesseract by design
     sys.addaudithook(watch)
     said = {}
     for number, name in enumerate(sorted(os.listdir(folder)), 1):
