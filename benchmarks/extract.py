@@ -6,7 +6,8 @@ FOLDER holds real files, told apart by their endings; `python -m benchmarks.corp
 one from the documentation of a Debian system. Each tool is one process that imports everything, reads one
 file of the format unmeasured, and then the same files as the others, one after the other, in the same run.
 A file that takes longer than --deadline ends its process; a new one goes on with the next file. We do what a
-worker does up to the clean text: read, detect, extract, tidy, look for the language, compress; with members.
+worker does up to the clean text: read, detect, extract, tidy, look for the language, compress; with members,
+and without OCR, for which several tools have other programs.
 
 Speed: `files/s` are the files that the tool found words in, over the wall-clock time that it took for all of
 them, failures included; `per CPU s` over its processor time, children and threads included. The machine

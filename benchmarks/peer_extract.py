@@ -26,7 +26,7 @@ Read = Callable[[str], str]
 
 
 def tui_scraper() -> Read:
-    """The way of a worker: read, detect, clean; what is inside of containers follows."""
+    """The way of a worker: read, detect, clean; what is inside of containers follows. No OCR."""
     from tui_scraper.engine.extract import registry
     from tui_scraper.engine.models import PhaseName, Status
     from tui_scraper.engine.phases.document import Processor
@@ -35,7 +35,7 @@ def tui_scraper() -> Read:
     from tui_scraper.engine.wire import CleanText, WorkItem
 
     registry.preload()
-    settings = Settings()
+    settings = Settings.model_validate({"clean": {"ocr": "off"}})
     processor = Processor(settings, PhaseName.CLEAN)
 
     def read(path: str) -> str:
