@@ -174,7 +174,7 @@ class _WatchedPool(Pool):
             now = time.monotonic_ns()
             for slot, worker in self._workers.items():
                 version, since = HEARTBEAT.unpack_from(worker.page)[:2]
-                if version:
+                if version and since:  # the two are not written at once
                     earlier = self._in_hand.get(slot)
                     before = earlier[1] if earlier and earlier[0] == since else since
                     self.spent_s[version] += (now - before) / 1e9
