@@ -79,9 +79,13 @@ class EngineHost:
         """Put failures back to pending and work on them: one, those of a cause, or all that failed."""
         self._ask(lambda engine: engine.retry(version=version, cause=cause, phase=phase))
 
-    def roll_back(self, target: PhaseName | int) -> None:
+    def roll_back(self, target: PhaseName | int, *, fresh: bool = False) -> None:
         """Go back to a phase or a checkpoint; `resume` works on from there."""
-        self._ask(lambda engine: engine.roll_back(target))
+        self._ask(lambda engine: engine.roll_back(target, fresh=fresh))
+
+    def undo_rollback(self) -> None:
+        """Take the last rollback back."""
+        self._ask(lambda engine: engine.undo_rollback())
 
     def close(self, timeout_s: float = 3.0) -> bool:
         """Stop, close the workspace and end the thread. False if it did not end in time."""

@@ -157,7 +157,8 @@ def results_by_phase(workspace: Path) -> dict[int, int]:
 
 def check_counters(workspace: Path) -> None:
     """The live counters of the head equal what its results say."""
-    from tui_scraper.engine.store.head import DOCUMENT_PHASES, read_head, recount, recount_found
+    from tui_scraper.engine.store.counters import count_anew
+    from tui_scraper.engine.store.head import read_head
 
     connection = open_state(workspace, read_only=True)
     copy = apsw.Connection(":memory:")
@@ -169,17 +170,15 @@ def check_counters(workspace: Path) -> None:
 
         def counters() -> list[Any]:
             found = copy.execute(
-                "SELECT lineage, status, n, bytes, tokens FROM counter WHERE branch = ? AND (n != 0 OR bytes != 0 "  # noqa: E501
-                "OR tokens != 0) ORDER BY lineage, status",
+                """SELECT lineage, status, cause, n, bytes, tokens, cost_nano_usd FROM counter
+                WHERE branch = ? AND (n != 0 OR bytes != 0 OR tokens != 0 OR cost_nano_usd != 0)
+                ORDER BY lineage, status, cause""",
                 (head.branch,),
             ).fetchall()
             return [row for row in found if row[0] in kept]
 
         live = counters()
-        recount_found(copy, head)
-        for phase in DOCUMENT_PHASES:
-            if phase in head.lineages:
-                recount(copy, head, phase)
+        count_anew(copy)
         assert live == counters()
     finally:
         connection.close()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.engine.running import check_counters, export_bytes, rows, run_once, running, table
 from tui_scraper.engine import PhaseName
-from tui_scraper.engine.store.history import roll_back_to_phase
+from tui_scraper.engine.store.rollback import roll_back_to_phase
 from tui_scraper.engine.store.writer import Writer
 
 

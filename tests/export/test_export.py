@@ -20,9 +20,10 @@ from tui_scraper.engine.export import (
 )
 from tui_scraper.engine.models import Cause, Counts, PhaseName, Status
 from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.store.checkpoints import take_checkpoint
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.head import read_head
-from tui_scraper.engine.store.history import roll_back_to_checkpoint, roll_back_to_phase, take_checkpoint
+from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase
 
 FIELDS = [
     "path",
@@ -195,7 +196,7 @@ def test_a_vanished_file_is_gone_and_a_rollback_makes_documents_pending(
     store: Fabricator, tmp_path: Path
 ) -> None:
     store.run(DOCS)
-    checkpoint = store.writer.call(take_checkpoint(0, PhaseName.INDEX))
+    checkpoint = store.writer.call(take_checkpoint(PhaseName.INDEX))
     export(store.directory, tmp_path / "before")
     store.scan([], gone=[b"a.txt"])
     export(store.directory, tmp_path / "out")

@@ -10,7 +10,8 @@ from tui_scraper.engine.models import Cause, PhaseName, Status
 from tui_scraper.engine.search.text_index import TextIndex
 from tui_scraper.engine.store.codec import digest, pack, unpack
 from tui_scraper.engine.store.connection import open_state
-from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head, set_lineages
+from tui_scraper.engine.store.counters import set_lineages
+from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
 from tui_scraper.engine.store.results import Configs, Finished, commit_replies, record_indexed, unfinished
 from tui_scraper.engine.store.scans import (
     FoundFile,
@@ -90,22 +91,22 @@ class Fabricator:
         self, docs: Sequence[Doc], *, gone: Iterable[bytes] = (), touched: Iterable[Doc] = ()
     ) -> list[int]:
         """Register new documents in a scan of its own. Returns their versions."""
-        scan = self.writer.call(begin_scan)
+        self.writer.call(begin_scan)
         versions: list[int] = []
         for at in range(0, len(docs), 1000):
             files = [
                 FoundFile(doc.path, len(doc.text.encode()), doc.mtime_ns) for doc in docs[at : at + 1000]
             ]
-            versions += self.writer.call(register(scan, files, [], []))
+            versions += self.writer.call(register(files, [], []))
         again = list(touched)
         if again:
             known = self.known([doc.path for doc in again])
             pairs = [(found_file(doc), known[doc.path]) for doc in again]
-            self.writer.call(register(scan, [], [], pairs))
+            self.writer.call(register([], [], pairs))
         lost = list(gone)
         if lost:
-            self.writer.call(vanish(scan, [file.version for file in self.known(lost).values()]))
-        self.writer.call(end_scan(scan, {}))
+            self.writer.call(vanish([file.version for file in self.known(lost).values()]))
+        self.writer.call(end_scan({}))
         return versions
 
     def known(self, paths: Sequence[bytes]) -> dict[bytes, KnownFile]:

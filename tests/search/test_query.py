@@ -13,7 +13,8 @@ from tui_scraper.engine.search.query import Search, search
 from tui_scraper.engine.search.snippet import snippet
 from tui_scraper.engine.search.terms import analyzer, read_query
 from tui_scraper.engine.search.text_index import TextIndex
-from tui_scraper.engine.store.history import roll_back_to_checkpoint, roll_back_to_phase, take_checkpoint
+from tui_scraper.engine.store.checkpoints import take_checkpoint
+from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase
 
 
 def paths(store: Fabricator, query: str, **filters: str) -> list[str]:
@@ -78,7 +79,7 @@ def test_accents_case_and_scripts_without_spaces(store: Fabricator) -> None:
 def test_only_what_the_head_has_is_found(store: Fabricator) -> None:
     docs = [Doc(b"a", "unicorn one"), Doc(b"b", "unicorn two")]
     store.run(docs)
-    checkpoint = store.writer.call(take_checkpoint(0, PhaseName.INDEX))
+    checkpoint = store.writer.call(take_checkpoint(PhaseName.INDEX))
     assert paths(store, "unicorn") == ["a", "b"]
     store.writer.call(roll_back_to_phase(PhaseName.CHUNK))
     assert paths(store, "unicorn") == []

@@ -9,7 +9,8 @@ from pathlib import Path
 from tui_scraper.engine.models import Cause, Counts, PhaseName, Status
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.connection import open_state
-from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head, set_lineages
+from tui_scraper.engine.store.counters import set_lineages
+from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
 from tui_scraper.engine.store.results import Configs, commit_replies, put_back, unfinished
 from tui_scraper.engine.store.scans import FoundFile, begin_scan, end_scan, register
 from tui_scraper.engine.store.writer import Writer
@@ -40,12 +41,12 @@ def write_failures(directory: Path, documents: Sequence[Bad]) -> Counts:
         }
         configs = Configs({phase: config_hash(phase, *settings[phase]) for phase in DOCUMENT_PHASES})
         writer.call(lambda transaction: set_lineages(transaction.state, settings))
-        scan = writer.call(begin_scan)
+        writer.call(begin_scan)
         by_path = {document.path.encode("utf-8", "surrogateescape"): document for document in documents}
         found = [FoundFile(path, document.size_bytes, 1) for path, document in by_path.items()]
         for at in range(0, len(found), 1000):
-            writer.call(register(scan, found[at : at + 1000], [], []))
-        writer.call(end_scan(scan, {}))
+            writer.call(register(found[at : at + 1000], [], []))
+        writer.call(end_scan({}))
         _fail(writer, directory, configs, by_path)
     finally:
         writer.close()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RunPaused,
         RunResumed,
         SettingsChanged,
+        SettingsKept,
     )
     from tui_scraper.engine.models import (
         PHASES,
@@ -74,6 +75,7 @@ _HOME = {
     "SearchHit": "tui_scraper.engine.models",
     "Settings": "tui_scraper.engine.settings",
     "SettingsChanged": "tui_scraper.engine.events",
+    "SettingsKept": "tui_scraper.engine.events",
     "Status": "tui_scraper.engine.models",
     "StatusReport": "tui_scraper.engine.models",
     "StoreError": "tui_scraper.engine.errors",
@@ -116,6 +118,7 @@ __all__ = [
     "SearchHit",
     "Settings",
     "SettingsChanged",
+    "SettingsKept",
     "Status",
     "StatusReport",
     "StoreError",

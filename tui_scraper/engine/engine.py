@@ -21,9 +21,11 @@ from tui_scraper.engine.progress import Activity, Progress
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import FILE_NAME, RunLog
 from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.settings_in_force import InForce, in_force
 from tui_scraper.engine.store.connection import open_state
-from tui_scraper.engine.store.history import roll_back_to_checkpoint, roll_back_to_phase
 from tui_scraper.engine.store.results import put_back
+from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
+from tui_scraper.engine.store.writer import Operation
 from tui_scraper.engine.workspace import Workspace, choose_directory
 
 
@@ -97,23 +99,38 @@ class Engine:
             await self._workspace.writer.submit(put_back(version=version, cause=cause, phase=phase))
             self._go.set()
 
-    async def roll_back(self, target: PhaseName | int) -> int:
+    async def roll_back(self, target: PhaseName | int, *, fresh: bool = False) -> int:
         """Go back to a phase (all later results become pending) or to a checkpoint.
 
         A pass that is going on is drained first. Returns the checkpoint that is now the head;
-        `resume` works on from there. Raises UsageError where the target does not exist.
+        `resume` works on from there. With `fresh` what comes after the phase is made anew although nothing
+        changed. Raises UsageError where the target does not exist.
         """
+        operation = (
+            roll_back_to_phase(target, fresh=fresh)
+            if isinstance(target, PhaseName)
+            else roll_back_to_checkpoint(target)
+        )
+        return await self._move_head(operation, f"Rolled back to {target}")
+
+    async def undo_rollback(self) -> int:
+        """Take the last rollback back, or the last undo; otherwise as `roll_back`."""
+        return await self._move_head(undo(), "The rollback is taken back")
+
+    async def _move_head(self, operation: Operation[int], what: str) -> int:
         self.stop()
         async with self._between:
-            operation = (
-                roll_back_to_phase(target)
-                if isinstance(target, PhaseName)
-                else roll_back_to_checkpoint(target)
-            )
             checkpoint = await self._workspace.writer.submit(operation)
-            self._log.info(f"Rolled back to {target}; checkpoint {checkpoint} is the head.")
+            self._log.info(f"{what}; checkpoint {checkpoint} is the head.")
             self._take(self._look(Activity(state=RunState.STOPPED, checkpoint=checkpoint)))
         return checkpoint
+
+    def _settings_in_force(self) -> InForce:
+        connection = open_state(self._workspace.directory, read_only=True)
+        try:
+            return in_force(connection, self._request.settings, accept=self._request.accept_settings)
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """End the pass, then `serve`."""
@@ -123,7 +140,14 @@ class Engine:
 
     async def _pass(self) -> None:
         self.error = None
-        pipeline = Pipeline(self._workspace, self._request, self._log, self._take, self._emit)
+        try:
+            settings = self._settings_in_force()
+        except TuiScraperError as error:
+            self.error = error
+            self._log.error(str(error))
+            self._end(RunState.FAILED, str(error))
+            return
+        pipeline = Pipeline(self._workspace, self._request, settings, self._log, self._take, self._emit)
         self._pipeline = pipeline
         try:
             await pipeline.run()

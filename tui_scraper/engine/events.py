@@ -51,11 +51,25 @@ class RunResumed:
 
 @dataclass(frozen=True, slots=True)
 class SettingsChanged:
-    """The settings differ from those of the run before: these phases are done again where needed."""
+    """The settings differ from those of the run before: these phases are done again where needed.
+
+    `keys` are the settings that differ, `sentences` say what each redoes.
+    """
 
     time: float
     phases: tuple[PhaseName, ...]
+    keys: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
 
 
-Event = SettingsChanged | DocumentFailed | CheckpointTaken | RunPaused | RunResumed
+@dataclass(frozen=True, slots=True)
+class SettingsKept:
+    """After a rollback: these settings of the file differ from those in force, and wait to be accepted."""
+
+    time: float
+    keys: tuple[str, ...]
+    sentence: str
+
+
+Event = SettingsChanged | SettingsKept | DocumentFailed | CheckpointTaken | RunPaused | RunResumed
 Emit = Callable[[Event], None]

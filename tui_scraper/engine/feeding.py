@@ -15,7 +15,7 @@ import apsw
 
 from tui_scraper.engine.models import PhaseName, Status
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER, artifact_key, clean_source
-from tui_scraper.engine.store.results import Configs, Reached, Work, find_artifacts
+from tui_scraper.engine.store.results import LOST, Configs, Reached, Work, find_artifacts
 from tui_scraper.engine.wire import WorkItem
 
 _CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
@@ -103,6 +103,8 @@ def plan(state: apsw.Connection, page: Sequence[Work], configs: Configs, through
     if through is not PhaseName.CLEAN:
         _take_over_chunks(state, page, configs, planned)
     last = min(PHASE_NUMBER[through], _CLASSIFY)
+    if last == _CLASSIFY:
+        _take_over_labels(state, page, configs, planned)
     for work in page:
         missing = any(not _is_done(work, phase) for phase in range(_CLEAN, last + 1))
         if missing:
@@ -126,7 +128,7 @@ def _take_over_clean(state: apsw.Connection, page: Sequence[Work], configs: Conf
     found = find_artifacts(state, [key for _work, key in wanted])
     for work, key in wanted:
         if key in found:
-            _enter(work, _CLEAN, found[key][0], 0, planned)
+            _enter(work, _CLEAN, found[key].artifact, 0, planned)
 
 
 def _take_over_chunks(state: apsw.Connection, page: Sequence[Work], configs: Configs, planned: Plan) -> None:
@@ -146,8 +148,43 @@ def _take_over_chunks(state: apsw.Connection, page: Sequence[Work], configs: Con
     for work in ready:
         known = found.get(keys.get(work.version, b""))
         if known is not None:
-            amount = state.execute("SELECT amount FROM artifact WHERE id = ?", (known[0],)).get
-            _enter(work, _CHUNK, known[0], int(amount or 0), planned)
+            _enter(work, _CHUNK, known.artifact, known.amount, planned)
+
+
+_TWINS_LOOKED_AT = 20
+"""Documents with one and the same chunks among which a label is looked for."""
+
+
+def _take_over_labels(state: apsw.Connection, page: Sequence[Work], configs: Configs, planned: Plan) -> None:
+    """Labels of documents with the same chunks, of the same type, under the same settings.
+
+    A label is keyed by what was read of a document, which only a worker can tell. But equal chunks of equal
+    text of one type are read alike, so where such a document has a label with these settings, in whatever
+    branch, it is this one's, too. So nothing is asked again for a file that was moved, or after going back.
+    """
+    ready = [work for work in page if _is_done(work, _CHUNK) and not _is_done(work, _CLASSIFY)]
+    if not ready:
+        return
+    config = state.execute(
+        "SELECT id FROM config WHERE phase = ? AND hash = ?", (_CLASSIFY, configs[PhaseName.CLASSIFY])
+    ).get
+    for work in ready:
+        artifact = state.execute(
+            _LABEL_OF_TWIN, (work.reached[_CHUNK].artifact, work.media_type, _TWINS_LOOKED_AT, config)
+        ).get
+        if artifact is not None:
+            _enter(work, _CLASSIFY, int(artifact), 0, planned)
+
+
+_LABEL_OF_TWIN = f"""
+    SELECT c.artifact FROM (
+        SELECT k.version, k.lineage FROM result k JOIN version v ON v.id = k.version
+        WHERE k.phase = {_CHUNK} AND k.artifact = ? AND k.status = {_DONE} AND v.media_type = ?
+        ORDER BY k.seq DESC LIMIT ?
+    ) t CROSS JOIN lineage l ON l.parent = t.lineage AND l.phase = {_CLASSIFY} AND l.config = ?
+        CROSS JOIN result c ON c.lineage = l.id AND c.version = t.version
+        CROSS JOIN artifact a ON a.id = c.artifact
+    WHERE c.status = {_DONE} AND NOT {LOST} LIMIT 1"""  # noqa: S608
 
 
 def _enter(work: Work, phase: int, artifact: int, tokens: int, planned: Plan) -> None:

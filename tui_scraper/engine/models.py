@@ -210,7 +210,11 @@ class CauseCount:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A point in the history of a workspace. `counts` maps phase -> status -> documents."""
+    """A point in the history of a workspace. `counts` maps phase -> status -> documents.
+
+    `why` says what made one that a run did not take by itself: a move of the head. `run` is the run whose
+    settings were in force.
+    """
 
     id: int
     parent: int | None
@@ -221,6 +225,10 @@ class Checkpoint:
     cost_nano_usd: int
     name: str | None
     head: bool
+    note: str | None = None
+    why: str = ""
+    branch: int = 1
+    run: int = 0
 
 
 @dataclass(frozen=True, slots=True)

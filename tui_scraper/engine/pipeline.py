@@ -16,15 +16,23 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from tui_scraper.engine.batches import Batches, Surroundings
 from tui_scraper.engine.errors import StoreFullError, TuiScraperError
-from tui_scraper.engine.events import CheckpointTaken, Emit, RunPaused, RunResumed, SettingsChanged
+from tui_scraper.engine.events import (
+    CheckpointTaken,
+    Emit,
+    RunPaused,
+    RunResumed,
+    SettingsChanged,
+    SettingsKept,
+)
 from tui_scraper.engine.extract.media_types import STREAMED
 from tui_scraper.engine.feeding import Payloads
 from tui_scraper.engine.memory import total_pss
-from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState
+from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState, Status
 from tui_scraper.engine.phases.base import configurations, hashes
 from tui_scraper.engine.phases.index import Indexer, generation
 from tui_scraper.engine.phases.input import Walk
@@ -35,14 +43,13 @@ from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.scanning import Scan
+from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.settings_in_force import InForce, changes, recorded, sentences
+from tui_scraper.engine.store.checkpoints import changed_since_checkpoint, take_checkpoint
 from tui_scraper.engine.store.connection import open_blobs, open_state
-from tui_scraper.engine.store.head import (
-    PhaseConfigs,
-    read_head,
-    read_totals,
-    set_lineages,
-)
-from tui_scraper.engine.store.history import begin_run, changed_since_checkpoint, end_run, take_checkpoint
+from tui_scraper.engine.store.counters import PhaseCount, read_totals, set_lineages
+from tui_scraper.engine.store.epochs import begin as begin_scan
+from tui_scraper.engine.store.head import PhaseConfigs, read_head, salts
 from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.reader import counts_of
 from tui_scraper.engine.store.results import (
@@ -52,6 +59,7 @@ from tui_scraper.engine.store.results import (
     unfinished,
     uphold_refusals,
 )
+from tui_scraper.engine.store.runs import begin_run, end_run
 from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.threads import in_thread
 from tui_scraper.engine.workspace import Workspace
@@ -63,6 +71,25 @@ _MEMORY_LOW = 0.9
 _STOP_GRACE_S = 1.2
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """What a run began with.
+
+    `redone` are documents that had passed a phase with the settings before and have not with these.
+    `expects_work`: there is some before any scan, so the workers start beside it, because they take most of
+    a second to load. Artifacts up to `newest_artifact` are of earlier runs.
+    """
+
+    scan: int
+    run: int
+    configs: PhaseConfigs
+    changed: tuple[PhaseName, ...]
+    redone: dict[PhaseName, int]
+    settings_before: Settings | None
+    newest_artifact: int
+    expects_work: bool
+
+
 class Pipeline:
     """One pass. Made, run and thrown away in one event loop."""
 
@@ -70,13 +97,15 @@ class Pipeline:
         self,
         workspace: Workspace,
         request: RunRequest,
+        in_force: InForce,
         log: RunLog,
         publish: Callable[[RunSnapshot], None],
         emit: Emit,
     ) -> None:
         self._workspace = workspace
         self._request = request
-        self._settings = request.settings
+        self._in_force = in_force
+        self._settings = in_force.settings
         self._through = request.through
         self._log = log
         self._publish = publish
@@ -211,7 +240,7 @@ class Pipeline:
     async def _work(self, around: Surroundings, indexer: Indexer | None) -> RunState:
         self.activity.state = RunState.SCANNING
         fresh = await indexer.open() if indexer is not None else False
-        configs, artifacts_before, expects_work = await self._begin(fresh)
+        begun = await self._begin(fresh)
         self.activity.method = "rules" if self._settings.classify.backend == "rules" else "local"
         self.activity.workers = self._settings.engine.workers or os.cpu_count() or 1
         self.activity.last_commit = time.monotonic()
@@ -219,15 +248,15 @@ class Pipeline:
         ended = "failed"
         try:
             async with asyncio.TaskGroup() as group:
-                work = Batches(around, hashes(configs), artifacts_before, indexer, group)
+                work = Batches(around, hashes(begun.configs), begun.newest_artifact, indexer, group)
                 self._batches = work
-                if expects_work:
+                if begun.expects_work:
                     work.start_workers()
                 watchers = [
                     group.create_task(self._watch_progress(work)),
                     group.create_task(self._watch_memory(work)),
                 ]
-                await self._scan_and_feed(group, work)
+                await self._scan_and_feed(group, work, begun.scan)
                 if indexer is not None:
                     await indexer.flush()
                 await work.end_workers()  # what they hold in memory is worth more to the export
@@ -249,40 +278,71 @@ class Pipeline:
         self._show()
         return self.activity.state
 
-    async def _begin(self, fresh_index: bool) -> tuple[PhaseConfigs, int, bool]:
-        """Put this run's settings in force.
-
-        Returns them, the newest artifact of earlier runs, and whether there is work before any scan: then
-        the workers start beside it, because they take most of a second to load.
-        """
+    async def _begin(self, fresh_index: bool) -> _Begun:
+        """Begin a run and its scan, and put its settings in force."""
         number = await self._writer.submit(generation(fresh_index))
-        extra: dict[PhaseName, dict[str, object]] = {PhaseName.INDEX: {"generation": number}}
-        configs = configurations(DOCUMENT_PHASE_MODULES, self._settings, extra)
         settings_json = self._settings.model_dump_json()
         limit = self._settings.input.max_file_size
+        waiting = self._in_force.waiting
 
-        def operation(transaction: Transaction) -> tuple[tuple[PhaseName, ...], int, bool, int]:
-            first = not read_head(transaction.state).lineages
-            changed = set_lineages(transaction.state, configs)
+        def operation(transaction: Transaction) -> _Begun:
+            state = transaction.state
+            before = read_head(state)
+            passed = read_totals(state, before)
+            settings_before = recorded(state, before)
+            scan = begin_scan(state).scan
+            configs = configurations(
+                DOCUMENT_PHASE_MODULES, self._settings, _extra(number, salts(state, before))
+            )
+            changed = set_lineages(state, configs)
             if PhaseName.INPUT in changed:
                 refuse_oversized(transaction, limit, STREAMED)
             if changed:
                 uphold_refusals(transaction)
-            if PhaseName.CLEAN in changed and not first:
+            if before.lineages and (PhaseName.CLEAN in changed or scan - before.scan > 1):
                 match_members(transaction)
-            totals = read_totals(transaction.state, read_head(transaction.state))
-            return changed, transaction.last_artifact, first, counts_of(totals).pending
+            run = begin_run(settings_json)(transaction)
+            state.execute("UPDATE head SET pinned = ?", (bool(before.pinned and waiting),))
+            totals = read_totals(state, read_head(state))
+            return _Begun(
+                scan=scan,
+                run=run,
+                configs=configs,
+                changed=changed if before.lineages else (),
+                redone={
+                    phase: _done(passed[phase]) - _done(totals[phase])
+                    for phase in changed
+                    if _done(passed[phase]) > _done(totals[phase])
+                },
+                settings_before=settings_before,
+                newest_artifact=transaction.last_artifact,
+                expects_work=not before.lineages or counts_of(totals).pending > 0,
+            )
 
-        changed, newest, first, pending = await self._writer.submit(operation)
-        self._run = await self._writer.submit(begin_run(settings_json))
-        if changed and not first:
-            self._emit(SettingsChanged(time.time(), changed))
-            named = ", ".join(str(phase) for phase in changed)
-            self._log.info(f"The settings changed: {named} is done again where no earlier result fits.")
-        return configs, newest, first or pending > 0
+        begun = await self._writer.submit(operation)
+        self._run = begun.run
+        self._tell_settings(begun)
+        return begun
 
-    async def _scan_and_feed(self, group: asyncio.TaskGroup, work: Batches) -> None:
-        scan = group.create_task(self._scan())
+    def _tell_settings(self, begun: _Begun) -> None:
+        waiting = tuple(change.key for change in self._in_force.waiting)
+        if waiting:
+            sentence = (
+                f"The settings gone back to stay in force. Those of the file differ in {', '.join(waiting)}; "
+                "`--accept-settings` puts them in force."
+            )
+            self._emit(SettingsKept(time.time(), waiting, sentence))
+            self._log.warning(sentence)
+        found = changes(begun.settings_before, self._settings) if begun.settings_before is not None else []
+        said = sentences(found, begun.changed, begun.redone)
+        if begun.changed or said:
+            keys = tuple(change.key for change in found)
+            self._emit(SettingsChanged(time.time(), begun.changed, keys, said))
+            for sentence in said:
+                self._log.info(sentence)
+
+    async def _scan_and_feed(self, group: asyncio.TaskGroup, work: Batches, number: int) -> None:
+        scan = group.create_task(self._scan(number))
         if self._request.sample is not None:
             await asyncio.wait({scan})
         feed = group.create_task(self._feed(work))
@@ -297,12 +357,13 @@ class Pipeline:
                 task.cancel()
         await asyncio.wait({scan})
 
-    async def _scan(self) -> None:
+    async def _scan(self, number: int) -> None:
         loop = asyncio.get_running_loop()
         self.activity.scanning = True
         connection = open_state(self._workspace.directory, read_only=True)
         walk = Walk(self._source, self._settings.input, self._own_folders(), self._log.warning)
         scan = Scan(
+            number=number,
             walk=walk,
             settings=self._settings.input,
             writer=self._writer,
@@ -321,9 +382,10 @@ class Pipeline:
             if self.activity.state is RunState.SCANNING:
                 self.activity.state = RunState.RUNNING
             ignored = sum(tally.ignored.values())
+            moved = f", {tally.moved:,} moved" if tally.moved else ""
             self._log.info(
                 f"{tally.found:,} documents found: {tally.new:,} new, {tally.changed:,} changed, "
-                f"{tally.gone:,} gone; {ignored:,} entries ignored.",
+                f"{tally.gone:,} gone{moved}; {ignored:,} entries ignored.",
                 ignored=tally.ignored,
             )
 
@@ -402,7 +464,7 @@ class Pipeline:
         return PhaseName.INDEX
 
     async def _checkpoint(self, work: Batches, phase: PhaseName) -> None:
-        number = await self._writer.submit(take_checkpoint(self._run, phase, self._settled(work)))
+        number = await self._writer.submit(take_checkpoint(phase, self._settled(work)))
         self._since_checkpoint = (work.committed, time.monotonic())
         self.activity.checkpoint = number
         self._emit(CheckpointTaken(time.time(), number, phase))
@@ -443,6 +505,15 @@ class Pipeline:
             output = Output(self._workspace.directory, self._request, self._writer, self.activity, self._log)
             if await output.run(self._stop.is_set):
                 await self._checkpoint(work, PhaseName.OUTPUT)
+
+
+def _extra(generation: int, salts: dict[PhaseName, dict[str, object]]) -> dict[PhaseName, dict[str, object]]:
+    """What belongs to the configuration of a phase besides its settings."""
+    return {**salts, PhaseName.INDEX: {"generation": generation}}
+
+
+def _done(counts: Mapping[Status, PhaseCount]) -> int:
+    return counts.get(Status.DONE, PhaseCount()).n
 
 
 def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

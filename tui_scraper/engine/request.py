@@ -15,7 +15,7 @@ class RunRequest:
 
     `source` is the folder of documents; `workspace` None means the default one for it. `sample`
     works on that many documents only, the same ones each time. `export_dir` None means what the
-    settings say.
+    settings say. `accept_settings` puts `settings` in force also after a rollback.
     """
 
     source: Path
@@ -24,3 +24,4 @@ class RunRequest:
     through: PhaseName = PhaseName.OUTPUT
     sample: int | None = None
     export_dir: Path | None = None
+    accept_settings: bool = False

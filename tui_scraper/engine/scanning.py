@@ -7,6 +7,7 @@ pipeline, which takes up what has been registered while the scan goes on.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,9 +26,9 @@ from tui_scraper.engine.store.connection import explained
 from tui_scraper.engine.store.scans import (
     FoundFile,
     KnownFile,
-    begin_scan,
     end_scan,
     known_files,
+    moved_files,
     register,
     vanish,
 )
@@ -38,19 +39,24 @@ _BATCH = 500
 
 @dataclass
 class Tally:
-    """What a scan found, for the log."""
+    """What a scan found, for the log. `moved` are those of the new ones that are known under another name."""
 
     found: int = 0
     new: int = 0
     changed: int = 0
     gone: int = 0
+    moved: int = 0
     ignored: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
 class Scan:
-    """One scan. `run` blocks; `registered` is called, in that thread, when documents were added."""
+    """One scan. `run` blocks; `registered` is called, in that thread, when documents were added.
 
+    `number` is that of the scan at the head; what it registers after a checkpoint has a higher one.
+    """
+
+    number: int
     walk: Walk
     settings: InputSettings
     writer: Writer
@@ -58,6 +64,7 @@ class Scan:
     registered: Callable[[], None]
     stopping: Callable[[], bool]
     tally: Tally = field(default_factory=Tally)
+    _may_have_moved: bool = False
 
     def run(self) -> Tally:
         """Pass over the folder. Returns early, without judging what is gone, when told to stop.
@@ -66,23 +73,25 @@ class Scan:
         """
         with explained(self.source):
             last = int(self.state.execute("SELECT coalesce(max(id), 0) FROM document").get)
+            self._may_have_moved = self.state.execute(
+                "SELECT 1 FROM version INDEXED BY version_moved WHERE content IS NOT NULL LIMIT 1"
+            ).get
         seen = bytearray(last + 1)
-        scan = self.writer.call(begin_scan)
         batch: list[FoundFile] = []
         for file in self.walk.files():
             batch.append(file)
             if len(batch) >= _BATCH:
-                self._take(scan, batch, seen)
+                self._take(batch, seen)
                 batch = []
                 if self.stopping():
                     return self.tally
         if batch:
-            self._take(scan, batch, seen)
+            self._take(batch, seen)
         if self.stopping():
             return self.tally
-        self._judge_gone(scan, seen)
+        self._judge_gone(seen)
         self.tally.ignored = dict(self.walk.ignored)
-        self.writer.call(end_scan(scan, self.tally.ignored))
+        self.writer.call(end_scan(self.tally.ignored))
         return self.tally
 
     @property
@@ -90,7 +99,7 @@ class Scan:
         """The source folder, for messages."""
         return Path(os.fsdecode(self.walk.source))
 
-    def _take(self, scan: int, batch: list[FoundFile], seen: bytearray) -> None:
+    def _take(self, batch: list[FoundFile], seen: bytearray) -> None:
         with explained(self.source):
             known = known_files(self.state, [file.path for file in batch])
         new: list[FoundFile] = []
@@ -108,23 +117,53 @@ class Scan:
         self.tally.found += len(batch)
         self.tally.new += len(new)
         self.tally.changed += len(changed)
+        if new and self._may_have_moved:
+            new = self._recognise(new)
         if new or changed or touched:
-            self.writer.call(register(scan, new, changed, touched))
+            self.writer.call(register(new, changed, touched))
             self.registered()
+
+    def _recognise(self, new: list[FoundFile]) -> list[FoundFile]:
+        """Find out which new files are known ones under another name: what was made of them is theirs.
+
+        A file of the same size and time stamp is read to be sure. The ending must be the same, because the
+        type of a document may depend on it.
+        """
+        with explained(self.source):
+            twins = moved_files(self.state, new)
+        if not twins:
+            return new
+        recognised = []
+        for file in new:
+            known = {
+                content: media_type
+                for content, media_type, path in twins.get(file.path, ())
+                if _ending(path) == _ending(file.path)
+            }
+            content = self._content_of(file.path) if known else None
+            if content in known and content is not None:
+                self.tally.moved += 1
+                recognised.append(dataclasses.replace(file, content=content, media_type=known[content]))
+            else:
+                recognised.append(file)
+        return recognised
 
     def _same_content(self, file: FoundFile, before: KnownFile) -> bool:
         if before.content is None or file.size_bytes != before.size_bytes:
             return False
-        path = os.path.join(self.walk.source, file.path)
+        return self._content_of(file.path) == before.content
+
+    def _content_of(self, relative: bytes) -> bytes | None:
+        path = os.path.join(self.walk.source, relative)
         try:
             content = read_file(
                 path, self.settings.max_file_size, self.settings.follow_symlinks, lambda _type: True
             )
         except DocumentError:
-            return False
-        return digest(content.data) == before.content
+            return None
+        return digest(content.data)
 
-    def _judge_gone(self, scan: int, seen: bytearray) -> None:
+    def _judge_gone(self, seen: bytearray) -> None:
         if not self.tally.found and len(seen) > 1:
             self.walk.warn(
                 f"{safe_text(str(self.source))}: this folder is empty now. Nothing was marked as gone, "
@@ -141,7 +180,7 @@ class Scan:
                     JOIN version v ON v.document = d.id AND v.scan_to IS NULL
                     WHERE d.id > ? AND d.id < ? AND d.parent = 0 AND v.scan_from < ?
                     ORDER BY d.id LIMIT 5000""",
-                    (after, len(seen), scan),  # one that came back begins with this scan
+                    (after, len(seen), self.number),  # one that came back begins with this scan
                 ).fetchall()
             if not rows:
                 break
@@ -152,5 +191,9 @@ class Scan:
                 if not (seen[document] or path in unseen or (unreadable and path.startswith(unreadable)))
             )
         for start in range(0, len(gone), _BATCH):
-            self.writer.call(vanish(scan, gone[start : start + _BATCH]))
+            self.writer.call(vanish(gone[start : start + _BATCH]))
         self.tally.gone = len(gone)
+
+
+def _ending(path: bytes) -> bytes:
+    return os.path.splitext(path)[1].lower()

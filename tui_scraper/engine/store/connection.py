@@ -2,11 +2,13 @@
 
 SQLite comes from apsw, because the one in the standard library may be too old for a WAL with a
 concurrent writer. Both files run in WAL mode with synchronous=FULL: a commit that was acknowledged
-survives a power cut.
+survives a power cut. Every page carries a checksum (https://sqlite.org/cksumvfs.html), which SQLite checks
+whenever it reads one: a bit that flips on a disk is an error, never another text or number.
 """
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,10 +17,12 @@ from importlib import resources
 from pathlib import Path
 
 import apsw
+import apsw.sqlite_extra
 
 from tui_scraper.engine.errors import StoreError, StoreFullError
+from tui_scraper.engine.store.migrations import MIGRATIONS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 STATE_FILE = "state.db"
 BLOB_FILE = "blob.db"
 
@@ -49,24 +53,64 @@ def explained(path: Path) -> Iterator[None]:
     except apsw.FullError as error:
         raise StoreFullError(f"{path}: {_FULL}") from error
     except apsw.IOError as error:
+        if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
+            raise _damaged(path, "a page does not have the checksum it was written with") from error
         if _is_full(path):
             raise StoreFullError(f"{path}: {_FULL}") from error
         raise StoreError(f"{path}: the disk reported an error ({error}).") from error
     except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError) as error:  # SQLError: a table is missing
-        raise StoreError(
-            f"{path}: the database is damaged ({error}). Copy the workspace before doing anything else."
-        ) from error
+        raise _damaged(path, str(error)) from error
     except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
         raise StoreError(f"{path}: the database cannot be opened for writing ({error}).") from error
+
+
+def _damaged(path: Path, what: str) -> StoreError:
+    return StoreError(
+        f"{path}: the database is damaged ({what}). `tui-scraper verify` says what is lost, "
+        "and with --repair mends it."
+    )
+
+
+_CHECKSUM_BYTES = 8
+"""At the end of each page, as cksumvfs has them."""
+
+
+@functools.cache
+def page_checksums() -> bool:
+    """Have SQLite write and check page checksums, in all of this process. Whether it can.
+
+    The extension is part of apsw's wheels; a build from source may lack it.
+    """
+    if apsw.sqlite_extra.has("cksumvfs") is None:
+        return False
+    connection = apsw.Connection(":memory:")
+    try:
+        apsw.sqlite_extra.load(connection, "cksumvfs")
+    finally:
+        connection.close()
+    return True
+
+
+def _has_checksums(connection: apsw.Connection) -> bool:
+    return connection.reserve_bytes("main", -1) == _CHECKSUM_BYTES
 
 
 def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False) -> apsw.Connection:
     """One connection. Writers create the file; readers see committed data only."""
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    checked = page_checksums()
     connection = apsw.Connection(str(path), flags=flags)
     connection.set_busy_timeout(10_000)
+    if not checked and _has_checksums(connection):
+        connection.close()
+        raise StoreError(
+            f"{path}: this database has page checksums, which this build of apsw cannot write. "
+            "Install apsw from a wheel: pip install --force-reinstall --only-binary apsw apsw"
+        )
     if not read_only:
         connection.execute(f"PRAGMA page_size={page_size}")
+        if checked:
+            connection.reserve_bytes("main", _CHECKSUM_BYTES)  # only a database without pages heeds these
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA wal_autocheckpoint=0")
@@ -102,11 +146,11 @@ def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
         elif tables == 0:
             raise StoreError(f"{path}: there is nothing in this workspace yet; `tui-scraper run` fills it.")
         version = connection.execute("SELECT value FROM meta WHERE key = 'schema'").get
-        if version in _MIGRATIONS and read_only:
+        if version in MIGRATIONS and read_only:
             raise StoreError(
                 f"{path}: an older tui-scraper made this workspace; `tui-scraper run` renews it."
             )
-        if version in _MIGRATIONS:
+        if version in MIGRATIONS:
             _migrate(connection, path, int(version))
         elif version != SCHEMA_VERSION:
             raise StoreError(
@@ -122,20 +166,10 @@ def _create(connection: apsw.Connection) -> None:
         connection.execute(schema)
         connection.execute("INSERT INTO meta VALUES('schema', ?)", (SCHEMA_VERSION,))
         connection.execute("INSERT INTO meta VALUES('created', ?)", (time.time(),))
-        connection.execute("INSERT INTO branch VALUES(1, 0, 0, 5)")
+        connection.execute("INSERT INTO branch(id, parent, fork_seq, kept) VALUES(1, 0, 0, 5)")
         connection.execute(
             "INSERT INTO head(one, branch, scan, checkpoint, lineages) VALUES(1, 1, 0, 0, '{}')"
         )
-
-
-_MIGRATIONS = {
-    1: """
-        ALTER TABLE checkpoint ADD COLUMN inside TEXT NOT NULL DEFAULT '[0, 0]';
-        ALTER TABLE checkpoint ADD COLUMN scan_changes INTEGER NOT NULL DEFAULT -1;
-        CREATE INDEX document_inside ON document(parent) WHERE parent > 0;
-    """
-}
-"""Schema -> what makes it the next one."""
 
 
 def _migrate(connection: apsw.Connection, path: Path, version: int) -> None:
@@ -145,9 +179,14 @@ def _migrate(connection: apsw.Connection, path: Path, version: int) -> None:
     connection.execute("VACUUM INTO ?", (str(copy),))
     with connection:
         while version < SCHEMA_VERSION:
-            connection.execute(_MIGRATIONS[version])
+            MIGRATIONS[version](connection)
             version += 1
         connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (version,))
+    if page_checksums() and not _has_checksums(connection):
+        connection.execute("PRAGMA journal_mode=DELETE")  # pages cannot be laid out anew in a write-ahead log
+        connection.reserve_bytes("main", _CHECKSUM_BYTES)
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def open_blobs(directory: Path, *, read_only: bool = False) -> apsw.Connection:

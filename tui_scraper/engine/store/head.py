@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import apsw
 
@@ -28,16 +29,19 @@ FOUND = 0
 FOUND_ALL, FOUND_INSIDE = 1, 2
 """… all of them, and those of them that are inside others."""
 
-_ALL_SEQS = 2**62
+ALL_SEQS = 2**62
+"""No bound: a branch sees all of its own results."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """The point of history that everything is read from.
+    """A point of history that everything is read from: where the workspace stands, or stood.
 
-    `chain` lists (branch, last visible seq, last visible phase), the head's own branch first.
+    `chain` lists (branch, last visible seq, last visible phase), the own branch first.
     `lineages` maps each phase to the lineage in force; it is empty before the first run.
     `settled` is the version id up to which every document has finished all its phases.
+    `run` is the run whose settings are in force. `pinned`: they stay so since a rollback, whatever the
+    settings file says.
     """
 
     branch: int
@@ -46,46 +50,125 @@ class Head:
     lineages: dict[PhaseName, int]
     chain: tuple[tuple[int, int, int], ...]
     settled: int = 0
+    run: int = 0
+    pinned: bool = False
 
     def visible(self, table: str = "r") -> str:
-        """An SQL condition on `result` that holds for rows this head can see."""
-        terms = []
-        for branch, seq, phase in self.chain:
-            term = f"{table}.branch = {branch}"
-            if seq < _ALL_SEQS:
-                term += f" AND {table}.seq <= {seq} AND {table}.phase <= {phase}"
-            terms.append(f"({term})")
-        return "(" + " OR ".join(terms) + ")"
+        """An SQL condition on `result` that holds for rows that can be seen from here."""
+        if len(self.chain) == 1 and self.chain[0][1] == ALL_SEQS:
+            return f"({table}.branch = {self.branch})"
+        # CASE and not OR: SQLite bounds the depth of an expression, nobody bounds how often one goes back.
+        seqs = " ".join(f"WHEN {branch} THEN {seq}" for branch, seq, _phase in self.chain)
+        phases = " ".join(f"WHEN {branch} THEN {phase}" for branch, _seq, phase in self.chain)
+        return (
+            f"({table}.seq <= CASE {table}.branch {seqs} ELSE -1 END"
+            f" AND {table}.phase <= CASE {table}.branch {phases} ELSE -1 END)"
+        )
 
     def live(self, table: str = "v") -> str:
-        """An SQL condition on `version` that holds for versions present in the head's scan."""
+        """An SQL condition on `version` that holds for versions present in the scan."""
         ends = f"{table}.scan_to"
         return f"({table}.scan_from <= {self.scan} AND ({ends} IS NULL OR {ends} > {self.scan}))"
+
+    def encode(self) -> str:
+        """The head's row as JSON, as the reflog keeps it."""
+        return json.dumps(
+            {
+                "branch": self.branch,
+                "scan": self.scan,
+                "checkpoint": self.checkpoint,
+                "lineages": {str(phase): lineage for phase, lineage in self.lineages.items()},
+                "settled": self.settled,
+                "run": self.run,
+                "pinned": self.pinned,
+            }
+        )
 
 
 def read_head(connection: apsw.Connection) -> Head:
     """Read the head with its chain of branches."""
-    branch, scan, checkpoint, lineages, settled = connection.execute(
-        "SELECT branch, scan, checkpoint, lineages, settled FROM head"
+    branch, scan, checkpoint, lineages, settled, run, pinned = connection.execute(
+        "SELECT branch, scan, checkpoint, lineages, settled, run, pinned FROM head"
     ).get
-    chain = [(branch, _ALL_SEQS, PHASE_NUMBER[PhaseName.OUTPUT])]
-    at, seq, phase = branch, _ALL_SEQS, PHASE_NUMBER[PhaseName.OUTPUT]
-    while True:
-        parent, fork_seq, kept = connection.execute(
-            "SELECT parent, fork_seq, kept FROM branch WHERE id = ?", (at,)
-        ).get
-        if not parent:
-            break
-        at, seq, phase = parent, min(seq, fork_seq), min(phase, kept)
-        chain.append((at, seq, phase))
     return Head(
         branch=branch,
         scan=scan,
         checkpoint=checkpoint,
-        lineages={PhaseName(name): lineage for name, lineage in json.loads(lineages).items()},
-        chain=tuple(chain),
+        lineages=decode_lineages(lineages),
+        chain=_chain(connection, branch, ALL_SEQS),
         settled=settled,
+        run=run,
+        pinned=bool(pinned),
     )
+
+
+def read_point(connection: apsw.Connection, checkpoint: int) -> Head | None:
+    """Look at the workspace from a checkpoint; None where there is none with that id."""
+    row: Any = connection.execute(
+        "SELECT branch, scan, seq, lineages, run FROM checkpoint WHERE id = ?", (checkpoint,)
+    ).fetchone()
+    if row is None:
+        return None
+    branch, scan, seq, lineages, run = row
+    chain = _chain(connection, branch, seq)
+    return Head(branch, scan, checkpoint, decode_lineages(lineages), chain, run=run)
+
+
+def decode_head(connection: apsw.Connection, text: str) -> Head:
+    """The head that a row of the reflog tells of."""
+    row = json.loads(text)
+    chain = _chain(connection, row["branch"], ALL_SEQS)
+    lineages = {PhaseName(name): lineage for name, lineage in row["lineages"].items()}
+    return Head(
+        row["branch"],
+        row["scan"],
+        row["checkpoint"],
+        lineages,
+        chain,
+        row["settled"],
+        row["run"],
+        row["pinned"],
+    )
+
+
+def write_head(connection: apsw.Connection, head: Head) -> None:
+    """Put the head somewhere else."""
+    connection.execute(
+        """UPDATE head SET branch = ?, scan = ?, checkpoint = ?, lineages = ?, settled = ?, run = ?,
+        pinned = ?""",
+        (
+            head.branch,
+            head.scan,
+            head.checkpoint,
+            encode_lineages(head.lineages),
+            head.settled,
+            head.run,
+            head.pinned,
+        ),
+    )
+
+
+def encode_lineages(lineages: Mapping[PhaseName, int]) -> str:
+    """As JSON: phase -> lineage."""
+    return json.dumps({str(phase): lineage for phase, lineage in lineages.items()})
+
+
+def decode_lineages(text: str) -> dict[PhaseName, int]:
+    """What `encode_lineages` has written."""
+    return {PhaseName(name): lineage for name, lineage in json.loads(text).items()}
+
+
+def _chain(connection: apsw.Connection, branch: int, seq: int) -> tuple[tuple[int, int, int], ...]:
+    phase = PHASE_NUMBER[PhaseName.OUTPUT]
+    chain = [(branch, seq, phase)]
+    while True:
+        parent, fork_seq, kept = connection.execute(
+            "SELECT parent, fork_seq, kept FROM branch WHERE id = ?", (branch,)
+        ).get
+        if not parent:
+            return tuple(chain)
+        branch, seq, phase = parent, min(seq, fork_seq), min(phase, kept)
+        chain.append((branch, seq, phase))
 
 
 PhaseConfigs = Mapping[PhaseName, tuple[int, Mapping[str, object]]]
@@ -108,137 +191,65 @@ def clean_source(content: bytes, media_type: str) -> bytes:
     return content + media_type.encode()
 
 
-def set_lineages(connection: apsw.Connection, configs: PhaseConfigs) -> tuple[PhaseName, ...]:
-    """Put the settings of a run in force. `configs` maps a phase to (code version, settings).
-
-    The input phase stands by itself: what it lets in changes which documents there are, not what
-    becomes of them. The other phases form a chain, so that a change redoes all that follows it.
-    Returns the phases whose lineage changed; their counters are made anew.
-    """
-    head = read_head(connection)
-    lineages: dict[PhaseName, int] = {}
-    parent = 0
-    for phase in DOCUMENT_PHASES:
-        version, config = configs[phase]
-        number = PHASE_NUMBER[phase]
-        hashed = config_hash(phase, version, config)
+def lineage_of(
+    connection: apsw.Connection, phase: PhaseName, version: int, config: Mapping[str, object], parent: int
+) -> int:
+    """The lineage "this phase with these settings, on top of `parent`" (0: of nothing), made if it is new."""
+    number = PHASE_NUMBER[phase]
+    hashed = config_hash(phase, version, config)
+    connection.execute(
+        "INSERT INTO config(phase, hash, json, version) VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (number, hashed, json.dumps(config, sort_keys=True), version),
+    )
+    config_id = connection.execute("SELECT id FROM config WHERE phase = ? AND hash = ?", (number, hashed)).get
+    connection.execute(
+        "INSERT INTO lineage(parent, phase, config) VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
+        (parent, number, config_id),
+    )
+    return int(
         connection.execute(
-            "INSERT INTO config(phase, hash, json) VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
-            (number, hashed, json.dumps(config, sort_keys=True)),
-        )
-        config_id = connection.execute(
-            "SELECT id FROM config WHERE phase = ? AND hash = ?", (number, hashed)
-        ).get
-        connection.execute(
-            "INSERT INTO lineage(parent, phase, config) VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
-            (parent, number, config_id),
-        )
-        lineage = connection.execute(
             "SELECT id FROM lineage WHERE parent = ? AND phase = ? AND config = ?",
             (parent, number, config_id),
         ).get
-        lineages[phase] = lineage
-        parent = 0 if phase is PhaseName.INPUT else lineage
-    changed = tuple(phase for phase in DOCUMENT_PHASES if head.lineages.get(phase) != lineages[phase])
-    if changed:
-        connection.execute(
-            "UPDATE head SET lineages = ?, settled = 0",
-            (json.dumps({str(phase): lineage for phase, lineage in lineages.items()}),),
-        )
-        new_head = read_head(connection)
-        for phase in changed:
-            recount(connection, new_head, phase)
-    return changed
-
-
-def recount(connection: apsw.Connection, head: Head, phase: PhaseName) -> None:
-    """Make the counters of one phase anew from the results. O(documents), so only on a change."""
-    lineage = head.lineages[phase]
-    connection.execute("DELETE FROM counter WHERE branch = ? AND lineage = ?", (head.branch, lineage))
-    connection.execute(
-        f"""
-        INSERT INTO counter(branch, lineage, status, n, bytes, tokens)
-        SELECT {head.branch}, {lineage}, status, count(*), sum(size), coalesce(sum(tokens), 0) FROM (
-            SELECT r.status AS status, v.size_bytes AS size, max(r.seq),
-                iif(a.phase = 2, a.amount, 0) AS tokens
-            FROM result r JOIN version v ON v.id = r.version LEFT JOIN artifact a ON a.id = r.artifact
-            WHERE r.lineage = ? AND {head.visible()} AND {head.live()}
-            GROUP BY r.version
-        ) WHERE status > 0 GROUP BY status
-        """,  # noqa: S608
-        (lineage,),
     )
 
 
-def recount_found(connection: apsw.Connection, head: Head) -> None:
-    """Make the counter of documents found anew."""
-    connection.execute("DELETE FROM counter WHERE branch = ? AND lineage = ?", (head.branch, FOUND))
-    connection.execute(
-        f"""INSERT INTO counter(branch, lineage, status, n, bytes)
-        SELECT {head.branch}, {FOUND}, {FOUND_ALL}, count(*), coalesce(sum(v.size_bytes), 0)
-        FROM version v WHERE {head.live()}"""  # noqa: S608
-    )
-    connection.execute(
-        f"""INSERT INTO counter(branch, lineage, status, n, bytes)
-        SELECT {head.branch}, {FOUND}, {FOUND_INSIDE}, count(*), coalesce(sum(v.size_bytes), 0)
-        FROM document d JOIN version v ON v.document = d.id WHERE d.parent > 0 AND {head.live()}"""  # noqa: S608
-    )
+def parent_lineage(lineages: Mapping[PhaseName, int], phase: PhaseName) -> int:
+    """What a phase's lineage stands on.
 
-
-def add_count(
-    connection: apsw.Connection,
-    branch: int,
-    lineage: int,
-    status: int,
-    n: int,
-    size_bytes: int,
-    tokens: int = 0,
-) -> None:
-    """Add to a live counter (negative numbers take away)."""
-    connection.execute(
-        """INSERT INTO counter VALUES(?, ?, ?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET n = n + excluded.n,
-            bytes = bytes + excluded.bytes, tokens = tokens + excluded.tokens""",
-        (branch, lineage, status, n, size_bytes, tokens),
-    )
-
-
-@dataclass(frozen=True)
-class PhaseCount:
-    """Documents and their bytes that reached `status` in a phase."""
-
-    n: int = 0
-    size_bytes: int = 0
-    tokens: int = 0
-
-
-class Totals(dict[PhaseName, dict[Status, PhaseCount]]):
-    """Documents by phase and status. `inside` are those found that are members of others."""
-
-    inside: PhaseCount = PhaseCount()
-
-
-def read_totals(connection: apsw.Connection, head: Head) -> Totals:
-    """The live counters of the head, by phase and status.
-
-    Input's `done` is what was found and not refused there.
+    The input phase stands by itself: what it lets in changes which documents there are, not what
+    becomes of them. The other phases form a chain, so that a change redoes all that follows it.
     """
-    totals = Totals({phase: {} for phase in DOCUMENT_PHASES})
-    by_lineage = {lineage: phase for phase, lineage in head.lineages.items()}
-    rows = connection.execute(
-        "SELECT lineage, status, n, bytes, tokens FROM counter WHERE branch = ?", (head.branch,)
-    )
-    found = PhaseCount()
-    for lineage, status, n, size_bytes, tokens in rows:
-        if lineage == FOUND and status == FOUND_INSIDE:
-            totals.inside = PhaseCount(n, size_bytes)
-        elif lineage == FOUND:
-            found = PhaseCount(n, size_bytes)
-        elif lineage in by_lineage:
-            totals[by_lineage[lineage]][STATUSES[status]] = PhaseCount(n, size_bytes, tokens)
-    refusals = (Status.FAILED, Status.SKIPPED)
-    refused = [totals[PhaseName.INPUT].get(status, PhaseCount()) for status in refusals]
-    totals[PhaseName.INPUT][Status.DONE] = PhaseCount(
-        found.n - sum(part.n for part in refused), found.size_bytes - sum(part.size_bytes for part in refused)
-    )
-    return totals
+    before = DOCUMENT_PHASES.index(phase) - 1
+    return lineages[DOCUMENT_PHASES[before]] if before > 0 else 0
+
+
+def chain_of_lineages(connection: apsw.Connection, configs: PhaseConfigs) -> dict[PhaseName, int]:
+    """The lineage of each phase under some settings. `configs` maps a phase to (code version, settings)."""
+    lineages: dict[PhaseName, int] = {}
+    for phase in DOCUMENT_PHASES:
+        version, config = configs[phase]
+        lineages[phase] = lineage_of(connection, phase, version, config, parent_lineage(lineages, phase))
+    return lineages
+
+
+def config_of(connection: apsw.Connection, lineage: int) -> tuple[int, dict[str, object]]:
+    """(version of the code, settings) of a lineage's phase."""
+    version, text = connection.execute(
+        "SELECT c.version, c.json FROM lineage l JOIN config c ON c.id = l.config WHERE l.id = ?", (lineage,)
+    ).get
+    return version, json.loads(text)
+
+
+SALT = "asked anew"
+"""A key in the settings of a phase that was asked anew: it makes other keys of the same questions."""
+
+
+def salts(connection: apsw.Connection, head: Head) -> dict[PhaseName, dict[str, object]]:
+    """What phases that were asked anew have besides their settings, for as long as the head stays there."""
+    found: dict[PhaseName, dict[str, object]] = {}
+    for phase, lineage in head.lineages.items():
+        salt = config_of(connection, lineage)[1].get(SALT)
+        if salt is not None:
+            found[phase] = {SALT: salt}
+    return found

@@ -17,17 +17,9 @@ import msgspec
 
 from tui_scraper.engine.models import PhaseName, Status
 from tui_scraper.engine.store.codec import digest
-from tui_scraper.engine.store.head import (
-    DOCUMENT_PHASES,
-    FOUND,
-    FOUND_ALL,
-    FOUND_INSIDE,
-    PHASE_NUMBER,
-    STATUS_NUMBER,
-    Head,
-    add_count,
-    read_head,
-)
+from tui_scraper.engine.store.counters import FOUND, FOUND_ALL, FOUND_INSIDE, add_count
+from tui_scraper.engine.store.epochs import open_scan
+from tui_scraper.engine.store.head import DOCUMENT_PHASES, PHASE_NUMBER, STATUS_NUMBER, Head
 from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.wire import Member
 
@@ -98,6 +90,8 @@ def keep_members(
 ) -> list[int]:
     """Make the live members of a container exactly these. Returns the versions that ended.
 
+    `head` is that of `open_scan`, as everywhere here: documents come and go.
+
     A member that is there already, with the same size and time, keeps its version and all its results. One
     that comes back to a container that has not changed since gets a new version with the content it had,
     so that everything made of it is found again.
@@ -135,7 +129,7 @@ def keep_members(
             )
         )
     ended += _at_head(known.values())
-    ended = end_versions(state, head, head.scan, ended)
+    ended = end_versions(state, head, ended)
     state.executemany("INSERT INTO document(id, path, parent, uid) VALUES(?, ?, ?, ?)", new)
     state.executemany(
         """INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns, content, media_type)
@@ -173,7 +167,7 @@ def end_members(transaction: Transaction, head: Head, document: int) -> list[int
     Returns the versions that ended.
     """
     versions = _at_head(_known_members(transaction.state, head, document).values())
-    ended = end_versions(transaction.state, head, head.scan, versions)
+    ended = end_versions(transaction.state, head, versions)
     if ended:
         transaction.state.execute(
             "UPDATE scan SET changes = changes + ? WHERE id = ?", (len(ended), head.scan)
@@ -239,7 +233,7 @@ def match_members(transaction: Transaction) -> None:
     A container that failed under these settings is read again, because what was readable in it is not known.
     """
     state = transaction.state
-    head = read_head(state)
+    head = open_scan(state)
     lineage, clean = head.lineages[PhaseName.CLEAN], PHASE_NUMBER[PhaseName.CLEAN]
     containers: Any = state.execute(
         "SELECT DISTINCT parent FROM document WHERE parent > 0 ORDER BY parent"
@@ -247,16 +241,17 @@ def match_members(transaction: Transaction) -> None:
     places = Places(state)
     for (document,) in containers:
         row: Any = state.execute(
-            f"""SELECT v.id, v.size_bytes, d.path, d.parent, r.status, r.attempt, a.data, max(r.seq)
+            f"""SELECT v.id, v.size_bytes, d.path, d.parent, r.status, r.attempt, a.data,
+                coalesce(f.cause, ''), max(r.seq)
             FROM document d JOIN version v ON v.document = d.id JOIN result r ON r.version = v.id
-                LEFT JOIN artifact a ON a.id = r.artifact
+                LEFT JOIN artifact a ON a.id = r.artifact LEFT JOIN failure f ON f.seq = r.seq
             WHERE d.id = ? AND {head.live()} AND r.lineage = ? AND {head.visible()}
             GROUP BY v.id""",  # noqa: S608
             (document, lineage),
         ).fetchone()
         if row is None or row[4] == STATUS_NUMBER[Status.PENDING]:
             continue
-        version, size_bytes, path, parent, status, attempt, data, _seq = row
+        version, size_bytes, path, parent, status, attempt, data, cause, _seq = row
         members = unpack_members(data)
         if members is not None:
             keep_members(transaction, head, places.of(document, path, parent), document, members)
@@ -267,10 +262,10 @@ def match_members(transaction: Transaction) -> None:
                 "INSERT INTO result VALUES(?, ?, ?, ?, ?, ?, NULL, ?)",
                 (transaction.next_seq(), head.branch, clean, lineage, version, 0, attempt),
             )
-            add_count(state, head.branch, lineage, status, -1, -size_bytes)
+            add_count(state, head.branch, lineage, status, -1, -size_bytes, cause=cause)
 
 
-def end_versions(state: apsw.Connection, head: Head, scan: int, versions: Iterable[int]) -> list[int]:
+def end_versions(state: apsw.Connection, head: Head, versions: Iterable[int]) -> list[int]:
     """End live versions, and those of what is inside them, and take them out of every counter of the head.
 
     Returns all that ended.
@@ -284,7 +279,7 @@ def end_versions(state: apsw.Connection, head: Head, scan: int, versions: Iterab
             WHERE v.id = ?""",
             (version,),
         ).get
-        state.execute("UPDATE version SET scan_to = ? WHERE id = ?", (scan, version))
+        state.execute("UPDATE version SET scan_to = ? WHERE id = ?", (head.scan, version))
         add_count(state, head.branch, FOUND, FOUND_ALL, -1, -size_bytes)
         if parent:
             add_count(state, head.branch, FOUND, FOUND_INSIDE, -1, -size_bytes)
@@ -293,13 +288,26 @@ def end_versions(state: apsw.Connection, head: Head, scan: int, versions: Iterab
             if lineage is None:
                 continue
             row = state.execute(
-                f"""SELECT r.status, iif(a.phase = 2, a.amount, 0)
+                f"""SELECT r.status, iif(a.phase = 2, a.amount, 0), coalesce(f.cause, ''),
+                    coalesce(a.cost_nano_usd, 0)
                 FROM result r LEFT JOIN artifact a ON a.id = r.artifact
+                    LEFT JOIN failure f ON f.seq = r.seq
                 WHERE r.lineage = ? AND r.version = ? AND {head.visible()}
                 ORDER BY r.seq DESC LIMIT 1""",  # noqa: S608
                 (lineage, version),
             ).fetchone()
             if row is not None and row[0] != STATUS_NUMBER[Status.PENDING]:
-                add_count(state, head.branch, lineage, row[0], -1, -size_bytes, -(row[1] or 0))
+                status, tokens, cause, cost = row
+                add_count(
+                    state,
+                    head.branch,
+                    lineage,
+                    status,
+                    -1,
+                    -size_bytes,
+                    -(tokens or 0),
+                    cause=cause,
+                    cost_nano_usd=-cost,
+                )
         waiting += _at_head(_known_members(state, head, document).values())
     return ended

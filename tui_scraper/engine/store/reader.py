@@ -24,17 +24,11 @@ from tui_scraper.engine.models import (
     StatusReport,
 )
 from tui_scraper.engine.safe_text import safe_text, show_path
+from tui_scraper.engine.store.checkpoints import read_checkpoints, thinned
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.store.connection import open_blobs, open_state, snapshot
-from tui_scraper.engine.store.head import (
-    DOCUMENT_PHASES,
-    STATUSES,
-    PhaseCount,
-    Totals,
-    read_head,
-    read_totals,
-)
-from tui_scraper.engine.store.history import read_checkpoints
+from tui_scraper.engine.store.counters import PhaseCount, Totals, read_totals
+from tui_scraper.engine.store.head import DOCUMENT_PHASES, STATUSES, read_head
 from tui_scraper.engine.store.results import bad_results
 from tui_scraper.engine.wire import CleanText
 
@@ -100,13 +94,16 @@ class Reader:
                 coalesce(sum(cost_nano_usd), 0) FROM ledger"""
             ).get
         state = run or "new"
+        counts = counts_of(totals)
         if state == "running" and not locked:
             state = "interrupted"
+        elif state == "incomplete" and not counts.pending:
+            state = "complete"  # gone back, and forward again
         return StatusReport(
             workspace=safe_text(str(self._directory)),
             source=safe_text(show_path(meta.get("source", b""))),
             state="running" if locked else state,
-            counts=counts_of(totals),
+            counts=counts,
             ignored=json.loads(ignored or "{}"),
             phases={
                 str(phase): {str(status): count.n for status, count in totals[phase].items() if count.n}
@@ -160,20 +157,22 @@ class Reader:
 
     def causes(self) -> list[CauseCount]:
         """How many documents share a phase, status and cause; the most frequent first."""
-        counts: dict[tuple[int, int, str], int] = {}
         with snapshot(self._state, self._directory):
-            for row in bad_results(self._state, read_head(self._state)):
-                key = (row.phase, row.status, row.cause)
-                counts[key] = counts.get(key, 0) + 1
+            causes = read_totals(self._state, read_head(self._state)).causes
+
+        def order(item: tuple[tuple[PhaseName, Status, str], int]) -> tuple[int, int, int, str]:
+            (phase, status, cause), count = item
+            return -count, PHASES.index(phase), STATUSES.index(status), cause
+
         return [
-            CauseCount(PHASES[phase], STATUSES[status], Cause(cause), count)
-            for (phase, status, cause), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            CauseCount(phase, status, Cause(cause), count)
+            for (phase, status, cause), count in sorted(causes.items(), key=order)
         ]
 
-    def checkpoints(self) -> list[Checkpoint]:
-        """The history, oldest first."""
+    def checkpoints(self, *, everything: bool = False) -> list[Checkpoint]:
+        """The history, oldest first: what is worth showing of it, or all."""
         with snapshot(self._state, self._directory):
-            return read_checkpoints(self._state)
+            return read_checkpoints(self._state, None if everything else thinned(self._state))
 
     def preview(self, version: int, limit: int = 4000) -> str:
         """The beginning of a document's clean text; '' where there is none."""

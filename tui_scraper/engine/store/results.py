@@ -17,12 +17,14 @@ import msgspec
 
 from tui_scraper.engine.errors import too_large_sentence
 from tui_scraper.engine.models import Cause, PhaseName, Status
+from tui_scraper.engine.store.codec import digest
+from tui_scraper.engine.store.counters import FOUND, FOUND_ALL, FOUND_INSIDE, add_count
+from tui_scraper.engine.store.epochs import open_scan
 from tui_scraper.engine.store.head import (
     DOCUMENT_PHASES,
     PHASE_NUMBER,
     STATUS_NUMBER,
     Head,
-    add_count,
     artifact_key,
     clean_source,
     read_head,
@@ -32,6 +34,7 @@ from tui_scraper.engine.store.members import (
     Place,
     Places,
     end_members,
+    end_versions,
     has_room,
     keep_members,
     pack_members,
@@ -69,6 +72,7 @@ class Reached:
     status: int
     artifact: int | None
     attempt: int
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +126,21 @@ class _Commit:
         self._configs = configs
         self._now = time.time()
         self._any_inside = bool(self._state.execute("SELECT 1 FROM document WHERE parent > 0 LIMIT 1").get)
-        self._known: dict[bytes, tuple[int, bytes]] = {}
+        self._known: dict[bytes, Known] = {}
         self._blobs: list[tuple[int, bytes]] = []
-        self._artifacts: list[tuple[int, bytes, int, bytes, int | None, bytes | None, int, float]] = []
+        self._artifacts: list[
+            tuple[int, bytes, int, bytes, int | None, bytes | None, int, float, bytes | None]
+        ] = []
+        self._mended: list[tuple[bytes, int | None, bytes | None, bytes | None, int]] = []
         self._results: list[tuple[int, int, int, int, int, int, int | None, int]] = []
         self._failures: list[tuple[int, str, str, float]] = []
-        self._counts: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+        self._counts: dict[tuple[int, int, str], list[int]] = defaultdict(lambda: [0, 0, 0])
 
     def run(self, replies: Sequence[tuple[Work, DocumentReply]]) -> list[Finished]:
+        if self._any_inside or any(reply.members is not None for _work, reply in replies):
+            self._head = open_scan(self._state)
         ended = set(ended_versions(self._state, self._head, [work.version for work, _reply in replies]))
+        ended.update(self._begun_anew(replies, ended))
         replies = [(work, self._with_members(work, reply, ended)) for work, reply in replies]
         if ended:
             replies = [pair for pair in replies if pair[0].version not in ended]
@@ -157,7 +167,7 @@ class _Commit:
         return clean, label
 
     def _look_up(self, keys: list[bytes]) -> None:
-        self._known.update(find_artifacts(self._state, keys))
+        self._known.update(find_artifacts(self._state, keys, lost=True))
 
     def _record(
         self, work: Work, reply: DocumentReply, clean_key: bytes | None, label_key: bytes | None
@@ -193,8 +203,8 @@ class _Commit:
             label = self._artifact(label_key, _CLASSIFY, found.digest, None, data, 0)
             self._result(work, _CLASSIFY, Status.DONE, label, size_bytes)
         if reply.status is not Status.DONE:
-            self._result(work, PHASE_NUMBER[reply.phase], reply.status, None, size_bytes)
             cause = reply.cause or Cause.READ_ERROR
+            self._result(work, PHASE_NUMBER[reply.phase], reply.status, None, size_bytes, cause=str(cause))
             self._failures.append((self._transaction.last_seq, str(cause), reply.message, self._now))
             return None
         if reply.content and _INPUT in work.reached:
@@ -206,6 +216,36 @@ class _Commit:
             clean_payload=reply.clean.payload if reply.clean else None,
             chunk_payload=reply.chunk.payload if reply.chunk else None,
         )
+
+    def _begun_anew(self, replies: Sequence[tuple[Work, DocumentReply]], ended: set[int]) -> list[int]:
+        """Let files that are no longer what they were known as be versions of their own, still to be read.
+
+        A version has one content for good: what was made of it, also in other branches, belongs to that.
+        """
+        others = [
+            work
+            for work, reply in replies
+            if reply.content and work.content and reply.content != work.content and work.version not in ended
+        ]
+        if not others:
+            return []
+        self._head = head = open_scan(self._state)
+        gone = end_versions(self._state, head, [work.version for work in others])
+        self._state.executemany(
+            """INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns)
+            SELECT ?, document, ?, size_bytes, mtime_ns FROM version WHERE id = ?""",
+            [(self._transaction.next_version(), head.scan, work.version) for work in others],
+        )
+        for status, found in (
+            (FOUND_ALL, others),
+            (FOUND_INSIDE, [work for work in others if work.place.inside]),
+        ):
+            size_bytes = sum(work.size_bytes for work in found)
+            add_count(self._state, head.branch, FOUND, status, len(found), size_bytes)
+        self._state.execute(
+            "UPDATE scan SET changes = changes + ? WHERE id = ?", (len(gone) + len(others), head.scan)
+        )
+        return gone
 
     def _with_members(self, work: Work, reply: DocumentReply, ended: set[int]) -> DocumentReply:
         """Register what is inside a document, or refuse it; what it lets go of is added to `ended`."""
@@ -235,19 +275,32 @@ class _Commit:
         self, key: bytes, phase: int, output: bytes, payload: bytes | None, data: bytes | None, amount: int
     ) -> int:
         known = self._known.get(key)
-        if known is not None:
-            return known[0]
-        artifact = self._transaction.next_artifact()
+        if known is not None and not known.lost:
+            return known.artifact
         blob = None
         if payload is not None:
             blob = self._transaction.next_blob()
             self._blobs.append((blob, payload))
-        self._artifacts.append((artifact, key, phase, output, blob, data, amount, self._now))
-        self._known[key] = (artifact, output)
+        data_sum = sum_of(data)
+        if known is not None:
+            artifact = known.artifact
+            self._mended.append((output, blob, data, data_sum, artifact))
+        else:
+            artifact = self._transaction.next_artifact()
+            self._artifacts.append((artifact, key, phase, output, blob, data, amount, self._now, data_sum))
+        self._known[key] = Known(artifact, output)
         return artifact
 
     def _result(
-        self, work: Work, phase: int, status: Status, artifact: int | None, size_bytes: int, tokens: int = 0
+        self,
+        work: Work,
+        phase: int,
+        status: Status,
+        artifact: int | None,
+        size_bytes: int,
+        tokens: int = 0,
+        *,
+        cause: str = "",
     ) -> None:
         lineage = self._head.lineages[DOCUMENT_PHASES[phase]]
         before = work.reached.get(phase)
@@ -266,12 +319,12 @@ class _Commit:
             )
         )
         if before is not None and before.status != _PENDING:
-            self._count(lineage, before.status, -1, -size_bytes, 0)
+            self._count(lineage, before.status, before.cause, -1, -size_bytes, 0)
         if number != _PENDING:
-            self._count(lineage, number, 1, size_bytes, tokens)
+            self._count(lineage, number, cause, 1, size_bytes, tokens)
 
-    def _count(self, lineage: int, status: int, n: int, size_bytes: int, tokens: int) -> None:
-        count = self._counts[lineage, status]
+    def _count(self, lineage: int, status: int, cause: str, n: int, size_bytes: int, tokens: int) -> None:
+        count = self._counts[lineage, status, cause]
         count[0] += n
         count[1] += size_bytes
         count[2] += tokens
@@ -282,11 +335,18 @@ class _Commit:
             "UPDATE version SET content = ?, media_type = ? WHERE id = ?",
             [(reply.content, reply.media_type, work.version) for work, reply in replies if reply.content],
         )
-        self._state.executemany("INSERT INTO artifact VALUES(?, ?, ?, ?, ?, ?, ?, ?)", self._artifacts)
+        self._state.executemany(
+            """INSERT INTO artifact(id, key, phase, output, blob, data, amount, created, data_sum)
+            VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            self._artifacts,
+        )
+        self._state.executemany(
+            "UPDATE artifact SET output = ?, blob = ?, data = ?, data_sum = ? WHERE id = ?", self._mended
+        )
         write_results(self._state, self._results)
         self._state.executemany("INSERT INTO failure VALUES(?, ?, ?, ?)", self._failures)
-        for (lineage, status), (n, size_bytes, tokens) in self._counts.items():
-            add_count(self._state, self._head.branch, lineage, status, n, size_bytes, tokens)
+        for (lineage, status, cause), (n, size_bytes, tokens) in self._counts.items():
+            add_count(self._state, self._head.branch, lineage, status, n, size_bytes, tokens, cause=cause)
 
 
 def ended_versions(state: apsw.Connection, head: Head, versions: Sequence[int]) -> frozenset[int]:
@@ -306,13 +366,37 @@ def write_results(
     state.executemany("INSERT INTO result VALUES(?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-def find_artifacts(state: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
-    """Look artifacts up by key. Returns key -> (id, output hash) of those that exist."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An artifact that exists. `lost`: what it held was damaged; the key made again gives it back."""
+
+    artifact: int
+    output: bytes
+    amount: int = 0
+    lost: bool = False
+
+
+LOST = "((a.phase IN (1, 2) AND a.blob IS NULL) OR (a.data IS NULL AND a.data_sum IS NOT NULL))"
+"""SQL: whether the artifact `a` has lost its payload or its data."""
+
+
+def find_artifacts(
+    state: apsw.Connection, keys: Sequence[bytes], *, lost: bool = False
+) -> dict[bytes, Known]:
+    """Look artifacts up by key: those that can be used, and with `lost` also those to be made again."""
     if not keys:
         return {}
     marks = ",".join("?" * len(keys))
-    rows = state.execute(f"SELECT key, id, output FROM artifact WHERE key IN ({marks})", tuple(keys))  # noqa: S608
-    return {key: (artifact, output) for key, artifact, output in rows}
+    rows: Any = state.execute(
+        f"SELECT a.key, a.id, a.output, a.amount, {LOST} FROM artifact a WHERE a.key IN ({marks})",  # noqa: S608
+        tuple(keys),
+    )
+    return {row[0]: Known(row[1], row[2], row[3], bool(row[4])) for row in rows if lost or not row[4]}
+
+
+def sum_of(data: bytes | None) -> bytes | None:
+    """The checksum of an artifact's `data`."""
+    return None if data is None else digest(data)[:8]
 
 
 def record_indexed(entries: Sequence[tuple[int, int, int, int]]) -> Callable[[Transaction], None]:
@@ -363,7 +447,7 @@ def record_unindexed(entries: Sequence[tuple[int, int, int]]) -> Callable[[Trans
             state.execute(
                 "INSERT INTO failure VALUES(?, ?, ?, ?)", (seq, str(Cause.CORRUPT), message, time.time())
             )
-            add_count(state, head.branch, lineage, failed, 1, size_bytes)
+            add_count(state, head.branch, lineage, failed, 1, size_bytes, cause=str(Cause.CORRUPT))
 
     return operation
 
@@ -380,13 +464,16 @@ def reuse(entries: Sequence[tuple[Work, int, int, int]]) -> Callable[[Transactio
     """
 
     def operation(transaction: Transaction) -> None:
-        head = read_head(transaction.state)
+        state = transaction.state
+        any_inside = bool(state.execute("SELECT 1 FROM document WHERE parent > 0 LIMIT 1").get)
+        head = open_scan(state) if any_inside else read_head(state)
         rows = []
         ended = set(ended_versions(transaction.state, head, [work.version for work, *_ in entries]))
         for work, phase, artifact, _tokens in entries:
             if phase == _CLEAN and work.version not in ended:
                 members = members_of(transaction.state, artifact)
                 if members is not None:
+                    head = open_scan(state)
                     ended.update(keep_members(transaction, head, work.place, work.document, members))
         for work, phase, artifact, tokens in entries:
             if work.version in ended:
@@ -396,10 +483,15 @@ def reuse(entries: Sequence[tuple[Work, int, int, int]]) -> Callable[[Transactio
             rows.append(
                 (transaction.next_seq(), head.branch, phase, lineage, work.version, _DONE, artifact, attempt)
             )
-            add_count(transaction.state, head.branch, lineage, _DONE, 1, work.size_bytes, tokens)
-        write_results(transaction.state, rows)
+            cost = _cost_of(state, artifact) if phase == _CLASSIFY else 0
+            add_count(state, head.branch, lineage, _DONE, 1, work.size_bytes, tokens, cost_nano_usd=cost)
+        write_results(state, rows)
 
     return operation
+
+
+def _cost_of(state: apsw.Connection, artifact: int | None) -> int:
+    return int(state.execute("SELECT cost_nano_usd FROM artifact WHERE id = ?", (artifact,)).get or 0)
 
 
 def put_back(
@@ -434,7 +526,7 @@ def put_back(
                     row.attempt,
                 )
             )
-            add_count(state, head.branch, row.lineage, row.status, -1, -row.size_bytes)
+            add_count(state, head.branch, row.lineage, row.status, -1, -row.size_bytes, cause=row.cause)
             count += 1
         write_results(state, rows)
         if count:
@@ -454,7 +546,7 @@ def refuse_oversized(transaction: Transaction, limit_bytes: int, streamed: Colle
     The limit does not hold for the media types in `streamed`.
     """
     state = transaction.state
-    head = read_head(state)
+    head = open_scan(state)
     lineage = head.lineages[PhaseName.INPUT]
     rows: Any = state.execute(
         f"""SELECT v.id, v.size_bytes, v.document, v.media_type FROM version v
@@ -479,7 +571,7 @@ def refuse_oversized(transaction: Transaction, limit_bytes: int, streamed: Colle
                 "INSERT INTO failure VALUES(?, ?, ?, ?)",
                 (seq, str(Cause.TOO_LARGE), too_large_sentence(size_bytes, limit_bytes), time.time()),
             )
-            add_count(state, head.branch, lineage, failed, 1, size_bytes)
+            add_count(state, head.branch, lineage, failed, 1, size_bytes, cause=str(Cause.TOO_LARGE))
 
 
 def uphold_refusals(transaction: Transaction) -> None:
@@ -506,7 +598,17 @@ def uphold_refusals(transaction: Transaction) -> None:
                     )
                 number = transaction.next_seq()
                 rows.append((number, head.branch, phase, lineage, version, _PENDING, None, result.attempt))
-                add_count(state, head.branch, lineage, result.status, -1, -page[version], -tokens)
+                add_count(
+                    state,
+                    head.branch,
+                    lineage,
+                    result.status,
+                    -1,
+                    -page[version],
+                    -tokens,
+                    cause=result.cause,
+                    cost_nano_usd=-_cost_of(state, result.artifact),
+                )
         write_results(state, rows)
 
 
@@ -576,13 +678,14 @@ def reached(
     marks = ",".join("?" * len(versions))
     for phase in DOCUMENT_PHASES:
         rows = connection.execute(
-            f"""SELECT r.version, r.status, r.artifact, r.attempt, max(r.seq) FROM result r
+            f"""SELECT r.version, r.status, r.artifact, r.attempt, coalesce(f.cause, ''), max(r.seq)
+            FROM result r LEFT JOIN failure f ON r.status > {_DONE} AND f.seq = r.seq
             WHERE r.lineage = ? AND r.version IN ({marks}) AND {head.visible()} GROUP BY r.version""",  # noqa: S608
             (head.lineages[phase], *versions),
         )
         number = PHASE_NUMBER[phase]
-        for version, status, artifact, attempt, _seq in rows:
-            found[version][number] = Reached(status, artifact, attempt)
+        for version, status, artifact, attempt, cause, _seq in rows:
+            found[version][number] = Reached(status, artifact, attempt, cause)
     return found
 
 

@@ -10,25 +10,28 @@ from typing import Any
 
 import apsw
 
-from tui_scraper.engine.store.head import (
-    FOUND,
-    FOUND_ALL,
-    add_count,
-    read_head,
-    recount,
-    recount_found,
-)
+from tui_scraper.engine.store import epochs
+from tui_scraper.engine.store.counters import FOUND, FOUND_ALL, add_count
+from tui_scraper.engine.store.head import read_head
 from tui_scraper.engine.store.members import document_uid, end_versions
 from tui_scraper.engine.store.writer import Transaction
+
+_TWINS_LOOKED_AT = 16
+"""Known files with the size and time stamp of a new one. Mostly there is one: stamps have nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file as its directory entry shows it. `path` is relative to the source folder."""
+    """A file as its directory entry shows it. `path` is relative to the source folder.
+
+    `content` and `media_type` are known of one that was moved or copied.
+    """
 
     path: bytes
     size_bytes: int
     mtime_ns: int
+    content: bytes | None = None
+    media_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +47,7 @@ class KnownFile:
 
 def begin_scan(transaction: Transaction) -> int:
     """Start a scan, which becomes the head's. Returns its number."""
-    state = transaction.state
-    newest = state.execute("SELECT coalesce(max(id), 0) FROM scan").get
-    state.execute("INSERT INTO scan(started) VALUES(?)", (time.time(),))
-    scan = state.last_insert_rowid()
-    rolled_back = read_head(state).scan < newest
-    state.execute("UPDATE head SET scan = ?", (scan,))
-    if rolled_back:  # what came and went since the head's scan is seen, or no longer seen, at once
-        head = read_head(state)
-        recount_found(state, head)
-        for phase in head.lineages:
-            recount(state, head, phase)
-    return scan
+    return epochs.begin(transaction.state).scan
 
 
 def known_files(connection: apsw.Connection, paths: Sequence[bytes]) -> dict[bytes, KnownFile]:
@@ -71,7 +63,6 @@ def known_files(connection: apsw.Connection, paths: Sequence[bytes]) -> dict[byt
 
 
 def register(
-    scan: int,
     new: Sequence[FoundFile],
     changed: Sequence[tuple[FoundFile, KnownFile]],
     touched: Sequence[tuple[FoundFile, KnownFile]],
@@ -84,7 +75,7 @@ def register(
 
     def operation(transaction: Transaction) -> list[int]:
         state = transaction.state
-        head = read_head(state)
+        head = epochs.open_scan(state)
         versions: list[int] = []
         known = _known_documents(state, [file.path for file in new])
         documents, rows = [], []
@@ -95,16 +86,18 @@ def register(
                 documents.append((document, file.path, document_uid(file.path)))
             version = transaction.next_version()
             versions.append(version)
-            rows.append((version, document, scan, file.size_bytes, file.mtime_ns))
+            rows.append((version, document, head.scan, *_stored(file)))
         if changed:
-            end_versions(state, head, scan, [before.version for _file, before in changed])
+            end_versions(state, head, [before.version for _file, before in changed])
         for file, before in changed:
             version = transaction.next_version()
             versions.append(version)
-            rows.append((version, before.document, scan, file.size_bytes, file.mtime_ns))
+            rows.append((version, before.document, head.scan, *_stored(file)))
         state.executemany("INSERT INTO document(id, path, uid) VALUES(?, ?, ?)", documents)
         state.executemany(
-            "INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns) VALUES(?, ?, ?, ?, ?)", rows
+            """INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns, content, media_type)
+            VALUES(?, ?, ?, ?, ?, ?, ?)""",
+            rows,
         )
         state.executemany(
             "UPDATE version SET mtime_ns = ? WHERE id = ?",
@@ -114,10 +107,14 @@ def register(
             add_count(state, head.branch, FOUND, FOUND_ALL, len(rows), sum(row[3] for row in rows))
         if rows or touched:  # a time stamp is exported, so it makes an earlier export outdated
             changes = len(rows) + len(touched)
-            state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (changes, scan))
+            state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (changes, head.scan))
         return versions
 
     return operation
+
+
+def _stored(file: FoundFile) -> tuple[int, int, bytes | None, str | None]:
+    return file.size_bytes, file.mtime_ns, file.content, file.media_type
 
 
 def _known_documents(connection: apsw.Connection, paths: Sequence[bytes]) -> dict[bytes, int]:
@@ -131,23 +128,47 @@ def _known_documents(connection: apsw.Connection, paths: Sequence[bytes]) -> dic
     return dict(rows)
 
 
-def vanish(scan: int, versions: Sequence[int]) -> Callable[[Transaction], None]:
+def vanish(versions: Sequence[int]) -> Callable[[Transaction], None]:
     """Record that the files of these versions are gone. They leave the head, not the history."""
 
     def operation(transaction: Transaction) -> None:
-        head = read_head(transaction.state)
-        end_versions(transaction.state, head, scan, versions)
-        transaction.state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (len(versions), scan))
+        head = epochs.open_scan(transaction.state)
+        end_versions(transaction.state, head, versions)
+        transaction.state.execute(
+            "UPDATE scan SET changes = changes + ? WHERE id = ?", (len(versions), head.scan)
+        )
 
     return operation
 
 
-def end_scan(scan: int, ignored: dict[str, int]) -> Callable[[Transaction], None]:
-    """Record that a scan saw the whole folder, and what it passed over by reason."""
+def end_scan(ignored: dict[str, int]) -> Callable[[Transaction], None]:
+    """Record that the scan saw the whole folder, and what it passed over by reason."""
 
     def operation(transaction: Transaction) -> None:
+        scan = read_head(transaction.state).scan
         transaction.state.execute(
             "UPDATE scan SET ended = ?, ignored = ? WHERE id = ?", (time.time(), json.dumps(ignored), scan)
         )
 
     return operation
+
+
+def moved_files(
+    connection: apsw.Connection, files: Sequence[FoundFile]
+) -> dict[bytes, list[tuple[bytes, str, bytes]]]:
+    """What new files may be under another name: known ones with the same size and time stamp.
+
+    Returns path -> (content, media type, known path) of each.
+    """
+    found: dict[bytes, list[tuple[bytes, str, bytes]]] = {}
+    for file in files:
+        rows: Any = connection.execute(
+            """SELECT DISTINCT v.content, v.media_type, d.path
+            FROM version v INDEXED BY version_moved JOIN document d ON d.id = v.document
+            WHERE v.mtime_ns = ? AND v.size_bytes = ? AND v.content IS NOT NULL AND v.media_type IS NOT NULL
+                AND d.parent = 0 LIMIT ?""",
+            (file.mtime_ns, file.size_bytes, _TWINS_LOOKED_AT),
+        ).fetchall()
+        if rows:
+            found[file.path] = rows
+    return found

@@ -3,12 +3,13 @@
 
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
--- What the settings of a phase were.
+-- What the settings of a phase were, and the version of its code (0: not recorded, before schema 3).
 CREATE TABLE config(
     id INTEGER PRIMARY KEY,
     phase INTEGER NOT NULL,
     hash BLOB NOT NULL,
     json TEXT NOT NULL,
+    version INTEGER NOT NULL DEFAULT 0,
     UNIQUE(phase, hash)
 );
 
@@ -21,13 +22,15 @@ CREATE TABLE lineage(
     UNIQUE(parent, phase, config)
 );
 
--- One row per pass over the source folder. `ignored` is JSON: reason -> entries.
+-- One row per pass over the source folder, or per part of one: a scan that a checkpoint has seen is sealed,
+-- and what is found after that belongs to another. `ignored` is JSON: reason -> entries.
 CREATE TABLE scan(
     id INTEGER PRIMARY KEY,
     started REAL NOT NULL,
     ended REAL,
     ignored TEXT NOT NULL DEFAULT '{}',
-    changes INTEGER NOT NULL DEFAULT 0
+    changes INTEGER NOT NULL DEFAULT 0,
+    sealed INTEGER NOT NULL DEFAULT 0
 );
 
 -- `path` is relative to the source folder, with '/', as the bytes the file system gave. That of a member
@@ -55,11 +58,14 @@ CREATE TABLE version(
     media_type TEXT
 );
 CREATE UNIQUE INDEX version_live ON version(document) WHERE scan_to IS NULL;
+CREATE INDEX version_document ON version(document);
+CREATE INDEX version_moved ON version(mtime_ns, size_bytes) WHERE content IS NOT NULL;
 
 -- Immutable results, shared by all branches; a rollback never deletes one.
 -- key = H(phase, phase version, config, input); output = hash of the payload before compression.
--- `data` holds what is too small for a payload (labels, the members of a container) as MessagePack; `amount` is the characters of
--- a clean text and the tokens of its chunks.
+-- `data` holds what is too small for a payload (labels, the members of a container) as MessagePack, `data_sum`
+-- 8 bytes of its BLAKE3; `amount` is the characters of a clean text and the tokens of its chunks.
+-- Damage that was found takes `blob` or `data` away; the same key made again gives it back.
 CREATE TABLE artifact(
     id INTEGER PRIMARY KEY,
     key BLOB NOT NULL UNIQUE,
@@ -68,7 +74,9 @@ CREATE TABLE artifact(
     blob INTEGER,
     data BLOB,
     amount INTEGER NOT NULL DEFAULT 0,
-    created REAL NOT NULL
+    created REAL NOT NULL,
+    data_sum BLOB,
+    cost_nano_usd INTEGER NOT NULL DEFAULT 0
 );
 
 -- What a version reached on a lineage. Append-only, numbered by commit order; the latest one that
@@ -95,24 +103,28 @@ CREATE TABLE failure(
     time REAL NOT NULL
 );
 
--- Live counts of the head of each branch, kept in the transaction that changes them.
--- Lineage 0 counts the documents found. `tokens` is the o200k tokens of chunks.
+-- Live counts of the head of each branch, kept in the transaction that changes them. `cause` is '' for what is
+-- done. Lineage 0 counts the documents found. `tokens` is the o200k tokens of chunks.
 CREATE TABLE counter(
     branch INTEGER NOT NULL,
     lineage INTEGER NOT NULL,
     status INTEGER NOT NULL,
+    cause TEXT NOT NULL DEFAULT '',
     n INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     tokens INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY(branch, lineage, status)
+    cost_nano_usd INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY(branch, lineage, status, cause)
 ) WITHOUT ROWID;
 
 -- A branch begins at a rollback: it sees its parent's results up to fork_seq, of phases up to `kept`.
+-- `began` is the newest result of all when it began: as long as there is no newer one, it has none of its own.
 CREATE TABLE branch(
     id INTEGER PRIMARY KEY,
     parent INTEGER NOT NULL,
     fork_seq INTEGER NOT NULL,
-    kept INTEGER NOT NULL
+    kept INTEGER NOT NULL,
+    began INTEGER NOT NULL DEFAULT -1
 );
 
 -- Every paid call: reserved before it is sent, settled by the reply. Money in nano-dollars.
@@ -139,8 +151,9 @@ CREATE TABLE run(
     state TEXT NOT NULL
 );
 
--- `totals` is JSON: the counters at that moment, `inside` [members, bytes]; `lineages` JSON: phase -> lineage.
--- `scan_changes` is what the scan had registered by then: where it registered more, totals are counted anew.
+-- `lineages` is JSON: phase -> lineage. `counters` is JSON: the rows of `counter` at that moment, without their
+-- branch; NULL where they are not known to hold (made while a scan went on, before schema 3): counted anew then.
+-- `run` is the run whose settings are in force.
 CREATE TABLE checkpoint(
     id INTEGER PRIMARY KEY,
     parent INTEGER REFERENCES checkpoint,
@@ -149,30 +162,34 @@ CREATE TABLE checkpoint(
     scan INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     phase INTEGER NOT NULL,
+    why TEXT NOT NULL DEFAULT '',
     lineages TEXT NOT NULL,
-    totals TEXT NOT NULL,
-    inside TEXT NOT NULL DEFAULT '[0, 0]',
-    scan_changes INTEGER NOT NULL DEFAULT -1,
+    counters TEXT,
     tokens INTEGER NOT NULL,
     cost_nano_usd INTEGER NOT NULL,
     name TEXT,
+    note TEXT,
     time REAL NOT NULL
 );
 
+-- `run` is the run whose settings are in force; `pinned`: they stay so since a rollback, whatever the file says.
 CREATE TABLE head(
     one INTEGER PRIMARY KEY CHECK(one = 1),
     branch INTEGER NOT NULL REFERENCES branch,
     scan INTEGER NOT NULL,
     checkpoint INTEGER NOT NULL,
     lineages TEXT NOT NULL,
-    settled INTEGER NOT NULL DEFAULT 0
+    settled INTEGER NOT NULL DEFAULT 0,
+    run INTEGER NOT NULL DEFAULT 0,
+    pinned INTEGER NOT NULL DEFAULT 0
 );
 
+-- Every move of the head. `before` and `after` are JSON: the head's columns, so that a move can be taken back.
 CREATE TABLE reflog(
     id INTEGER PRIMARY KEY,
     time REAL NOT NULL,
-    branch_before INTEGER NOT NULL,
-    branch_after INTEGER NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
     why TEXT NOT NULL
 );
 

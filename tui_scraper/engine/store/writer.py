@@ -29,6 +29,8 @@ from tui_scraper.engine.store.connection import (
     open_blobs,
     open_state,
 )
+from tui_scraper.engine.store.counters import count_anew
+from tui_scraper.engine.store.migrations import RECOUNT
 
 T = TypeVar("T")
 Operation = Callable[["Transaction"], T]
@@ -127,6 +129,7 @@ class Writer:
         self._state = open_state(directory)
         self._blobs = open_blobs(directory)
         self._transaction = Transaction(self._state, self._blobs)
+        _settle_migration(self._state)
         self.commits = 0
         self._checkpointer = _Checkpointer(directory)
         self._state.set_wal_hook(self._on_wal)
@@ -230,6 +233,12 @@ class Writer:
         self._blobs.execute("RELEASE one")
         self._state.execute("RELEASE one")
         return value, None
+
+
+def _settle_migration(state: apsw.Connection) -> None:
+    with state:
+        if state.execute("DELETE FROM meta WHERE key = ? RETURNING 1", (RECOUNT,)).get:
+            count_anew(state)
 
 
 def _is_empty(path: Path) -> bool:

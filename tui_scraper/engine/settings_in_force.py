@@ -1,0 +1,154 @@
+"""Which settings a run works with, and what a change of them redoes.
+
+The settings file decides, except after a rollback: then the settings of the point that was gone back to stay
+in force, and the keys of the file that differ wait until the person accepts them. Otherwise going back would
+be undone by the very run that follows. What no document's result depends on (workers, where to export,
+how the screen looks) takes effect at once, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+from pydantic import ValidationError
+
+from tui_scraper.engine.models import PhaseName
+from tui_scraper.engine.phases.base import Phase
+from tui_scraper.engine.phases.registry import DOCUMENT_PHASE_MODULES
+from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.store.head import Head, read_head
+from tui_scraper.engine.store.runs import settings_of
+
+DOCUMENT_SECTIONS = ("input", "clean", "chunk", "classify")
+"""The sections that the results of documents may depend on."""
+
+_LONGEST_VALUE = 40
+
+_REDONE = {
+    PhaseName.INPUT: ("checked again", ""),
+    PhaseName.CLEAN: ("read again", ", chunks and labels reused where the text is the same"),
+    PhaseName.CHUNK: ("re-chunked", ", classification reused where the digest is the same"),
+    PhaseName.CLASSIFY: ("re-labelled", ""),
+    PhaseName.INDEX: ("re-indexed", ""),
+}
+
+
+@dataclass(frozen=True)
+class KeyChange:
+    """A setting that differs. `key` is `section.key`; `touches` are the phases whose results depend on it."""
+
+    key: str
+    before: object
+    after: object
+    touches: tuple[PhaseName, ...]
+
+    def __str__(self) -> str:
+        values = f"{_shown(self.before)} → {_shown(self.after)}"
+        return f"{self.key} changed" + (f" ({values})" if len(values) <= _LONGEST_VALUE else "")
+
+
+@dataclass(frozen=True)
+class InForce:
+    """What a run works with. `waiting` are the keys of the file that differ and are not accepted yet."""
+
+    settings: Settings
+    waiting: tuple[KeyChange, ...] = ()
+
+
+def in_force(state: apsw.Connection, wanted: Settings, *, accept: bool) -> InForce:
+    """The settings that a run which wants `wanted` works with."""
+    head = read_head(state)
+    kept = recorded(state, head)
+    if not head.pinned or accept or kept is None:
+        return InForce(wanted)
+    waiting = tuple(changes(kept, wanted))
+    merged = wanted.model_copy(update={name: getattr(kept, name) for name in DOCUMENT_SECTIONS})
+    return InForce(merged, waiting)
+
+
+def recorded(state: apsw.Connection, head: Head) -> Settings | None:
+    """The settings that are in force at the head; None before the first run.
+
+    Those of another version of the program may have keys that this one does not know: they are left out.
+    """
+    text = settings_of(state, head.run)
+    if text is None:
+        return None
+    try:
+        return Settings.model_validate_json(text)
+    except ValidationError as error:
+        import json
+
+        raw: dict[str, Any] = json.loads(text)
+        for problem in error.errors():
+            section, *rest = problem["loc"]
+            part = raw.get(str(section))
+            if isinstance(part, dict) and rest:
+                part.pop(str(rest[0]), None)
+            else:
+                raw.pop(str(section), None)
+        return Settings.model_validate(raw)
+
+
+def changes(before: Settings, after: Settings) -> list[KeyChange]:
+    """The settings that documents' results may depend on and that differ."""
+    found = []
+    for name in DOCUMENT_SECTIONS:
+        old, new = getattr(before, name), getattr(after, name)
+        for key in type(old).model_fields:
+            values = getattr(old, key), getattr(new, key)
+            if values[0] != values[1]:
+                section = old.model_copy(update={key: values[1]})
+                changed = before.model_copy(update={name: section})
+                touched = _touched(before, changed)
+                found.append(KeyChange(f"{name}.{key}", values[0], values[1], touched))
+    return found
+
+
+def _touched(before: Settings, after: Settings) -> tuple[PhaseName, ...]:
+    phases: Mapping[PhaseName, Phase] = DOCUMENT_PHASE_MODULES
+    return tuple(name for name, phase in phases.items() if phase.relevant(before) != phase.relevant(after))
+
+
+def sentences(
+    found: Sequence[KeyChange], phases: Sequence[PhaseName], redone: Mapping[PhaseName, int]
+) -> tuple[str, ...]:
+    """What a change of settings does, for a person.
+
+    `phases` are those whose lineage changed, `redone` how many documents had passed each with the settings
+    before and have not with the new ones.
+    """
+    said: list[str] = []
+    explained: set[PhaseName] = set()
+    for change in found:
+        if change.touches:
+            first = change.touches[0]
+            explained.update(change.touches)
+            verb, tail = _REDONE[first]
+            what = (
+                f"{redone.get(first, 0):,} documents {verb}{tail}"
+                if redone.get(first, 0)
+                else "nothing redone"
+            )
+            said.append(f"{change}: {what}.")
+        elif change.key in {"input.include", "input.exclude", "input.gitignore"}:
+            said.append(f"{change}: what it lets in or leaves out is seen by the scan.")
+    first_changed = next(iter(phases), None)
+    if first_changed is not None and first_changed not in explained and redone.get(first_changed, 0):
+        verb, tail = _REDONE[first_changed]
+        why = (
+            "The search index is new"
+            if first_changed is PhaseName.INDEX
+            else "This version reads differently"
+        )
+        said.append(f"{why}: {redone[first_changed]:,} documents {verb}{tail}.")
+    return tuple(said)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float | str) else "…"

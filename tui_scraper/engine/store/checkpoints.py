@@ -1,0 +1,224 @@
+"""Checkpoints: points of history with what held there, named, listed and thinned out for display.
+
+A checkpoint is a row: where the head stood, its counters, and the run whose settings were in force. The
+results themselves are append-only, so nothing is copied and nothing can be lost by taking or leaving one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from tui_scraper.engine.errors import UsageError
+from tui_scraper.engine.models import PHASES, Checkpoint, PhaseName
+from tui_scraper.engine.store.counters import counter_rows, decode_rows, encode_rows, totals_of
+from tui_scraper.engine.store.epochs import seal
+from tui_scraper.engine.store.head import (
+    PHASE_NUMBER,
+    Head,
+    decode_lineages,
+    encode_lineages,
+    read_head,
+)
+from tui_scraper.engine.store.writer import Operation, Transaction
+
+_NAME_CHARS = 100
+_NOTE_CHARS = 2_000
+
+
+def take_checkpoint(phase: PhaseName, settled: int = 0, *, why: str = "") -> Operation[int]:
+    """Record a point to come back to. `settled` advances the head's mark of finished versions."""
+
+    def operation(transaction: Transaction) -> int:
+        head = read_head(transaction.state)
+        identifier = insert_checkpoint(transaction, head, phase, why)
+        transaction.state.execute(
+            "UPDATE head SET checkpoint = ?, settled = max(settled, ?)", (identifier, settled)
+        )
+        return identifier
+
+    return operation
+
+
+def insert_checkpoint(transaction: Transaction, head: Head, phase: PhaseName, why: str) -> int:
+    """Write a checkpoint of `head`, which must be the present one. The head stays where it is."""
+    state = transaction.state
+    tokens, cost = state.execute(
+        "SELECT coalesce(sum(tokens_in + tokens_out), 0), coalesce(sum(cost_nano_usd), 0) FROM ledger"
+    ).get
+    state.execute(
+        """INSERT INTO checkpoint(parent, run, branch, scan, seq, phase, why, lineages, counters, tokens,
+        cost_nano_usd, time) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            head.checkpoint or None,
+            head.run,
+            head.branch,
+            head.scan,
+            transaction.last_seq,
+            PHASE_NUMBER[phase],
+            why,
+            encode_lineages(head.lineages),
+            encode_rows(counter_rows(state, head)),
+            tokens,
+            cost,
+            time.time(),
+        ),
+    )
+    seal(state, head.scan)
+    return state.last_insert_rowid()
+
+
+def changed_since_checkpoint(transaction: Transaction) -> bool:
+    """Whether the head holds anything that its checkpoint does not: results, documents or settings."""
+    state = transaction.state
+    head = read_head(state)
+    row = state.execute(
+        "SELECT branch, scan, seq, lineages FROM checkpoint WHERE id = ?", (head.checkpoint,)
+    ).fetchone()
+    if row is None:
+        return True
+    branch, scan, seq, lineages = row
+    if decode_lineages(lineages) != head.lineages:
+        return True
+    if branch != head.branch and not _only_forked(state, head, branch, seq):
+        return True
+    newer = state.execute(
+        f"SELECT 1 FROM result r WHERE r.seq > ? AND {head.visible()} LIMIT 1",  # noqa: S608
+        (seq,),
+    ).get
+    changes = state.execute(
+        "SELECT coalesce(sum(changes), 0) FROM scan WHERE id > ? AND id <= ?", (scan, head.scan)
+    ).get
+    return bool(newer or changes)
+
+
+def _only_forked(state: apsw.Connection, head: Head, branch: int, seq: int) -> bool:
+    """Whether the head's branch is what a rollback to its checkpoint has made."""
+    parent, fork_seq, kept = state.execute(
+        "SELECT parent, fork_seq, kept FROM branch WHERE id = ?", (head.branch,)
+    ).get
+    return bool((parent, fork_seq, kept) == (branch, seq, PHASE_NUMBER[PhaseName.OUTPUT]))
+
+
+def name_checkpoint(checkpoint: int, name: str | None, note: str | None = None) -> Operation[None]:
+    """Give a checkpoint a name ('' takes it away) and a note; None leaves what there is.
+
+    Raises UsageError where it does not exist, the name is taken or could not be told from an id or a phase.
+    """
+
+    def operation(transaction: Transaction) -> None:
+        state = transaction.state
+        require_checkpoint(state, checkpoint)
+        if name is not None:
+            _check_name(state, checkpoint, name)
+            state.execute("UPDATE checkpoint SET name = ? WHERE id = ?", (name or None, checkpoint))
+        if note is not None:
+            if len(note) > _NOTE_CHARS:
+                raise UsageError(f"A note has at most {_NOTE_CHARS:,} characters.")
+            state.execute("UPDATE checkpoint SET note = ? WHERE id = ?", (note or None, checkpoint))
+
+    return operation
+
+
+def _check_name(state: apsw.Connection, checkpoint: int, name: str) -> None:
+    if not name:
+        return
+    if len(name) > _NAME_CHARS or name != name.strip() or not name.isprintable():
+        raise UsageError(f"A name has at most {_NAME_CHARS} visible characters, and no space around it.")
+    if name.isdecimal() or name in set(PHASES):
+        raise UsageError(f"'{name}' would be taken for the number of a checkpoint or for a phase.")
+    taken = state.execute("SELECT id FROM checkpoint WHERE name = ? AND id != ?", (name, checkpoint)).get
+    if taken is not None:
+        raise UsageError(f"Checkpoint {taken} has the name '{name}' already.")
+
+
+def require_checkpoint(state: apsw.Connection, checkpoint: int) -> None:
+    """Raise UsageError where there is no checkpoint with that id."""
+    if state.execute("SELECT 1 FROM checkpoint WHERE id = ?", (checkpoint,)).get is None:
+        raise UsageError(f"There is no checkpoint {checkpoint}; `tui-scraper checkpoints` lists them.")
+
+
+def find_checkpoint(state: apsw.Connection, word: str) -> int:
+    """The checkpoint that a person means by an id or a name. Raises UsageError."""
+    if word.isdecimal():
+        require_checkpoint(state, int(word[:18]))
+        return int(word)
+    found = state.execute("SELECT id FROM checkpoint WHERE name = ?", (word,)).get
+    if found is None:
+        raise UsageError(f"There is no checkpoint called '{word}'; `tui-scraper checkpoints` lists them.")
+    return int(found)
+
+
+_COLUMNS = "id, parent, time, phase, counters, lineages, tokens, cost_nano_usd, name, note, why, branch, run"
+
+
+def read_checkpoints(
+    connection: apsw.Connection, identifiers: Sequence[int] | None = None
+) -> list[Checkpoint]:
+    """Checkpoints, oldest first: all, or those with these ids."""
+    head = read_head(connection)
+    wanted, values = "", tuple[int, ...]()
+    if identifiers is not None:
+        values = tuple(identifiers)
+        wanted = f"WHERE id IN ({','.join('?' * len(values))})"
+    rows: Any = connection.execute(f"SELECT {_COLUMNS} FROM checkpoint {wanted} ORDER BY id", values)  # noqa: S608
+    return [_checkpoint(row, head) for row in rows]
+
+
+def _checkpoint(row: Any, head: Head) -> Checkpoint:
+    identifier, parent, when, phase, counters, lineages, tokens, cost, name, note, why, branch, run = row
+    totals = totals_of(decode_rows(counters or "[]"), decode_lineages(lineages))
+    return Checkpoint(
+        id=identifier,
+        parent=parent,
+        time=when,
+        phase=PHASES[phase],
+        counts={
+            str(phase): {str(status): count.n for status, count in by_status.items() if count.n}
+            for phase, by_status in totals.items()
+        },
+        tokens=tokens,
+        cost_nano_usd=cost,
+        name=name,
+        head=identifier == head.checkpoint,
+        note=note,
+        why=why,
+        branch=branch,
+        run=run,
+    )
+
+
+_RECENT = 20
+_STEPS = ((3_600.0, 60.0), (86_400.0, 600.0), (float("inf"), 3_600.0))
+"""Age in seconds up to which one checkpoint within so many seconds is shown."""
+
+
+def thinned(connection: apsw.Connection, now: float | None = None) -> list[int]:
+    """The ids of the checkpoints worth showing when there are many, oldest first.
+
+    Shown are those with a name, the head, both ends of every move, the last of each phase in a run, the last
+    twenty, and of the rest one a minute within the last hour, one in ten minutes within a day, one an hour
+    before that. Nothing is deleted: the others can be listed and gone back to all the same.
+    """
+    head = read_head(connection)
+    rows: Any = connection.execute(
+        "SELECT id, parent, time, name, why, run, phase FROM checkpoint ORDER BY id DESC"
+    ).fetchall()
+    parents = {row[1] for row in rows if row[4]}
+    moment = time.time() if now is None else now
+    shown: list[int] = []
+    seen: set[tuple[float, int]] = set()
+    ends: set[tuple[int, int]] = set()
+    for place, (identifier, _parent, when, name, why, run, phase) in enumerate(rows):
+        step = next(step for age, step in _STEPS if moment - when <= age)
+        bucket = (step, int(when // step))
+        last_of_phase = (run, phase) not in ends
+        ends.add((run, phase))
+        special = name or why or identifier == head.checkpoint or identifier in parents or last_of_phase
+        if special or place < _RECENT or bucket not in seen:
+            shown.append(identifier)
+            seen.add(bucket)
+    return shown[::-1]

@@ -1,0 +1,92 @@
+"""Bringing an older schema up to date: for each version, what makes it the next one.
+
+Each step runs inside one transaction, after a copy of the database has been made; so a step that is
+interrupted has not happened. Steps use no code that changes with later schemas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import apsw
+
+RECOUNT = "recount"
+"""Key in `meta`: the counters were dropped on the way here, and are to be made anew."""
+
+
+def _members(connection: apsw.Connection) -> None:
+    """1 -> 2: documents inside documents."""
+    connection.execute(
+        """ALTER TABLE checkpoint ADD COLUMN inside TEXT NOT NULL DEFAULT '[0, 0]';
+        ALTER TABLE checkpoint ADD COLUMN scan_changes INTEGER NOT NULL DEFAULT -1;
+        CREATE INDEX document_inside ON document(parent) WHERE parent > 0;"""
+    )
+
+
+def _time_travel(connection: apsw.Connection) -> None:
+    """2 -> 3: moves of the head that can be taken back, sealed scans, counters by cause.
+
+    Counters of old checkpoints say nothing of causes: a rollback to one of them counts anew.
+    """
+    connection.execute(
+        """ALTER TABLE config ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE scan ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0;
+        UPDATE scan SET sealed = 1;
+        CREATE INDEX version_document ON version(document);
+        CREATE INDEX version_moved ON version(mtime_ns, size_bytes) WHERE content IS NOT NULL;
+        ALTER TABLE artifact ADD COLUMN data_sum BLOB;
+        ALTER TABLE artifact ADD COLUMN cost_nano_usd INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE branch ADD COLUMN began INTEGER NOT NULL DEFAULT -1;
+        ALTER TABLE head ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE head ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+        UPDATE head SET run = (SELECT coalesce(max(id), 0) FROM run);
+        DROP TABLE reflog;
+        CREATE TABLE reflog(
+            id INTEGER PRIMARY KEY,
+            time REAL NOT NULL,
+            before TEXT NOT NULL,
+            after TEXT NOT NULL,
+            why TEXT NOT NULL
+        );
+        ALTER TABLE checkpoint RENAME TO old_checkpoint;
+        CREATE TABLE checkpoint(
+            id INTEGER PRIMARY KEY,
+            parent INTEGER REFERENCES checkpoint,
+            run INTEGER NOT NULL,
+            branch INTEGER NOT NULL,
+            scan INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            phase INTEGER NOT NULL,
+            why TEXT NOT NULL DEFAULT '',
+            lineages TEXT NOT NULL,
+            counters TEXT,
+            tokens INTEGER NOT NULL,
+            cost_nano_usd INTEGER NOT NULL,
+            name TEXT,
+            note TEXT,
+            time REAL NOT NULL
+        );
+        INSERT INTO checkpoint(
+            id, parent, run, branch, scan, seq, phase, lineages, tokens, cost_nano_usd, name, time
+        )
+        SELECT id, parent, run, branch, scan, seq, phase, lineages, tokens, cost_nano_usd, name, time
+        FROM old_checkpoint;
+        DROP TABLE old_checkpoint;
+        DROP TABLE counter;
+        CREATE TABLE counter(
+            branch INTEGER NOT NULL,
+            lineage INTEGER NOT NULL,
+            status INTEGER NOT NULL,
+            cause TEXT NOT NULL DEFAULT '',
+            n INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            tokens INTEGER NOT NULL DEFAULT 0,
+            cost_nano_usd INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY(branch, lineage, status, cause)
+        ) WITHOUT ROWID;"""
+    )
+    connection.execute("INSERT INTO meta VALUES(?, 1)", (RECOUNT,))
+
+
+MIGRATIONS: dict[int, Callable[[apsw.Connection], None]] = {1: _members, 2: _time_travel}
+"""Schema -> what makes it the next one."""
