@@ -255,6 +255,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export", type=_path, metavar="DIR", help="where to export (default: in the workspace)"
     )
+    parser.add_argument(
+        "--accept-settings",
+        action="store_true",
+        help="after a rollback: put the settings of the file in force again",
+    )
     parser.add_argument("--json", action="store_true", help="events as JSON, one a line")
     parser.add_argument("-v", "--verbose", action="store_true", help="the log on stderr")
     parser.set_defaults(command=run_command)
@@ -285,6 +290,7 @@ def run_command(options: argparse.Namespace) -> int:
         through=PhaseName(options.until),
         sample=options.sample,
         export_dir=options.export,
+        accept_settings=options.accept_settings,
     )
     try:
         with _any_encoding():
@@ -428,9 +434,32 @@ def _cause(text: str | None) -> Any:
 
 
 def _add_checkpoints(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--all", action="store_true", help="also those that are thinned out when there are many"
+    )
     _add_workspace(parser)
     _add_json(parser)
     parser.set_defaults(command=checkpoints)
+    actions = parser.add_subparsers(metavar="ACTION", title="actions")
+    shown = _add_action(actions, "show", checkpoints_show, "one checkpoint, with the settings in force then")
+    shown.add_argument("checkpoint", metavar="ID", help="a number, or a name")
+    named = _add_action(actions, "name", checkpoints_name, "give a checkpoint a name to go back to it by")
+    named.add_argument("checkpoint", metavar="ID", help="a number, or the name so far")
+    named.add_argument("name", metavar="NAME", help="'' takes the name away")
+    named.add_argument("--note", metavar="TEXT", help="a remark; '' takes it away")
+
+
+def _add_action(
+    actions: Any, name: str, command: Callable[[argparse.Namespace], int], help_text: str
+) -> argparse.ArgumentParser:
+    """A command below a command. What was said before it (-w, --json) holds unless it is said again."""
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
+    )
+    parser.add_argument("-w", "--workspace", type=_path, metavar="DIR", default=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    parser.set_defaults(command=command)
+    return parser
 
 
 def checkpoints(options: argparse.Namespace) -> int:
@@ -439,13 +468,120 @@ def checkpoints(options: argparse.Namespace) -> int:
     from tui_scraper.engine.store.reader import Reader
 
     with Reader(_directory(options)) as reader:
-        history = reader.checkpoints()
+        history = reader.checkpoints(everything=options.all or options.json)
+        hidden = reader.count_checkpoints() - len(history)
     if options.json:
         for checkpoint in history:
             _print_one(plain.checkpoint_record(checkpoint))
     else:
-        _print(plain.checkpoint_lines(history))
+        _print(plain.checkpoint_lines(history, hidden=hidden))
     return 0
+
+
+def checkpoints_show(options: argparse.Namespace) -> int:
+    """`checkpoints show ID`."""
+    from tui_scraper import plain
+    from tui_scraper.engine.settings import recorded
+    from tui_scraper.engine.settings_file import differing
+    from tui_scraper.engine.store.reader import Reader
+
+    with Reader(_directory(options)) as reader:
+        details = reader.checkpoint(options.checkpoint)
+    if options.json:
+        _print_one(plain.details_record(details))
+    else:
+        settings = recorded(json.dumps(details.settings))
+        _print(plain.details_lines(details, differing(settings)))
+    return 0
+
+
+def checkpoints_name(options: argparse.Namespace) -> int:
+    """`checkpoints name ID NAME`."""
+    from tui_scraper import plain
+    from tui_scraper.engine.store.checkpoints import find_checkpoint, name_checkpoint
+    from tui_scraper.engine.workspace import reopen
+
+    with contextlib.closing(reopen(_directory(options))) as workspace:
+        checkpoint = workspace.writer.call(lambda found: find_checkpoint(found.state, options.checkpoint))
+        workspace.writer.call(name_checkpoint(checkpoint, options.name, options.note))
+    called = f"is called “{plain.shown(options.name)}” now" if options.name else "has no name now"
+    _print([f"Checkpoint {checkpoint} {called}."])
+    return 0
+
+
+def _add_rollback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "target",
+        nargs="?",
+        metavar="TARGET",
+        help="a checkpoint (number or name), or a phase whose results to keep",
+    )
+    parser.add_argument("--undo", action="store_true", help="take the last rollback, or undo, back")
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="with a phase: make what comes after it anew, although nothing changed",
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    _add_workspace(parser)
+    _add_config(parser)
+    _add_json(parser)
+    parser.set_defaults(command=rollback)
+
+
+def rollback(options: argparse.Namespace) -> int:
+    """`rollback TARGET`: says what it does, asks, and moves the head."""
+    from tui_scraper import plain
+    from tui_scraper.engine.going_back import find_target, preview, preview_undo
+
+    if options.undo == (options.target is not None):
+        raise UsageError("Name a checkpoint or a phase to go back to, or give --undo alone.")
+    directory = _directory(options)
+    settings = _settings(options)
+    target = None if options.undo else find_target(directory, options.target)
+    if options.fresh and not isinstance(target, str):
+        raise UsageError("--fresh goes with a phase: what comes after it is made anew.")
+    if target is None:
+        shown, where = preview_undo(directory, settings), "where it was before"
+    else:
+        shown = preview(directory, target, settings, fresh=options.fresh)
+        where = f"to {target}" if isinstance(target, str) else f"to checkpoint {target}"
+    if not options.json:
+        _print([f"Going back {where}:", *(f"  {line}" for line in plain.preview_lines(shown))])
+    if not (options.yes or _confirmed(options)):
+        if options.json:
+            _print_one({**plain.preview_record(shown), "head": None})
+        print("Nothing was changed; --yes goes back.", file=sys.stderr)
+        return 2
+    checkpoint = _move_head(directory, target, fresh=options.fresh)
+    if options.json:
+        _print_one({**plain.preview_record(shown), "head": checkpoint})
+    else:
+        _print([f"Checkpoint {checkpoint} is the head now; `tui-scraper rollback --undo` takes this back."])
+    return 0
+
+
+def _confirmed(options: argparse.Namespace) -> bool:
+    """Ask the person, where there is one."""
+    if options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    print("Go back? [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _move_head(directory: Path, target: str | int | None, *, fresh: bool) -> int:
+    from tui_scraper.engine.models import PhaseName
+    from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
+    from tui_scraper.engine.workspace import reopen
+
+    if target is None:
+        operation = undo()
+    elif isinstance(target, int):
+        operation = roll_back_to_checkpoint(target)
+    else:
+        operation = roll_back_to_phase(PhaseName(target), fresh=fresh)
+    with contextlib.closing(reopen(directory)) as workspace:
+        return workspace.writer.call(operation)
 
 
 # --- changing a workspace -------------------------------------------------------------------------
@@ -577,6 +713,11 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
     ),
     "retry": (_add_retry, "put failures back to pending", "tui-scraper retry -w ~/reports --cause timeout"),
     "checkpoints": (_add_checkpoints, "the history of a workspace", "tui-scraper checkpoints -w ~/reports"),
+    "rollback": (
+        _add_rollback,
+        "go back to a checkpoint or a phase, after saying what that does; --undo takes it back",
+        "tui-scraper rollback clean -w ~/reports",
+    ),
     "export": (_add_export, "write every document to files", "tui-scraper export ./out -w ~/reports"),
     "init": (_add_init, "write a commented tui-scraper.toml", "tui-scraper init"),
     "doctor": (_add_doctor, "check what this machine offers", "tui-scraper doctor"),

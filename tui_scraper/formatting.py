@@ -109,6 +109,12 @@ def size(size_bytes: int) -> str:
     raise AssertionError("the last unit takes any value")
 
 
+def usd(nano_usd: int) -> str:
+    """Money: to the cent, and below a cent to the digit that counts: `$0.42`, `$0.0031`, `$0.00`."""
+    dollars = nano_usd / 1e9
+    return f"${dollars:,.2f}" if dollars >= 0.01 or not nano_usd else f"${dollars:.2g}"
+
+
 def clock(seconds: float) -> str:
     """Time gone by, `00:03:12`; hours grow as they must."""
     whole = max(0, int(seconds))

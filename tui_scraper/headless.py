@@ -27,6 +27,7 @@ from tui_scraper.engine import (
     RunSnapshot,
     RunState,
     SettingsChanged,
+    SettingsKept,
 )
 from tui_scraper.engine.runlog import rfc3339
 from tui_scraper.engine.safe_text import safe_text
@@ -121,8 +122,10 @@ class _Lines:
     def event(self, event: Event) -> None:
         match event:
             case SettingsChanged():
-                named = ", ".join(str(phase) for phase in event.phases)
-                self._print(f"The settings changed: {named} is done again where no earlier result fits.")
+                for sentence in event.sentences:
+                    self._print(sentence)
+            case SettingsKept():
+                self._print(event.sentence)
             case RunPaused():
                 self._print(f"Paused: {event.reason}")
             case RunResumed():
@@ -234,7 +237,15 @@ class _JsonEvents:
                     status=str(event.status),
                 )
             case SettingsChanged():
-                self._write("settings_changed", event.time, phases=[str(phase) for phase in event.phases])
+                self._write(
+                    "settings_changed",
+                    event.time,
+                    phases=[str(phase) for phase in event.phases],
+                    keys=list(event.keys),
+                    sentences=list(event.sentences),
+                )
+            case SettingsKept():
+                self._write("settings_kept", event.time, keys=list(event.keys), sentence=event.sentence)
             case CheckpointTaken():
                 self._write("checkpoint", event.time, id=event.checkpoint, phase=str(event.phase))
             case RunPaused():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import apsw
 
@@ -169,15 +170,16 @@ def _take_over_labels(state: apsw.Connection, page: Sequence[Work], configs: Con
         "SELECT id FROM config WHERE phase = ? AND hash = ?", (_CLASSIFY, configs[PhaseName.CLASSIFY])
     ).get
     for work in ready:
-        artifact = state.execute(
+        row: Any = state.execute(
             _LABEL_OF_TWIN, (work.reached[_CHUNK].artifact, work.media_type, _TWINS_LOOKED_AT, config)
-        ).get
-        if artifact is not None:
-            _enter(work, _CLASSIFY, int(artifact), 0, planned)
+        ).fetchone()
+        if row is not None:
+            artifact, tokens = row
+            _enter(work, _CLASSIFY, artifact, tokens, planned)
 
 
 _LABEL_OF_TWIN = f"""
-    SELECT c.artifact FROM (
+    SELECT c.artifact, a.amount FROM (
         SELECT k.version, k.lineage FROM result k JOIN version v ON v.id = k.version
         WHERE k.phase = {_CHUNK} AND k.artifact = ? AND k.status = {_DONE} AND v.media_type = ?
         ORDER BY k.seq DESC LIMIT ?

@@ -232,6 +232,15 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointDetails:
+    """A checkpoint with what came after it (`children`) and the settings in force then, as JSON values."""
+
+    checkpoint: Checkpoint
+    children: tuple[int, ...]
+    settings: dict[str, dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
 class SearchHit:
     """One chunk that answers a query. `start` and `end` are offsets into the clean text."""
 

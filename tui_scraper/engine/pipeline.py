@@ -44,7 +44,7 @@ from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.scanning import Scan
 from tui_scraper.engine.settings import Settings
-from tui_scraper.engine.settings_in_force import InForce, changes, recorded, sentences
+from tui_scraper.engine.settings_in_force import InForce, changes, sentences, settings_at
 from tui_scraper.engine.store.checkpoints import changed_since_checkpoint, take_checkpoint
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.counters import PhaseCount, read_totals, set_lineages
@@ -289,7 +289,7 @@ class Pipeline:
             state = transaction.state
             before = read_head(state)
             passed = read_totals(state, before)
-            settings_before = recorded(state, before)
+            settings_before = settings_at(state, before)
             scan = begin_scan(state).scan
             configs = configurations(
                 DOCUMENT_PHASE_MODULES, self._settings, _extra(number, salts(state, before))

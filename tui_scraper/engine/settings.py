@@ -7,6 +7,7 @@ an unknown one is an error that names the closest known key.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -185,6 +186,25 @@ def load(
         return Settings.model_validate(merged)
     except ValidationError as error:
         raise UsageError(_explain(error, str(path) if path else "the settings")) from None
+
+
+def recorded(text: str) -> Settings:
+    """The settings of an earlier run, from the JSON that it left.
+
+    Those of another version of the program may hold what this one does not know: that is left out.
+    """
+    try:
+        return Settings.model_validate_json(text)
+    except ValidationError as error:
+        raw: dict[str, Any] = json.loads(text)
+        for problem in error.errors():
+            section, *rest = problem["loc"]
+            part = raw.get(str(section))
+            if isinstance(part, dict) and rest:
+                part.pop(str(rest[0]), None)
+            else:
+                raw.pop(str(section), None)
+        return Settings.model_validate(raw)
 
 
 def default_file(environ: Mapping[str, str] = os.environ) -> Path | None:

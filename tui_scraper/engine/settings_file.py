@@ -5,6 +5,8 @@ Made from the models, so that it cannot tell of a setting that does not exist.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import tomli_w
 
 from tui_scraper.engine.settings import ClassifySettings, Settings
@@ -23,6 +25,17 @@ _LABELS = """\
 # keywords = ["invoice", "amount due"]
 # examples = ["Invoice no. 4711, payable within 30 days"]
 """
+
+
+def differing(settings: Settings) -> Iterator[str]:
+    """Those settings that are not the defaults, a line each: `chunk.max_tokens = 256`."""
+    for section, field in Settings.model_fields.items():
+        defaults, chosen = field.default, getattr(settings, section)
+        for key in type(chosen).model_fields:
+            value = getattr(chosen, key)
+            if value != getattr(defaults, key):
+                plain = chosen.model_dump(mode="json")[key]
+                yield f"{section}.{' '.join(tomli_w.dumps({key: plain}).split())}"
 
 
 def commented() -> str:

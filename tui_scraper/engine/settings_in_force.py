@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import apsw
-from pydantic import ValidationError
 
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.phases.base import Phase
 from tui_scraper.engine.phases.registry import DOCUMENT_PHASE_MODULES
-from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.settings import Settings, recorded
 from tui_scraper.engine.store.head import Head, read_head
 from tui_scraper.engine.store.runs import settings_of
 
@@ -61,7 +59,7 @@ class InForce:
 def in_force(state: apsw.Connection, wanted: Settings, *, accept: bool) -> InForce:
     """The settings that a run which wants `wanted` works with."""
     head = read_head(state)
-    kept = recorded(state, head)
+    kept = settings_at(state, head)
     if not head.pinned or accept or kept is None:
         return InForce(wanted)
     waiting = tuple(changes(kept, wanted))
@@ -69,28 +67,10 @@ def in_force(state: apsw.Connection, wanted: Settings, *, accept: bool) -> InFor
     return InForce(merged, waiting)
 
 
-def recorded(state: apsw.Connection, head: Head) -> Settings | None:
-    """The settings that are in force at the head; None before the first run.
-
-    Those of another version of the program may have keys that this one does not know: they are left out.
-    """
+def settings_at(state: apsw.Connection, head: Head) -> Settings | None:
+    """The settings that are in force at a point of history; None before the first run."""
     text = settings_of(state, head.run)
-    if text is None:
-        return None
-    try:
-        return Settings.model_validate_json(text)
-    except ValidationError as error:
-        import json
-
-        raw: dict[str, Any] = json.loads(text)
-        for problem in error.errors():
-            section, *rest = problem["loc"]
-            part = raw.get(str(section))
-            if isinstance(part, dict) and rest:
-                part.pop(str(rest[0]), None)
-            else:
-                raw.pop(str(section), None)
-        return Settings.model_validate(raw)
+    return None if text is None else recorded(text)
 
 
 def changes(before: Settings, after: Settings) -> list[KeyChange]:

@@ -22,6 +22,7 @@ from tui_scraper.engine.store.head import (
     Head,
     PhaseConfigs,
     chain_of_lineages,
+    decode_lineages,
     encode_lineages,
     read_head,
 )
@@ -43,7 +44,7 @@ def recount(connection: apsw.Connection, head: Head, phase: PhaseName) -> None:
         INSERT INTO counter(branch, lineage, status, cause, n, bytes, tokens, cost_nano_usd)
         SELECT {head.branch}, {lineage}, status, cause, count(*), sum(size), sum(tokens), sum(cost) FROM (
             SELECT r.status AS status, v.size_bytes AS size, max(r.seq), coalesce(f.cause, '') AS cause,
-                coalesce(iif(a.phase = 2, a.amount, 0), 0) AS tokens, coalesce(a.cost_nano_usd, 0) AS cost
+                coalesce(iif(a.phase > 1, a.amount, 0), 0) AS tokens, coalesce(a.cost_nano_usd, 0) AS cost
             FROM result r JOIN version v ON v.id = r.version LEFT JOIN artifact a ON a.id = r.artifact
                 LEFT JOIN failure f ON r.status > {_DONE} AND f.seq = r.seq
             WHERE r.lineage = ? AND {head.visible()} AND {head.live()}
@@ -116,7 +117,10 @@ def add_count(
 
 @dataclass(frozen=True)
 class PhaseCount:
-    """Documents and their bytes that reached `status` in a phase."""
+    """Documents and their bytes that reached `status` in a phase.
+
+    `tokens` are those of chunks (chunk), or those sent and received for labels (classify).
+    """
 
     n: int = 0
     size_bytes: int = 0
@@ -179,6 +183,14 @@ def put_rows(connection: apsw.Connection, branch: int, rows: Iterable[Row]) -> N
 def read_totals(connection: apsw.Connection, head: Head) -> Totals:
     """The live counters of the head, by phase and status."""
     return totals_of(counter_rows(connection, head), head.lineages)
+
+
+def count_at(connection: apsw.Connection, checkpoint: int) -> Totals:
+    """The counters that a checkpoint has kept; of one that has none (before schema 3) they are all 0."""
+    counters, lineages = connection.execute(
+        "SELECT counters, lineages FROM checkpoint WHERE id = ?", (checkpoint,)
+    ).get
+    return totals_of(decode_rows(counters or "[]"), decode_lineages(lineages))
 
 
 def totals_of(rows: Iterable[Row], lineages: dict[PhaseName, int]) -> Totals:

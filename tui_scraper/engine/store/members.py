@@ -288,7 +288,7 @@ def end_versions(state: apsw.Connection, head: Head, versions: Iterable[int]) ->
             if lineage is None:
                 continue
             row = state.execute(
-                f"""SELECT r.status, iif(a.phase = 2, a.amount, 0), coalesce(f.cause, ''),
+                f"""SELECT r.status, iif(a.phase > 1, a.amount, 0), coalesce(f.cause, ''),
                     coalesce(a.cost_nano_usd, 0)
                 FROM result r LEFT JOIN artifact a ON a.id = r.artifact
                     LEFT JOIN failure f ON f.seq = r.seq

@@ -17,6 +17,7 @@ from tui_scraper.engine.models import (
     Cause,
     CauseCount,
     Checkpoint,
+    CheckpointDetails,
     Counts,
     FailureRow,
     PhaseName,
@@ -24,12 +25,13 @@ from tui_scraper.engine.models import (
     StatusReport,
 )
 from tui_scraper.engine.safe_text import safe_text, show_path
-from tui_scraper.engine.store.checkpoints import read_checkpoints, thinned
+from tui_scraper.engine.store.checkpoints import find_checkpoint, read_checkpoints, thinned
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.store.connection import open_blobs, open_state, snapshot
 from tui_scraper.engine.store.counters import PhaseCount, Totals, read_totals
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, STATUSES, read_head
 from tui_scraper.engine.store.results import bad_results
+from tui_scraper.engine.store.runs import settings_of
 from tui_scraper.engine.wire import CleanText
 
 
@@ -173,6 +175,22 @@ class Reader:
         """The history, oldest first: what is worth showing of it, or all."""
         with snapshot(self._state, self._directory):
             return read_checkpoints(self._state, None if everything else thinned(self._state))
+
+    def count_checkpoints(self) -> int:
+        """How many checkpoints there are."""
+        with snapshot(self._state, self._directory):
+            return int(self._state.execute("SELECT count(*) FROM checkpoint").get)
+
+    def checkpoint(self, word: str) -> CheckpointDetails:
+        """One checkpoint, by its id or name. Raises UsageError where there is none."""
+        with snapshot(self._state, self._directory):
+            identifier = find_checkpoint(self._state, word)
+            (found,) = read_checkpoints(self._state, [identifier])
+            children: Any = self._state.execute(
+                "SELECT id FROM checkpoint WHERE parent = ? ORDER BY id", (identifier,)
+            ).fetchall()
+            settings = settings_of(self._state, found.run)
+        return CheckpointDetails(found, tuple(row[0] for row in children), json.loads(settings or "{}"))
 
     def preview(self, version: int, limit: int = 4000) -> str:
         """The beginning of a document's clean text; '' where there is none."""

@@ -592,7 +592,7 @@ def uphold_refusals(transaction: Transaction) -> None:
                     continue
                 lineage = head.lineages[DOCUMENT_PHASES[phase]]
                 tokens = 0
-                if phase == _CHUNK:
+                if phase in (_CHUNK, _CLASSIFY):
                     tokens = (
                         state.execute("SELECT amount FROM artifact WHERE id = ?", (result.artifact,)).get or 0
                     )

@@ -64,7 +64,7 @@ CREATE INDEX version_moved ON version(mtime_ns, size_bytes) WHERE content IS NOT
 -- Immutable results, shared by all branches; a rollback never deletes one.
 -- key = H(phase, phase version, config, input); output = hash of the payload before compression.
 -- `data` holds what is too small for a payload (labels, the members of a container) as MessagePack, `data_sum`
--- 8 bytes of its BLAKE3; `amount` is the characters of a clean text and the tokens of its chunks.
+-- 8 bytes of its BLAKE3; `amount` is the characters of a clean text, the tokens of its chunks, or those paid for a label.
 -- Damage that was found takes `blob` or `data` away; the same key made again gives it back.
 CREATE TABLE artifact(
     id INTEGER PRIMARY KEY,
@@ -104,7 +104,7 @@ CREATE TABLE failure(
 );
 
 -- Live counts of the head of each branch, kept in the transaction that changes them. `cause` is '' for what is
--- done. Lineage 0 counts the documents found. `tokens` is the o200k tokens of chunks.
+-- done. Lineage 0 counts the documents found. `tokens` is the o200k tokens of chunks, and what labels took.
 CREATE TABLE counter(
     branch INTEGER NOT NULL,
     lineage INTEGER NOT NULL,
