@@ -95,6 +95,7 @@ def running(
     through: str = "output",
     sample: int | None = None,
     export_dir: Path | None = None,
+    accept_settings: bool = False,
 ) -> Iterator[Running]:
     """Start an engine; close it at the end, and fail if any snapshot broke the sum of documents."""
     chosen: dict[str, dict[str, object]] = {"engine": {"workers": 2}}
@@ -107,6 +108,7 @@ def running(
         through=PhaseName(through),
         sample=sample,
         export_dir=export_dir,
+        accept_settings=accept_settings,
     )
     run = Running(request)
     try:

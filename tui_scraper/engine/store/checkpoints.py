@@ -143,7 +143,7 @@ def require_checkpoint(state: apsw.Connection, checkpoint: int) -> None:
 
 def find_checkpoint(state: apsw.Connection, word: str) -> int:
     """The checkpoint that a person means by an id or a name. Raises UsageError."""
-    if word.isdecimal():
+    if word.isascii() and word.isdecimal():
         require_checkpoint(state, int(word[:18]))
         return int(word)
     found = state.execute("SELECT id FROM checkpoint WHERE name = ?", (word,)).get

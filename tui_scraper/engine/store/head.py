@@ -159,16 +159,16 @@ def decode_lineages(text: str) -> dict[PhaseName, int]:
 
 
 def _chain(connection: apsw.Connection, branch: int, seq: int) -> tuple[tuple[int, int, int], ...]:
-    phase = PHASE_NUMBER[PhaseName.OUTPUT]
-    chain = [(branch, seq, phase)]
-    while True:
-        parent, fork_seq, kept = connection.execute(
-            "SELECT parent, fork_seq, kept FROM branch WHERE id = ?", (branch,)
-        ).get
-        if not parent:
-            return tuple(chain)
-        branch, seq, phase = parent, min(seq, fork_seq), min(phase, kept)
-        chain.append((branch, seq, phase))
+    rows: Any = connection.execute(
+        """WITH RECURSIVE chain(branch, seq, phase) AS (
+            VALUES(?, ?, ?)
+            UNION ALL
+            SELECT b.parent, min(c.seq, b.fork_seq), min(c.phase, b.kept)
+            FROM chain c JOIN branch b ON b.id = c.branch WHERE b.parent > 0
+        ) SELECT branch, seq, phase FROM chain""",
+        (branch, seq, PHASE_NUMBER[PhaseName.OUTPUT]),
+    )
+    return tuple(rows)
 
 
 PhaseConfigs = Mapping[PhaseName, tuple[int, Mapping[str, object]]]
