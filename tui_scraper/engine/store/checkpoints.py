@@ -72,35 +72,25 @@ def insert_checkpoint(transaction: Transaction, head: Head, phase: PhaseName, wh
 
 
 def changed_since_checkpoint(transaction: Transaction) -> bool:
-    """Whether the head holds anything that its checkpoint does not: results, documents or settings."""
+    """Whether the head holds anything that its checkpoint does not: results, documents or settings.
+
+    Only what was made since the head came here can be that: a point is left with a checkpoint of its own.
+    """
     state = transaction.state
     head = read_head(state)
     row = state.execute(
-        "SELECT branch, scan, seq, lineages FROM checkpoint WHERE id = ?", (head.checkpoint,)
+        "SELECT scan, seq, lineages FROM checkpoint WHERE id = ?", (head.checkpoint,)
     ).fetchone()
     if row is None:
         return True
-    branch, scan, seq, lineages = row
-    if decode_lineages(lineages) != head.lineages:
+    scan, seq, lineages = row
+    arrived = state.execute("SELECT arrived FROM head").get
+    if decode_lineages(lineages) != head.lineages or transaction.last_seq > max(seq, arrived):
         return True
-    if branch != head.branch and not _only_forked(state, head, branch, seq):
-        return True
-    newer = state.execute(
-        f"SELECT 1 FROM result r WHERE r.seq > ? AND {head.visible()} LIMIT 1",  # noqa: S608
-        (seq,),
-    ).get
     changes = state.execute(
         "SELECT coalesce(sum(changes), 0) FROM scan WHERE id > ? AND id <= ?", (scan, head.scan)
     ).get
-    return bool(newer or changes)
-
-
-def _only_forked(state: apsw.Connection, head: Head, branch: int, seq: int) -> bool:
-    """Whether the head's branch is what a rollback to its checkpoint has made."""
-    parent, fork_seq, kept = state.execute(
-        "SELECT parent, fork_seq, kept FROM branch WHERE id = ?", (head.branch,)
-    ).get
-    return bool((parent, fork_seq, kept) == (branch, seq, PHASE_NUMBER[PhaseName.OUTPUT]))
+    return bool(changes)
 
 
 def name_checkpoint(checkpoint: int, name: str | None, note: str | None = None) -> Operation[None]:

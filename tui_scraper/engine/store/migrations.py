@@ -39,6 +39,8 @@ def _time_travel(connection: apsw.Connection) -> None:
         ALTER TABLE branch ADD COLUMN began INTEGER NOT NULL DEFAULT -1;
         ALTER TABLE head ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE head ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE head ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX failure_cause ON failure(cause);
         UPDATE head SET run = (SELECT coalesce(max(id), 0) FROM run);
         DROP TABLE reflog;
         CREATE TABLE reflog(

@@ -629,6 +629,10 @@ class BadResult:
     time: float
 
 
+_RARE = 2_000
+"""Failures with one cause, in all of history, up to which they are looked up by it."""
+
+
 def bad_results(
     connection: apsw.Connection,
     head: Head,
@@ -641,12 +645,16 @@ def bad_results(
     after: int = 0,
     limit: int = -1,
 ) -> Iterable[BadResult]:
-    """Every document that ended without being done, ordered by version."""
+    """Every document that ended without being done, ordered by version.
+
+    Each phase is read in the order of an index and the phases are merged, so that a page costs the same
+    however many there are.
+    """
     wanted = [phase] if phase is not None else list(DOCUMENT_PHASES)
     lineages = [head.lineages[name] for name in wanted if name in head.lineages]
     if not lineages:
         return
-    conditions, values = "", list[object](lineages)
+    conditions, values = "", list[object]()
     for column, value in (("f.cause", cause), ("r.version", version), ("d.path", path)):
         if value is not None:
             conditions += f" AND {column} = ?"
@@ -654,20 +662,41 @@ def bad_results(
     if status is not None:
         conditions += " AND r.status = ?"
         values.append(STATUS_NUMBER[status])
-    rows = connection.execute(
-        f"""SELECT r.seq, r.phase, r.lineage, r.version, r.status, r.attempt, d.path, v.size_bytes,
-            f.cause, f.message, f.time
-        FROM result r JOIN version v ON v.id = r.version JOIN document d ON d.id = v.document
-            JOIN failure f ON f.seq = r.seq
-        WHERE r.status > 1 AND r.lineage IN ({",".join("?" * len(lineages))}) AND {head.visible()}
-            AND {head.live()} AND r.version > ? {conditions}
+    rows_from = "result r INDEXED BY result_bad CROSS JOIN failure f ON f.seq = r.seq"
+    if cause is not None and _is_rare(connection, cause):
+        rows_from = "failure f INDEXED BY failure_cause CROSS JOIN result r ON r.seq = f.seq"
+    arm = f"""SELECT r.version AS version, r.seq, r.phase, r.lineage, r.status, r.attempt, d.path,
+            v.size_bytes, f.cause, f.message, f.time
+        FROM {rows_from}
+            CROSS JOIN version v ON v.id = r.version CROSS JOIN document d ON d.id = v.document
+        WHERE r.status > 1 AND r.lineage = ? AND {head.visible()} AND {head.live()}
+            AND r.version > ? {conditions}
             AND NOT EXISTS (SELECT 1 FROM result l WHERE l.lineage = r.lineage AND l.version = r.version
-                AND l.seq > r.seq AND {head.visible("l")})
-        ORDER BY r.version LIMIT ?""",  # noqa: S608
-        (*values[: len(lineages)], after, *values[len(lineages) :], limit),
+                AND l.seq > r.seq AND {head.visible("l")})"""  # noqa: S608
+    rows = connection.execute(
+        " UNION ALL ".join([arm] * len(lineages)) + " ORDER BY version LIMIT ?",
+        (*(part for lineage in lineages for part in (lineage, after, *values)), limit),
     )
-    for row in rows:
-        yield BadResult(*row)
+    for bad_version, seq, *rest in rows:
+        number, lineage, status_number, attempt, path_bytes, size_bytes, why, message, when = rest
+        yield BadResult(
+            seq,
+            number,
+            lineage,
+            bad_version,
+            status_number,
+            attempt,
+            path_bytes,
+            size_bytes,
+            why,
+            message,
+            when,
+        )
+
+
+def _is_rare(connection: apsw.Connection, cause: Cause) -> bool:
+    query = "SELECT count(*) FROM (SELECT 1 FROM failure WHERE cause = ? LIMIT ?)"
+    return int(connection.execute(query, (str(cause), _RARE + 1)).get) <= _RARE
 
 
 def reached(

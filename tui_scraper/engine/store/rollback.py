@@ -64,7 +64,7 @@ def roll_back_to_phase(phase: PhaseName, *, fresh: bool = False) -> Operation[in
         write_head(state, after)
         why = f"rolled back to {phase}" + (", to be asked anew" if fresh else "")
         identifier = insert_checkpoint(transaction, read_head(state), phase, why)
-        _arrive(state, before, dataclasses.replace(after, checkpoint=identifier), why)
+        _arrive(transaction, before, dataclasses.replace(after, checkpoint=identifier), why)
         return identifier
 
     return operation
@@ -85,7 +85,7 @@ def roll_back_to_checkpoint(checkpoint: int) -> Operation[int]:
         after = dataclasses.replace(
             origin, branch=branch, checkpoint=checkpoint, settled=0, pinned=bool(origin.run)
         )
-        _arrive(state, before, after, f"rolled back to checkpoint {checkpoint}")
+        _arrive(transaction, before, after, f"rolled back to checkpoint {checkpoint}")
         if counters is None:
             count_anew(state)
         else:
@@ -110,7 +110,7 @@ def undo() -> Operation[int]:
         before = _leave(transaction)
         text, why = row
         after = decode_head(state, str(text))
-        _arrive(state, before, after, f"undone: {why}" if not why.startswith("undone: ") else why[8:])
+        _arrive(transaction, before, after, f"undone: {why}" if not why.startswith("undone: ") else why[8:])
         return after.checkpoint
 
     return operation
@@ -134,8 +134,10 @@ def _reached(state: apsw.Connection, head: Head) -> PhaseName:
     return (*DOCUMENT_PHASES, PhaseName.OUTPUT)[number or 0]
 
 
-def _arrive(state: apsw.Connection, before: Head, after: Head, why: str) -> None:
+def _arrive(transaction: Transaction, before: Head, after: Head, why: str) -> None:
+    state = transaction.state
     write_head(state, after)
+    state.execute("UPDATE head SET arrived = ?", (transaction.last_seq,))
     state.execute(
         "INSERT INTO reflog(time, before, after, why) VALUES(?, ?, ?, ?)",
         (time.time(), before.encode(), after.encode(), why),

@@ -102,6 +102,7 @@ CREATE TABLE failure(
     message TEXT NOT NULL,
     time REAL NOT NULL
 );
+CREATE INDEX failure_cause ON failure(cause);
 
 -- Live counts of the head of each branch, kept in the transaction that changes them. `cause` is '' for what is
 -- done. Lineage 0 counts the documents found. `tokens` is the o200k tokens of chunks, and what labels took.
@@ -173,6 +174,7 @@ CREATE TABLE checkpoint(
 );
 
 -- `run` is the run whose settings are in force; `pinned`: they stay so since a rollback, whatever the file says.
+-- `arrived` is the newest result of all when the head was moved here: what is newer was made here.
 CREATE TABLE head(
     one INTEGER PRIMARY KEY CHECK(one = 1),
     branch INTEGER NOT NULL REFERENCES branch,
@@ -181,7 +183,8 @@ CREATE TABLE head(
     lineages TEXT NOT NULL,
     settled INTEGER NOT NULL DEFAULT 0,
     run INTEGER NOT NULL DEFAULT 0,
-    pinned INTEGER NOT NULL DEFAULT 0
+    pinned INTEGER NOT NULL DEFAULT 0,
+    arrived INTEGER NOT NULL DEFAULT 0
 );
 
 -- Every move of the head. `before` and `after` are JSON: the head's columns, so that a move can be taken back.
