@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tui_scraper import __version__
-from tui_scraper.engine.errors import TuiScraperError, UsageError
+from tui_scraper.engine.errors import TuiScraperError, UsageError, WorkspaceLockedError
 
 if TYPE_CHECKING:
     from tui_scraper.engine.settings import Settings
@@ -570,6 +570,8 @@ def _confirmed(options: argparse.Namespace) -> bool:
 
 
 def _move_head(directory: Path, target: str | int | None, *, fresh: bool) -> int:
+    """Move the head; where an engine is at work it does so itself, after draining what it has in hand."""
+    from tui_scraper import control
     from tui_scraper.engine.models import PhaseName
     from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
     from tui_scraper.engine.workspace import reopen
@@ -580,8 +582,15 @@ def _move_head(directory: Path, target: str | int | None, *, fresh: bool) -> int
         operation = roll_back_to_checkpoint(target)
     else:
         operation = roll_back_to_phase(PhaseName(target), fresh=fresh)
-    with contextlib.closing(reopen(directory)) as workspace:
-        return workspace.writer.call(operation)
+    try:
+        with contextlib.closing(reopen(directory)) as workspace:
+            return workspace.writer.call(operation)
+    except WorkspaceLockedError:
+        request = {"command": "undo"} if target is None else {"command": "rollback", "target": target}
+        answer = control.ask(directory, {**request, "fresh": fresh})
+        if answer is None:
+            raise
+        return int(answer["head"])
 
 
 # --- changing a workspace -------------------------------------------------------------------------

@@ -10,8 +10,10 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from tui_scraper.control import ControlServer
 from tui_scraper.engine import (
     Cause,
     Emit,
@@ -22,6 +24,7 @@ from tui_scraper.engine import (
     RunState,
     TuiScraperError,
 )
+from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
 
 _Command = Callable[[Engine], Coroutine[Any, Any, Any] | None]
@@ -126,6 +129,7 @@ class _Session:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._close_asked = threading.Event()
         self._error: TuiScraperError | None = None
+        self._control: ControlServer | None = None
         self.thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     @property
@@ -178,6 +182,31 @@ class _Session:
             self._end(error)
         except Exception as error:
             self._end(TuiScraperError(f"The engine could not start ({type(error).__name__}: {error})."))
+        finally:
+            if self._control is not None:
+                self._control.close()
+
+    def _listen(self, directory: Path, log: RunLog) -> None:
+        try:
+            self._control = ControlServer(directory, self._obey)
+        except OSError as error:
+            log.warning(f"Commands from other shells cannot be taken here ({error.strerror}).")
+
+    def _obey(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Carry out what another shell asks for. Called in a thread of the control server, which waits."""
+        engine, loop = self._engine, self._loop
+        if engine is None or loop is None:
+            raise TuiScraperError("The engine is only starting, or ending; try again.")
+        match request:
+            case {"command": "rollback", "target": str(target)}:
+                doing = engine.roll_back(PhaseName(target), fresh=bool(request.get("fresh")))
+            case {"command": "rollback", "target": int(target)}:
+                doing = engine.roll_back(target)
+            case {"command": "undo"}:
+                doing = engine.undo_rollback()
+            case _:
+                raise ValueError(request)
+        return {"head": asyncio.run_coroutine_threadsafe(doing, loop).result()}
 
     def _end(self, error: TuiScraperError) -> None:
         self._error = error
@@ -187,7 +216,7 @@ class _Session:
         loop = asyncio.get_running_loop()
         # Results that nobody waits for any more, after the first error of a pass has been reported.
         loop.set_exception_handler(lambda _loop, _context: None)
-        engine = Engine(self._request, partial(self._take, self), self._emit)
+        engine = Engine(self._request, partial(self._take, self), self._emit, self._listen)
         self._engine, self._loop = engine, loop
         if not self._close_asked.is_set():
             await engine.serve()

@@ -156,6 +156,8 @@ class _Lines:
             if not error:
                 self._print("No documents were found." if snapshot.state is RunState.COMPLETE else "Stopped.")
             return
+        if snapshot.notice and not error:
+            self._print(snapshot.notice)
         counts = snapshot.counts
         took = formatting.clock(snapshot.elapsed_s)
         word = {RunState.COMPLETE: "Complete", RunState.STOPPED: "Stopped"}.get(snapshot.state, "Ended")

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tui_scraper.engine.errors import StoreFullError, TuiScraperError
 from tui_scraper.engine.events import Emit, RunPaused
@@ -30,14 +31,22 @@ from tui_scraper.engine.workspace import Workspace, choose_directory
 
 
 class Engine:
-    """All methods are called in the engine's event loop."""
+    """All methods are called in the engine's event loop.
+
+    `opened` is called once with the workspace's directory and log, when it is ours to work in.
+    """
 
     def __init__(
-        self, request: RunRequest, publish: Callable[[RunSnapshot], None], emit: Emit = lambda _event: None
+        self,
+        request: RunRequest,
+        publish: Callable[[RunSnapshot], None],
+        emit: Emit = lambda _event: None,
+        opened: Callable[[Path, RunLog], None] = lambda _directory, _log: None,
     ) -> None:
         self._request = request
         self._publish = publish
         self._emit = emit
+        self._opened = opened
         self._go = asyncio.Event()
         self._go.set()
         self._closing = False
@@ -56,6 +65,7 @@ class Engine:
         workspace = Workspace(directory, self._request.source)
         self._workspace = workspace
         self._log = RunLog(workspace.directory)
+        self._opened(workspace.directory, self._log)
         try:
             while True:
                 await self._go.wait()
@@ -122,7 +132,8 @@ class Engine:
         async with self._between:
             checkpoint = await self._workspace.writer.submit(operation)
             self._log.info(f"{what}; checkpoint {checkpoint} is the head.")
-            self._take(self._look(Activity(state=RunState.STOPPED, checkpoint=checkpoint)))
+            snapshot = self._look(Activity(state=RunState.STOPPED, checkpoint=checkpoint))
+            self._take(dataclasses.replace(snapshot, notice=f"{what}; checkpoint {checkpoint} is the head."))
         return checkpoint
 
     def _settings_in_force(self) -> InForce:

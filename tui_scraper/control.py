@@ -1,0 +1,154 @@
+"""Commands to a running engine from another shell, through a Unix socket in the workspace.
+
+Whoever holds the workspace's lock listens. A request is one line of JSON, the answer another: what was done,
+or the sentence and exit code of what went wrong. Only the account that runs the engine, and root, get in:
+the workspace is 0700, the socket 0600, and the kernel is asked who is on the other end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Any
+
+from tui_scraper.engine.errors import TuiScraperError
+
+FILE_NAME = "control.sock"
+_LONGEST_LINE = 65_536
+_REQUEST_S = 5.0
+_LAST_ANSWER_S = 1.0
+_ANSWER_S = 120.0
+"""How long a command may take: a pass is drained first, and a document in hand may take its minute."""
+
+Handle = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class RefusedError(TuiScraperError):
+    """The engine could not do what it was asked; the sentence and the exit code are its own."""
+
+    def __init__(self, sentence: str, exit_code: int) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+class ControlServer:
+    """Listens until `close`. `handle` is called with each request, in a thread of its own."""
+
+    def __init__(self, directory: Path, handle: Handle) -> None:
+        """Raises OSError where the file system has no sockets."""
+        self._path = directory / FILE_NAME
+        self._handle = handle
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)  # of an engine that was killed: we hold the lock now
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            with _short_name(directory) as name:
+                self._listener.bind(name)
+            os.chmod(self._path, 0o600)
+            self._listener.listen(8)
+        except BaseException:
+            self._listener.close()
+            raise
+        self._answering: set[threading.Thread] = set()
+        threading.Thread(target=self._serve, name="control", daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no longer. Waits for a request under way to be answered, if only for a moment."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in list(self._answering):
+            thread.join(_LAST_ANSWER_S)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _address = self._listener.accept()
+            except OSError:  # closed
+                return
+            thread = threading.Thread(target=self._answer, args=(connection,), name="control", daemon=True)
+            self._answering.add(thread)
+            thread.start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(_REQUEST_S)
+            if _is_ours(connection):
+                connection.sendall(json.dumps(self._carry_out(_read_line(connection))).encode() + b"\n")
+        self._answering.discard(threading.current_thread())
+
+    def _carry_out(self, line: bytes) -> dict[str, Any]:
+        try:
+            return self._handle(json.loads(line))
+        except TuiScraperError as error:
+            return {"error": str(error), "exit_code": error.exit_code}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return {"error": "This engine does not know that command.", "exit_code": 2}
+        except CancelledError:
+            return {
+                "error": "The engine has ended meanwhile; nothing was changed. Try again.",
+                "exit_code": 1,
+            }
+
+
+def ask(directory: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+    """Have the engine that works in a workspace do something. None where nobody listens.
+
+    Raises RefusedError with the engine's own sentence.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
+            connection.settimeout(_ANSWER_S)
+            with _short_name(directory) as name:
+                connection.connect(name)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            line = _read_line(connection)
+    except TimeoutError:
+        raise RefusedError(
+            "The engine has not answered in time; `tui-scraper status` says what it does.", 1
+        ) from None
+    except OSError:
+        return None
+    if not line:
+        return None
+    answer: dict[str, Any] = json.loads(line)
+    if "error" in answer:
+        raise RefusedError(str(answer["error"]), int(answer.get("exit_code", 1)))
+    return answer
+
+
+@contextlib.contextmanager
+def _short_name(directory: Path) -> Iterator[str]:
+    """A name for the socket that fits into the 108 bytes an address has, however deep the workspace lies."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{FILE_NAME}"
+    finally:
+        os.close(descriptor)
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+        part = connection.recv(4096)
+        if not part:
+            break
+        line += part
+    return line
+
+
+def _is_ours(connection: socket.socket) -> bool:
+    size = struct.calcsize("3i")
+    _pid, user, _group = struct.unpack(
+        "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    )
+    return user in {os.geteuid(), 0}
