@@ -21,14 +21,17 @@ from pathlib import Path
 from tui_scraper.engine.going_back import preview, preview_undo
 from tui_scraper.engine.models import Cause, PhaseName, Status
 from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.checkpoints import read_checkpoints, take_checkpoint
 from tui_scraper.engine.store.codec import digest, pack
+from tui_scraper.engine.store.committing import commit_replies
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import read_totals, set_lineages
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
 from tui_scraper.engine.store.members import Place
 from tui_scraper.engine.store.reader import Reader
-from tui_scraper.engine.store.results import Configs, Work, commit_replies, record_indexed
+from tui_scraper.engine.store.recording import record_indexed
+from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.runs import begin_run, end_run
 from tui_scraper.engine.store.scans import FoundFile, begin_scan, end_scan, register

@@ -608,7 +608,7 @@ def retry(options: argparse.Namespace) -> int:
     """`retry`: puts failures back to pending; the next run works on them."""
     from tui_scraper import plain
     from tui_scraper.engine.models import PhaseName
-    from tui_scraper.engine.store.results import put_back
+    from tui_scraper.engine.store.setbacks import put_back
     from tui_scraper.engine.workspace import Workspace, default_directory, reopen
 
     workspace: Workspace = reopen(_directory(options))

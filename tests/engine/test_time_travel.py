@@ -34,8 +34,8 @@ from tui_scraper.engine.store.checkpoints import name_checkpoint, thinned
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.head import read_head, read_point
-from tui_scraper.engine.store.results import put_back
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
+from tui_scraper.engine.store.setbacks import put_back
 from tui_scraper.engine.workspace import reopen
 
 SMALL: dict[str, dict[str, object]] = {"chunk": {"max_tokens": 64, "overlap": 0}}

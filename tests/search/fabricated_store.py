@@ -8,11 +8,14 @@ from pathlib import Path
 
 from tui_scraper.engine.models import Cause, PhaseName, Status
 from tui_scraper.engine.search.text_index import TextIndex
+from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.codec import digest, pack, unpack
+from tui_scraper.engine.store.committing import Finished, commit_replies
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import set_lineages
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
-from tui_scraper.engine.store.results import Configs, Finished, commit_replies, record_indexed, unfinished
+from tui_scraper.engine.store.recording import record_indexed
+from tui_scraper.engine.store.results import unfinished
 from tui_scraper.engine.store.scans import (
     FoundFile,
     KnownFile,

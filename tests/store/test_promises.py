@@ -14,24 +14,20 @@ from hypothesis import strategies as st
 
 from tests.engine.running import check_counters
 from tui_scraper.engine import Cause, PhaseName, Status, StoreError, StoreFullError, UsageError
+from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.checkpoints import take_checkpoint
 from tui_scraper.engine.store.codec import digest, pack
+from tui_scraper.engine.store.committing import commit_replies
 from tui_scraper.engine.store.connection import SCHEMA_VERSION, open_blobs, open_state
 from tui_scraper.engine.store.counters import read_totals, set_lineages
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
 from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.reader import counts_of
-from tui_scraper.engine.store.results import (
-    Configs,
-    Work,
-    commit_replies,
-    put_back,
-    record_indexed,
-    unfinished,
-    uphold_refusals,
-)
+from tui_scraper.engine.store.recording import record_indexed
+from tui_scraper.engine.store.results import Work, unfinished
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase
 from tui_scraper.engine.store.scans import FoundFile, begin_scan, end_scan, known_files, register, vanish
+from tui_scraper.engine.store.setbacks import put_back, uphold_refusals
 from tui_scraper.engine.store.writer import Transaction, Writer
 from tui_scraper.engine.wire import (
     Chunk,

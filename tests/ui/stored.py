@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_scraper.engine.models import Cause, Counts, PhaseName, Status
+from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.codec import digest
+from tui_scraper.engine.store.committing import commit_replies
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import set_lineages
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
-from tui_scraper.engine.store.results import Configs, commit_replies, put_back, unfinished
+from tui_scraper.engine.store.results import unfinished
 from tui_scraper.engine.store.scans import FoundFile, begin_scan, end_scan, register
+from tui_scraper.engine.store.setbacks import put_back
 from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.wire import DocumentReply
 

@@ -24,8 +24,11 @@ from tui_scraper.engine.progress import Activity
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.store.artifacts import Configs
+from tui_scraper.engine.store.committing import Finished, commit_replies
 from tui_scraper.engine.store.head import PHASE_NUMBER
-from tui_scraper.engine.store.results import Configs, Finished, Work, commit_replies, reuse
+from tui_scraper.engine.store.recording import reuse
+from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.store.writer import Transaction, Writer
 from tui_scraper.engine.wire import DocumentReply
 from tui_scraper.engine.workers.pool import Pool

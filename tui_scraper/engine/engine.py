@@ -24,8 +24,8 @@ from tui_scraper.engine.runlog import FILE_NAME, RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings_in_force import InForce, in_force
 from tui_scraper.engine.store.connection import open_state
-from tui_scraper.engine.store.results import put_back
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
+from tui_scraper.engine.store.setbacks import put_back
 from tui_scraper.engine.store.writer import Operation
 from tui_scraper.engine.workspace import Workspace, choose_directory
 

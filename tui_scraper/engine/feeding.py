@@ -15,8 +15,9 @@ from typing import Any
 import apsw
 
 from tui_scraper.engine.models import PhaseName, Status
+from tui_scraper.engine.store.artifacts import LOST, Configs, find_artifacts
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER, artifact_key, clean_source
-from tui_scraper.engine.store.results import LOST, Configs, Reached, Work, find_artifacts
+from tui_scraper.engine.store.results import Reached, Work
 from tui_scraper.engine.wire import WorkItem
 
 _CLEAN = PHASE_NUMBER[PhaseName.CLEAN]

@@ -52,14 +52,9 @@ from tui_scraper.engine.store.epochs import begin as begin_scan
 from tui_scraper.engine.store.head import PhaseConfigs, read_head, salts
 from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.reader import counts_of
-from tui_scraper.engine.store.results import (
-    put_back,
-    refuse_oversized,
-    sampled,
-    unfinished,
-    uphold_refusals,
-)
+from tui_scraper.engine.store.results import sampled, unfinished
 from tui_scraper.engine.store.runs import begin_run, end_run
+from tui_scraper.engine.store.setbacks import put_back, refuse_oversized, uphold_refusals
 from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.threads import in_thread
 from tui_scraper.engine.workspace import Workspace

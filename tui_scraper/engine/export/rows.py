@@ -19,9 +19,9 @@ import msgspec
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PHASES, PhaseName, Status
 from tui_scraper.engine.safe_text import safe_text, show_path
+from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, PHASE_NUMBER, STATUS_NUMBER, STATUSES, Head
-from tui_scraper.engine.store.results import StoredLabel
 from tui_scraper.engine.wire import Chunk, CleanText
 
 _PAGE = 500

@@ -15,8 +15,8 @@ from typing import Protocol, runtime_checkable
 
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.head import PhaseConfigs, config_hash
-from tui_scraper.engine.store.results import Configs
 
 
 @runtime_checkable

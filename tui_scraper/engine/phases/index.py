@@ -22,7 +22,7 @@ from tui_scraper.engine.search.text_index import TextIndex
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.connection import open_blobs, open_state
-from tui_scraper.engine.store.results import record_indexed, record_unindexed
+from tui_scraper.engine.store.recording import record_indexed, record_unindexed
 from tui_scraper.engine.store.writer import Transaction, Writer
 from tui_scraper.engine.wire import Chunk, CleanText
 

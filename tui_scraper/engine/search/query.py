@@ -30,10 +30,10 @@ from tui_scraper.engine.search.snippet import snippet
 from tui_scraper.engine.search.terms import build_query, only_artifacts, read_query
 from tui_scraper.engine.search.text_index import DamagedIndexError, guarded, open_for_reading
 from tui_scraper.engine.search.visible import latest
+from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.store.connection import explained, open_blobs, open_state
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER, Head, read_head
-from tui_scraper.engine.store.results import StoredLabel
 from tui_scraper.engine.wire import Chunk, CleanText
 
 _DONE = STATUS_NUMBER[Status.DONE]

@@ -30,8 +30,8 @@ from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.store.connection import open_blobs, open_state, snapshot
 from tui_scraper.engine.store.counters import PhaseCount, Totals, read_totals
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, STATUSES, read_head
-from tui_scraper.engine.store.results import bad_results
 from tui_scraper.engine.store.runs import settings_of
+from tui_scraper.engine.store.setbacks import bad_results
 from tui_scraper.engine.wire import CleanText
 
 

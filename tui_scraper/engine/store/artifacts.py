@@ -1,0 +1,75 @@
+"""Artifacts: the immutable results of phases, found by their keys, shared by all branches of history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+import msgspec
+
+from tui_scraper.engine.models import PhaseName
+from tui_scraper.engine.store.codec import digest
+from tui_scraper.engine.store.members import unpack_members
+from tui_scraper.engine.wire import Member
+
+
+class StoredLabel(msgspec.Struct, array_like=True, frozen=True):
+    """The `data` of a classify artifact."""
+
+    labels: list[str]
+    confidence: float
+    method: str
+    alternatives: list[tuple[str, float]]
+    model: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_nano_usd: int = 0
+
+
+class Configs(dict[PhaseName, bytes]):
+    """Phase -> hash of its code version and settings: the left half of every artifact key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An artifact that exists. `lost`: what it held was damaged; the key made again gives it back."""
+
+    artifact: int
+    output: bytes
+    amount: int = 0
+    lost: bool = False
+
+
+LOST = "((a.phase IN (1, 2) AND a.blob IS NULL) OR (a.data IS NULL AND a.data_sum IS NOT NULL))"
+"""SQL: whether the artifact `a` has lost its payload or its data."""
+
+
+def find_artifacts(
+    state: apsw.Connection, keys: Sequence[bytes], *, lost: bool = False
+) -> dict[bytes, Known]:
+    """Look artifacts up by key: those that can be used, and with `lost` also those to be made again."""
+    if not keys:
+        return {}
+    marks = ",".join("?" * len(keys))
+    rows: Any = state.execute(
+        f"SELECT a.key, a.id, a.output, a.amount, {LOST} FROM artifact a WHERE a.key IN ({marks})",  # noqa: S608
+        tuple(keys),
+    )
+    return {row[0]: Known(row[1], row[2], row[3], bool(row[4])) for row in rows if lost or not row[4]}
+
+
+def sum_of(data: bytes | None) -> bytes | None:
+    """The checksum of an artifact's `data`."""
+    return None if data is None else digest(data)[:8]
+
+
+def members_of(state: apsw.Connection, artifact: int) -> list[Member] | None:
+    """The members that a clean artifact tells of, None where it is not a container's."""
+    return unpack_members(state.execute("SELECT data FROM artifact WHERE id = ?", (artifact,)).get)
+
+
+def cost_of(state: apsw.Connection, artifact: int | None) -> int:
+    """What making an artifact has cost, in nano-dollars; 0 for none."""
+    return int(state.execute("SELECT cost_nano_usd FROM artifact WHERE id = ?", (artifact,)).get or 0)

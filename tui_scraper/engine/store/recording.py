@@ -1,0 +1,106 @@
+"""Recording what needs no worker: results taken over from the store, and what the index holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from tui_scraper.engine.models import Cause, PhaseName, Status
+from tui_scraper.engine.store.artifacts import cost_of, members_of
+from tui_scraper.engine.store.counters import add_count
+from tui_scraper.engine.store.epochs import open_scan
+from tui_scraper.engine.store.head import DOCUMENT_PHASES, PHASE_NUMBER, STATUS_NUMBER, read_head
+from tui_scraper.engine.store.members import keep_members
+from tui_scraper.engine.store.results import Work, ended_versions, write_results
+from tui_scraper.engine.store.writer import Transaction
+
+_DONE = STATUS_NUMBER[Status.DONE]
+_CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
+_CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
+_INDEX = PHASE_NUMBER[PhaseName.INDEX]
+
+
+def reuse(entries: Sequence[tuple[Work, int, int, int]]) -> Callable[[Transaction], None]:
+    """Record results that exist already under the key that is asked for.
+
+    Each entry is (work, phase number, artifact, tokens); `work.reached` has been brought up to date.
+    """
+
+    def operation(transaction: Transaction) -> None:
+        state = transaction.state
+        any_inside = bool(state.execute("SELECT 1 FROM document WHERE parent > 0 LIMIT 1").get)
+        head = open_scan(state) if any_inside else read_head(state)
+        rows = []
+        ended = set(ended_versions(transaction.state, head, [work.version for work, *_ in entries]))
+        for work, phase, artifact, _tokens in entries:
+            if phase == _CLEAN and work.version not in ended:
+                members = members_of(transaction.state, artifact)
+                if members is not None:
+                    head = open_scan(state)
+                    ended.update(keep_members(transaction, head, work.place, work.document, members))
+        for work, phase, artifact, tokens in entries:
+            if work.version in ended:
+                continue
+            lineage = head.lineages[DOCUMENT_PHASES[phase]]
+            attempt = work.reached[phase].attempt
+            rows.append(
+                (transaction.next_seq(), head.branch, phase, lineage, work.version, _DONE, artifact, attempt)
+            )
+            cost = cost_of(state, artifact) if phase == _CLASSIFY else 0
+            add_count(state, head.branch, lineage, _DONE, 1, work.size_bytes, tokens, cost_nano_usd=cost)
+        write_results(state, rows)
+
+    return operation
+
+
+def record_indexed(entries: Sequence[tuple[int, int, int, int]]) -> Callable[[Transaction], None]:
+    """Record that a committed index holds some documents.
+
+    Each entry is (version, size in bytes, attempts so far, chunk artifact).
+    """
+
+    def operation(transaction: Transaction) -> None:
+        state = transaction.state
+        head = read_head(state)
+        lineage = head.lineages[PhaseName.INDEX]
+        state.executemany(
+            "INSERT INTO indexed VALUES(?) ON CONFLICT DO NOTHING", [(artifact,) for *_, artifact in entries]
+        )
+        ended = ended_versions(state, head, [entry[0] for entry in entries])
+        live = [entry for entry in entries if entry[0] not in ended]
+        write_results(
+            state,
+            [
+                (transaction.next_seq(), head.branch, _INDEX, lineage, version, _DONE, None, attempt + 1)
+                for version, _size, attempt, _artifact in live
+            ],
+        )
+        add_count(state, head.branch, lineage, _DONE, len(live), sum(entry[1] for entry in live))
+
+    return operation
+
+
+def record_unindexed(entries: Sequence[tuple[int, int, int]]) -> Callable[[Transaction], None]:
+    """Record documents whose stored text or chunks cannot be decoded, so that they cannot be indexed.
+
+    Each entry is (version, size in bytes, attempts so far).
+    """
+
+    def operation(transaction: Transaction) -> None:
+        state = transaction.state
+        head = read_head(state)
+        lineage = head.lineages[PhaseName.INDEX]
+        failed = STATUS_NUMBER[Status.FAILED]
+        message = "What is stored of this document is damaged, so it cannot be indexed."
+        ended = ended_versions(state, head, [entry[0] for entry in entries])
+        for version, size_bytes, attempt in entries:
+            if version in ended:
+                continue
+            seq = transaction.next_seq()
+            write_results(state, [(seq, head.branch, _INDEX, lineage, version, failed, None, attempt + 1)])
+            state.execute(
+                "INSERT INTO failure VALUES(?, ?, ?, ?)", (seq, str(Cause.CORRUPT), message, time.time())
+            )
+            add_count(state, head.branch, lineage, failed, 1, size_bytes, cause=str(Cause.CORRUPT))
+
+    return operation
