@@ -41,15 +41,31 @@ from tui_scraper.engine.workspace import reopen
 SMALL: dict[str, dict[str, object]] = {"chunk": {"max_tokens": 64, "overlap": 0}}
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder and the workspace of a complete run over it: copied, never changed."""
+    base = tmp_path_factory.mktemp("prepared")
+    write_corpus(base / "source", filling=6)
+    run_once(base / "source", base / "workspace")
+    return base / "source", base / "workspace"
+
+
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(request: pytest.FixtureRequest, prepared: tuple[Path, Path], tmp_path: Path) -> Path:
+    """The folder; one of its own for a test that changes it."""
+    if request.node.get_closest_marker("changes_files") is None:
+        return prepared[0]
     write_corpus(tmp_path / "source", filling=6)
     return tmp_path / "source"
 
 
 @pytest.fixture
-def workspace(source: Path, tmp_path: Path) -> Path:
-    run_once(source, tmp_path / "workspace")
+def workspace(prepared: tuple[Path, Path], source: Path, tmp_path: Path) -> Path:
+    """A workspace of a complete run over `source`."""
+    if source == prepared[0]:
+        shutil.copytree(prepared[1], tmp_path / "workspace")
+    else:
+        run_once(source, tmp_path / "workspace")
     return tmp_path / "workspace"
 
 
@@ -107,9 +123,8 @@ def test_work_done_after_a_rollback_stays_reachable_after_the_undo(source: Path,
     check_counters(workspace)
 
 
-def test_a_point_without_a_checkpoint_gets_one_before_it_is_left(source: Path, tmp_path: Path) -> None:
-    workspace = tmp_path / "workspace"
-    run_once(source, workspace)
+@pytest.mark.changes_files
+def test_a_point_without_a_checkpoint_gets_one_before_it_is_left(source: Path, workspace: Path) -> None:
     with Reader(workspace) as reader:
         early = reader.checkpoints()[0].id
     (source / "new.txt").write_text("A new document about wombats.")
@@ -239,6 +254,7 @@ def test_settings_that_no_result_depends_on_redo_nothing_and_say_nothing(
     assert results_by_phase(workspace) == before
 
 
+@pytest.mark.changes_files
 def test_a_renamed_folder_is_recognised_and_nothing_is_read_or_labelled_again(
     source: Path, workspace: Path
 ) -> None:
@@ -255,6 +271,7 @@ def test_a_renamed_folder_is_recognised_and_nothing_is_read_or_labelled_again(
     check_counters(workspace)
 
 
+@pytest.mark.changes_files
 def test_a_file_with_the_size_and_time_of_another_is_not_taken_for_it(source: Path, workspace: Path) -> None:
     known = source / "notes.txt"
     stamp = known.stat()
@@ -270,6 +287,7 @@ def test_a_file_with_the_size_and_time_of_another_is_not_taken_for_it(source: Pa
     assert exported["copy.md"]["media_type"] == "text/markdown"
 
 
+@pytest.mark.changes_files
 def test_a_file_that_becomes_another_without_a_new_stamp_does_not_change_the_past(
     source: Path, workspace: Path
 ) -> None:
@@ -370,6 +388,7 @@ def test_a_hundred_rollbacks_without_work_leave_no_long_chain(workspace: Path) -
     check_counters(workspace)
 
 
+@pytest.mark.changes_files
 def test_more_branches_than_an_expression_may_be_deep_are_still_read(source: Path, workspace: Path) -> None:
     wanted = view(workspace)
 
