@@ -443,6 +443,13 @@ def _add_checkpoints(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", title="actions")
     shown = _add_action(actions, "show", checkpoints_show, "one checkpoint, with the settings in force then")
     shown.add_argument("checkpoint", metavar="ID", help="a number, or a name")
+    differing = _add_action(
+        actions, "diff", checkpoints_diff, "what differs between two points, also across branches"
+    )
+    differing.add_argument("a", metavar="A", help="a number, or a name")
+    differing.add_argument(
+        "b", metavar="B", nargs="?", help="a number, or a name; without it, as things are now"
+    )
     named = _add_action(actions, "name", checkpoints_name, "give a checkpoint a name to go back to it by")
     named.add_argument("checkpoint", metavar="ID", help="a number, or the name so far")
     named.add_argument("name", metavar="NAME", help="'' takes the name away")
@@ -464,7 +471,7 @@ def _add_action(
 
 def checkpoints(options: argparse.Namespace) -> int:
     """`checkpoints`."""
-    from tui_scraper import plain
+    from tui_scraper import plain_history
     from tui_scraper.engine.store.reader import Reader
 
     with Reader(_directory(options)) as reader:
@@ -472,15 +479,15 @@ def checkpoints(options: argparse.Namespace) -> int:
         hidden = reader.count_checkpoints() - len(history)
     if options.json:
         for checkpoint in history:
-            _print_one(plain.checkpoint_record(checkpoint))
+            _print_one(plain_history.checkpoint_record(checkpoint))
     else:
-        _print(plain.checkpoint_lines(history, hidden=hidden))
+        _print(plain_history.checkpoint_lines(history, hidden=hidden))
     return 0
 
 
 def checkpoints_show(options: argparse.Namespace) -> int:
     """`checkpoints show ID`."""
-    from tui_scraper import plain
+    from tui_scraper import plain_history
     from tui_scraper.engine.settings import recorded
     from tui_scraper.engine.settings_file import differing
     from tui_scraper.engine.store.reader import Reader
@@ -488,10 +495,28 @@ def checkpoints_show(options: argparse.Namespace) -> int:
     with Reader(_directory(options)) as reader:
         details = reader.checkpoint(options.checkpoint)
     if options.json:
-        _print_one(plain.details_record(details))
+        _print_one(plain_history.details_record(details))
     else:
         settings = recorded(json.dumps(details.settings))
-        _print(plain.details_lines(details, differing(settings)))
+        _print(plain_history.details_lines(details, differing(settings)))
+    return 0
+
+
+def checkpoints_diff(options: argparse.Namespace) -> int:
+    """`checkpoints diff A B`."""
+    from tui_scraper import plain_history
+    from tui_scraper.engine.store.reader import Reader
+
+    with Reader(_directory(options)) as reader:
+        a = reader.checkpoint(options.a).checkpoint.id
+        b = reader.checkpoint(options.b).checkpoint.id if options.b is not None else None
+        with reader.compare(a, b) as comparison:
+            if options.json:
+                _print_one(plain_history.comparison_record(comparison))
+                for one in comparison.documents():
+                    _print_one(plain_history.difference_record(one))
+            else:
+                _print(plain_history.comparison_lines(comparison))
     return 0
 
 
@@ -531,7 +556,7 @@ def _add_rollback(parser: argparse.ArgumentParser) -> None:
 
 def rollback(options: argparse.Namespace) -> int:
     """`rollback TARGET`: says what it does, asks, and moves the head."""
-    from tui_scraper import plain
+    from tui_scraper import plain_history
     from tui_scraper.engine.going_back import find_target, preview, preview_undo
 
     if options.undo == (options.target is not None):
@@ -547,15 +572,15 @@ def rollback(options: argparse.Namespace) -> int:
         shown = preview(directory, target, settings, fresh=options.fresh)
         where = f"to {target}" if isinstance(target, str) else f"to checkpoint {target}"
     if not options.json:
-        _print([f"Going back {where}:", *(f"  {line}" for line in plain.preview_lines(shown))])
+        _print([f"Going back {where}:", *(f"  {line}" for line in plain_history.preview_lines(shown))])
     if not (options.yes or _confirmed(options)):
         if options.json:
-            _print_one({**plain.preview_record(shown), "head": None})
+            _print_one({**plain_history.preview_record(shown), "head": None})
         print("Nothing was changed; --yes goes back.", file=sys.stderr)
         return 2
     checkpoint = _move_head(directory, target, fresh=options.fresh)
     if options.json:
-        _print_one({**plain.preview_record(shown), "head": checkpoint})
+        _print_one({**plain_history.preview_record(shown), "head": checkpoint})
     else:
         _print([f"Checkpoint {checkpoint} is the head now; `tui-scraper rollback --undo` takes this back."])
     return 0

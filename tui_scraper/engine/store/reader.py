@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tui_scraper.engine.models import (
     PHASES,
@@ -25,14 +26,22 @@ from tui_scraper.engine.models import (
     StatusReport,
 )
 from tui_scraper.engine.safe_text import safe_text, show_path
-from tui_scraper.engine.store.checkpoints import find_checkpoint, read_checkpoints, thinned
+from tui_scraper.engine.store.checkpoints import (
+    find_checkpoint,
+    read_checkpoints,
+    require_checkpoint,
+    thinned,
+)
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.store.connection import open_blobs, open_state, snapshot
 from tui_scraper.engine.store.counters import PhaseCount, Totals, read_totals
-from tui_scraper.engine.store.head import DOCUMENT_PHASES, STATUSES, read_head
+from tui_scraper.engine.store.head import DOCUMENT_PHASES, STATUSES, Head, read_head, read_point
 from tui_scraper.engine.store.runs import settings_of
 from tui_scraper.engine.store.setbacks import bad_results
 from tui_scraper.engine.wire import CleanText
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.store.compare import Comparison
 
 
 def counts_of(totals: Totals) -> Counts:
@@ -191,6 +200,25 @@ class Reader:
             ).fetchall()
             settings = settings_of(self._state, found.run)
         return CheckpointDetails(found, tuple(row[0] for row in children), json.loads(settings or "{}"))
+
+    @contextmanager
+    def compare(self, a: int, b: int | None = None) -> Iterator[Comparison]:
+        """Two checkpoints side by side; without `b`, one and the head as it is now.
+
+        Nothing else can be asked of this reader inside the block. Raises UsageError where there is no such
+        checkpoint.
+        """
+        from tui_scraper.engine.store.compare import compare  # it counts as this module does
+
+        with snapshot(self._state, self._directory):
+            there = read_head(self._state) if b is None else self._point(b)
+            yield compare(self._state, self._point(a), there)
+
+    def _point(self, checkpoint: int) -> Head:
+        require_checkpoint(self._state, checkpoint)
+        point = read_point(self._state, checkpoint)
+        assert point is not None
+        return point
 
     def preview(self, version: int, limit: int = 4000) -> str:
         """The beginning of a document's clean text; '' where there is none."""
