@@ -20,7 +20,9 @@ import pytest
 from tests.engine.corpus import write_corpus
 from tui_scraper.engine.store.connection import connect
 
-COMMANDS = ("run", "status", "search", "failures", "retry", "checkpoints", "export", "init", "doctor")
+COMMANDS = (
+    *("run", "status", "search", "failures", "retry", "checkpoints", "rollback", "export", "init", "doctor"),
+)
 PROGRAM = [sys.executable, "-m", "tui_scraper"]
 
 
@@ -167,10 +169,8 @@ def test_failures(made: Made) -> None:
 
 def test_checkpoints(made: Made) -> None:
     points = run("checkpoints", "-w", made.workspace, "--json").objects
-    assert all(
-        {"id", "parent", "time", "phase", "counts", "tokens", "cost_usd", "name", "head"} == point.keys()
-        for point in points
-    )
+    keys = "id parent time phase counts tokens cost_usd name head note why branch run"
+    assert all(set(keys.split()) == point.keys() for point in points)
     assert [point["id"] for point in points if point["head"]] == [points[-1]["id"]]
     assert "▶" in run("checkpoints", "-w", made.workspace).out
 

@@ -23,7 +23,7 @@ from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import FILE_NAME, RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings_in_force import InForce, in_force
-from tui_scraper.engine.store.connection import open_state
+from tui_scraper.engine.store.connection import open_state, snapshot
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.setbacks import put_back
 from tui_scraper.engine.store.writer import Operation
@@ -139,7 +139,8 @@ class Engine:
     def _settings_in_force(self) -> InForce:
         connection = open_state(self._workspace.directory, read_only=True)
         try:
-            return in_force(connection, self._request.settings, accept=self._request.accept_settings)
+            with snapshot(connection, self._workspace.directory):
+                return in_force(connection, self._request.settings, accept=self._request.accept_settings)
         finally:
             connection.close()
 

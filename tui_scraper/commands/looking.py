@@ -1,0 +1,116 @@
+"""Commands that read a workspace: `status`, `search`, `failures`, `export`."""
+
+from __future__ import annotations
+
+import argparse
+
+from tui_scraper.commands.arguments import (
+    PHASE_CHOICES,
+    add_json,
+    add_workspace,
+    cause_of,
+    directory_of,
+    path_of,
+    positive,
+)
+from tui_scraper.commands.printing import print_lines, print_one
+
+
+def add_status(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `status`."""
+    add_workspace(parser)
+    add_json(parser)
+    parser.set_defaults(command=status)
+
+
+def status(options: argparse.Namespace) -> int:
+    """`status`."""
+    from tui_scraper import plain
+    from tui_scraper.engine.store.reader import Reader
+    from tui_scraper.engine.workspace import holder
+
+    directory = directory_of(options)
+    who = holder(directory)
+    with Reader(directory) as reader:
+        report = reader.status(locked=who is not None)
+    print_one(plain.status_record(report)) if options.json else print_lines(plain.status_lines(report, who))
+    return 0
+
+
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `search`."""
+    parser.add_argument("query", nargs="+", help='words, "a phrase", -without')
+    add_workspace(parser)
+    parser.add_argument("-k", type=positive, default=10, metavar="N", help="at most N hits (default 10)")
+    parser.add_argument("--label", help="only documents with this label")
+    parser.add_argument("--path", help="only paths that begin with this, or match it where it has * or ?")
+    parser.add_argument("--mode", choices=("text",), default="text", help="how to search")
+    add_json(parser)
+    parser.set_defaults(command=search)
+
+
+def search(options: argparse.Namespace) -> int:
+    """`search QUERY`."""
+    from tui_scraper import plain
+    from tui_scraper.engine.search.query import search as find
+
+    directory = directory_of(options)
+    hits = find(directory, " ".join(options.query), k=options.k, label=options.label, path=options.path)
+    if options.json:
+        for hit in hits:
+            print_one(plain.hit_record(hit))
+    else:
+        print_lines(plain.hit_lines(hits))
+    return 0
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `export`."""
+    parser.add_argument(
+        "directory", type=path_of, metavar="DIR", help="the folder to write; an export there is replaced"
+    )
+    parser.add_argument("--format", choices=("jsonl",), default="jsonl", help="file format")
+    add_workspace(parser)
+    parser.set_defaults(command=export)
+
+
+def export(options: argparse.Namespace) -> int:
+    """`export DIR`."""
+    from tui_scraper import plain
+    from tui_scraper.engine.export import export as write
+
+    report = write(directory_of(options), options.directory, formats=(options.format,))
+    print_lines([f"{report.documents:,} documents exported: {plain.shown_path(report.directory)}"])
+    return 0
+
+
+def add_failures(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `failures`."""
+    add_workspace(parser)
+    parser.add_argument("--phase", choices=PHASE_CHOICES[:5], help="only of this phase")
+    parser.add_argument("--cause", help="only with this cause, such as 'encrypted'")
+    add_json(parser)
+    parser.set_defaults(command=failures)
+
+
+def failures(options: argparse.Namespace) -> int:
+    """`failures`."""
+    from tui_scraper import plain
+    from tui_scraper.engine.models import PhaseName
+    from tui_scraper.engine.store.reader import Reader
+
+    phase = PhaseName(options.phase) if options.phase else None
+    cause = cause_of(options.cause)
+    with Reader(directory_of(options)) as reader:
+        if options.json:
+            for row in reader.all_failures(cause=cause, phase=phase):
+                print_one(plain.failure_record(row))
+        else:
+            groups = [
+                group
+                for group in reader.causes()
+                if (cause is None or group.cause is cause) and (phase is None or group.phase is phase)
+            ]
+            rows = reader.all_failures(cause=cause, phase=phase)
+            print_lines(plain.failure_lines(groups, rows))
+    return 0

@@ -1,0 +1,36 @@
+"""How commands print: any sign in any locale, one JSON object a line, a quiet end when nobody reads on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+
+def print_lines(lines: Sequence[str] | Iterator[str]) -> None:
+    """Print lines for a person."""
+    with any_encoding():
+        for line in lines:
+            print(line)
+
+
+def print_one(record: dict[str, object]) -> None:
+    """Print one object for a program."""
+    with any_encoding():
+        print(json.dumps(record, ensure_ascii=False))
+
+
+@contextmanager
+def any_encoding() -> Iterator[None]:
+    """A locale that has no sign for a character shows another, rather than ending the command."""
+    if isinstance(getattr(sys.stdout, "errors", None), str) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    yield
+
+
+def output_closed() -> int:
+    """Whoever read our output has enough. Python must not complain about it while it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

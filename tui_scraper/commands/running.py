@@ -1,0 +1,94 @@
+"""`run`: the whole pipeline, without a TUI."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+
+from tui_scraper.commands.arguments import (
+    PHASE_CHOICES,
+    add_config,
+    add_workspace,
+    path_of,
+    positive,
+    require_folder,
+    settings_file,
+    settings_of,
+)
+from tui_scraper.commands.printing import any_encoding, output_closed
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `run`."""
+    parser.add_argument("path", type=path_of, metavar="PATH", help="the folder of documents")
+    add_workspace(parser)
+    add_config(parser)
+    parser.add_argument("--until", choices=PHASE_CHOICES, default="output", help="the last phase to run")
+    parser.add_argument(
+        "--sample", type=positive, metavar="N", help="work on N documents only, the same each time"
+    )
+    parser.add_argument("--offline", action="store_true", help="labels without any network")
+    parser.add_argument(
+        "--workers", type=positive, metavar="N", help="worker processes (default: one a core)"
+    )
+    parser.add_argument(
+        "--export", type=path_of, metavar="DIR", help="where to export (default: in the workspace)"
+    )
+    parser.add_argument(
+        "--accept-settings",
+        action="store_true",
+        help="after a rollback: put the settings of the file in force again",
+    )
+    parser.add_argument("--json", action="store_true", help="events as JSON, one a line")
+    parser.add_argument("-v", "--verbose", action="store_true", help="the log on stderr")
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """`run PATH`."""
+    from tui_scraper.engine.workspace import is_workspace, source_of
+
+    if options.workspace is None and is_workspace(options.path):
+        options.workspace, options.path = options.path, source_of(options.path)
+    require_folder(options.path)
+    _prewarm(options)
+    overrides: dict[str, dict[str, object]] = {}
+    if options.offline:
+        overrides["classify"] = {"backend": "local"}
+    if options.workers:
+        overrides["engine"] = {"workers": options.workers}
+    settings = settings_of(options, overrides)
+    from tui_scraper import headless
+    from tui_scraper.engine.models import PhaseName
+    from tui_scraper.engine.request import RunRequest
+
+    request = RunRequest(
+        source=options.path,
+        settings=settings,
+        workspace=options.workspace,
+        through=PhaseName(options.until),
+        sample=options.sample,
+        export_dir=options.export,
+        accept_settings=options.accept_settings,
+    )
+    try:
+        with any_encoding():
+            return headless.run(
+                request,
+                json_events=options.json,
+                verbose=options.verbose,
+                settings_file=settings_file(options),
+            )
+    except headless.OutputGoneError:
+        output_closed()
+        return 4
+
+
+def _prewarm(options: argparse.Namespace) -> None:
+    """Start loading the workers now, unless the last run was complete and this one may need none."""
+    from tui_scraper.engine.workers import launch
+    from tui_scraper.engine.workspace import is_complete
+
+    if not is_complete(options.path, options.workspace):
+        with contextlib.suppress(OSError):  # the pool tries again, and says why it cannot
+            launch.prewarm()

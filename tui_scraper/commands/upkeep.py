@@ -1,0 +1,109 @@
+"""Commands that look after a workspace and this machine: `retry`, `init`, `doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from tui_scraper.commands.arguments import (
+    PHASE_CHOICES,
+    add_config,
+    add_json,
+    add_workspace,
+    cause_of,
+    directory_of,
+    path_of,
+)
+from tui_scraper.commands.printing import print_lines, print_one
+from tui_scraper.engine.errors import UsageError
+
+
+def add_retry(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `retry`."""
+    parser.add_argument("path", nargs="?", metavar="PATH", help="one document, as `failures` shows it")
+    parser.add_argument("--cause", help="all with this cause")
+    parser.add_argument("--phase", choices=PHASE_CHOICES[:5], help="all that failed in this phase")
+    add_workspace(parser)
+    parser.set_defaults(command=retry)
+
+
+def retry(options: argparse.Namespace) -> int:
+    """`retry`: puts failures back to pending; the next run works on them."""
+    from tui_scraper import plain
+    from tui_scraper.engine.models import PhaseName
+    from tui_scraper.engine.store.setbacks import put_back
+    from tui_scraper.engine.workspace import Workspace, default_directory, reopen
+
+    workspace: Workspace = reopen(directory_of(options))
+    try:
+        count = workspace.writer.call(
+            put_back(
+                cause=cause_of(options.cause),
+                phase=PhaseName(options.phase) if options.phase else None,
+                path=os.fsencode(options.path) if options.path else None,
+            )
+        )
+    finally:
+        workspace.close()
+    if options.path and not count:
+        from tui_scraper.engine.safe_text import safe_text
+
+        raise UsageError(f"{safe_text(options.path)}: no failed document has this path.")
+    what = "1 document is" if count == 1 else f"{count:,} documents are"
+    again = f"tui-scraper run {plain.shown_path(workspace.source)}"
+    if workspace.directory != default_directory(workspace.source):
+        again += f" -w {plain.shown_path(workspace.directory)}"
+    print_lines([f"{what} pending again" + (f"; `{again}` works on it." if count else ".")])
+    return 0
+
+
+def add_init(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `init`."""
+    parser.add_argument(
+        "directory", nargs="?", type=path_of, default=Path(), help="where to write it (default: here)"
+    )
+    parser.set_defaults(command=init)
+
+
+def init(options: argparse.Namespace) -> int:
+    """`init`: a commented settings file."""
+    from tui_scraper.engine.safe_text import safe_text
+    from tui_scraper.engine.settings import FILE_NAME
+    from tui_scraper.engine.settings_file import commented
+
+    path: Path = options.directory / FILE_NAME
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(commented())
+    except FileExistsError:
+        raise UsageError(f"{safe_text(str(path))}: there is one already; it was left as it is.") from None
+    except OSError as error:
+        raise UsageError(f"{safe_text(str(path))}: this cannot be written ({error.strerror}).") from None
+    print_lines([f"{safe_text(str(path))} written; every line in it is a default that you can change."])
+    return 0
+
+
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `doctor`."""
+    add_workspace(parser)
+    add_config(parser)
+    add_json(parser)
+    parser.set_defaults(command=doctor)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """`doctor`: what this machine offers, and whether the settings can be used here."""
+    from tui_scraper.doctor import examine
+
+    findings = examine(options.config, options.workspace)
+    if options.json:
+        for finding in findings:
+            print_one({"what": finding.what, "ok": finding.ok, "detail": finding.detail})
+    else:
+        width = max(len(finding.what) for finding in findings)
+        print_lines(
+            f"{'✓ ok  ' if finding.ok else '✗ look'}  {finding.what:{width}}  {finding.detail}"
+            for finding in findings
+        )
+    return 0 if all(finding.ok for finding in findings) else 1
