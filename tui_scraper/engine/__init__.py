@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tui_scraper.engine.engine import Engine
     from tui_scraper.engine.errors import (
+        StoreBlockedError,
         StoreError,
         StoreFullError,
         TuiScraperError,
@@ -79,6 +80,7 @@ _HOME = {
     "Status": "tui_scraper.engine.models",
     "StatusReport": "tui_scraper.engine.models",
     "StoreError": "tui_scraper.engine.errors",
+    "StoreBlockedError": "tui_scraper.engine.errors",
     "StoreFullError": "tui_scraper.engine.errors",
     "TuiScraperError": "tui_scraper.engine.errors",
     "UsageError": "tui_scraper.engine.errors",
@@ -121,6 +123,7 @@ __all__ = [
     "SettingsKept",
     "Status",
     "StatusReport",
+    "StoreBlockedError",
     "StoreError",
     "StoreFullError",
     "TuiScraperError",

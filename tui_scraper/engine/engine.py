@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tui_scraper.engine.errors import StoreFullError, TuiScraperError
+from tui_scraper.engine.errors import StoreBlockedError, TuiScraperError
 from tui_scraper.engine.events import Emit, RunPaused
 from tui_scraper.engine.models import Cause, PhaseName, RunSnapshot, RunState
 from tui_scraper.engine.pipeline import Pipeline
@@ -23,7 +23,7 @@ from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import FILE_NAME, RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings_in_force import InForce, in_force
-from tui_scraper.engine.store.connection import open_state, snapshot
+from tui_scraper.engine.store.connection import explained, open_state, snapshot
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.setbacks import put_back
 from tui_scraper.engine.store.writer import Operation
@@ -58,11 +58,12 @@ class Engine:
     async def serve(self) -> None:
         """Open the workspace, begin, and carry out what is asked for until `close`.
 
-        Raises UsageError, WorkspaceLockedError, StoreError or StoreFullError where the workspace
+        Raises UsageError, WorkspaceLockedError, StoreError or StoreBlockedError where the workspace
         cannot be opened.
         """
         directory = choose_directory(self._request.source, self._request.workspace)
-        workspace = Workspace(directory, self._request.source)
+        with explained(directory):
+            workspace = Workspace(directory, self._request.source)
         self._workspace = workspace
         self._log = RunLog(workspace.directory)
         self._opened(workspace.directory, self._log)
@@ -152,18 +153,15 @@ class Engine:
 
     async def _pass(self) -> None:
         self.error = None
+        pipeline = None
+        workspace = self._workspace
         try:
-            settings = self._settings_in_force()
-        except TuiScraperError as error:
-            self.error = error
-            self._log.error(str(error))
-            self._end(RunState.FAILED, str(error))
-            return
-        pipeline = Pipeline(self._workspace, self._request, settings, self._log, self._take, self._emit)
-        self._pipeline = pipeline
-        try:
-            await pipeline.run()
-        except StoreFullError as error:
+            with explained(workspace.directory):
+                settings = self._settings_in_force()
+                pipeline = Pipeline(workspace, self._request, settings, self._log, self._take, self._emit)
+                self._pipeline = pipeline
+                await pipeline.run()
+        except StoreBlockedError as error:
             self.error = error
             self._log.warning(str(error))
             self._end(RunState.PAUSED, str(error))
@@ -175,14 +173,14 @@ class Engine:
         except Exception as error:
             sentence = (
                 f"A mistake in tui-scraper itself ended the run ({type(error).__name__}); everything "
-                f"finished is saved. Details: {safe_text(str(self._workspace.directory / FILE_NAME))}"
+                f"finished is saved. Details: {safe_text(str(workspace.directory / FILE_NAME))}"
             )
             self.error = TuiScraperError(sentence)
             self._log.crash(sentence, error)
             self._end(RunState.FAILED, sentence)
         finally:
             self._pipeline = None
-        if pipeline.again:
+        if pipeline is not None and pipeline.again:
             self._go.set()
 
     def _take(self, snapshot: RunSnapshot) -> None:

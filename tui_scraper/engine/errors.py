@@ -33,13 +33,17 @@ class WorkspaceLockedError(TuiScraperError):
 
 
 class StoreError(TuiScraperError):
-    """The store could not be read or written, for a reason other than a full disk."""
+    """The store could not be read or written, for a reason that time alone does not mend."""
 
 
-class StoreFullError(StoreError):
-    """The disk under the workspace is full: the run pauses, nothing acknowledged is lost."""
+class StoreBlockedError(StoreError):
+    """The disk takes nothing for now, full or read-only: the run pauses, nothing acknowledged is lost."""
 
     exit_code = 4
+
+
+class StoreFullError(StoreBlockedError):
+    """The disk is full."""
 
 
 def too_large_sentence(size_bytes: int, limit_bytes: int) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tui_scraper.engine.batches import Batches, Surroundings
-from tui_scraper.engine.errors import StoreFullError, TuiScraperError
+from tui_scraper.engine.errors import StoreBlockedError, TuiScraperError
 from tui_scraper.engine.events import (
     CheckpointTaken,
     Emit,
@@ -125,7 +125,7 @@ class Pipeline:
     async def run(self) -> RunState:
         """Carry the pass out. Returns COMPLETE, or STOPPED where it was told to stop.
 
-        Raises StoreFullError, StoreError and other TuiScraperErrors with the sentence to show.
+        Raises StoreBlockedError, StoreError and other TuiScraperErrors with the sentence to show.
         """
         with contextlib.ExitStack() as stack:
             directory = self._workspace.directory
@@ -240,7 +240,6 @@ class Pipeline:
         self.activity.workers = self._settings.engine.workers or os.cpu_count() or 1
         self.activity.last_commit = time.monotonic()
         self._since_checkpoint = (0, time.monotonic())
-        ended = "failed"
         try:
             async with asyncio.TaskGroup() as group:
                 work = Batches(around, hashes(begun.configs), begun.newest_artifact, indexer, group)
@@ -259,15 +258,13 @@ class Pipeline:
                     await self._finish(work)
                 for watcher in watchers:
                     watcher.cancel()
-            ended = "stopped" if self._stop.is_set() else "complete"
         except BaseExceptionGroup as errors:
             error = _most_telling(errors)
-            if isinstance(error, StoreFullError):
-                ended = "paused"
-            raise error from errors
-        finally:
-            with contextlib.suppress(TuiScraperError):
+            with contextlib.suppress(TuiScraperError):  # the disk that ended the pass may refuse this too
+                ended = "paused" if isinstance(error, StoreBlockedError) else "failed"
                 await self._writer.submit(end_run(self._run, ended))
+            raise error from errors
+        await self._writer.submit(end_run(self._run, "stopped" if self._stop.is_set() else "complete"))
         self.activity.state = RunState.STOPPED if self._stop.is_set() else RunState.COMPLETE
         self._log.info("Stopped; everything finished is saved." if self._stop.is_set() else "Complete.")
         self._show()
@@ -516,7 +513,7 @@ def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
 
 
 def _most_telling(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error to show of several that ended a pass together: one with a sentence, if any."""
+    """The one error to show of several that ended a pass together: one to pause for, or with a sentence."""
     flat: list[BaseException] = []
     pending: list[BaseException] = [errors]
     while pending:
@@ -525,4 +522,8 @@ def _most_telling(errors: BaseExceptionGroup[BaseException]) -> BaseException:
             pending.extend(error.exceptions)
         else:
             flat.append(error)
-    return next((error for error in flat if isinstance(error, TuiScraperError)), flat[0])
+    for kind in (StoreBlockedError, TuiScraperError, BaseException):
+        for error in flat:
+            if isinstance(error, kind):
+                return error
+    raise AssertionError

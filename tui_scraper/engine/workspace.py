@@ -18,7 +18,8 @@ from pathlib import Path
 
 import platformdirs
 
-from tui_scraper.engine.errors import StoreError, StoreFullError, UsageError, WorkspaceLockedError
+from tui_scraper.engine import disk
+from tui_scraper.engine.errors import StoreError, UsageError, WorkspaceLockedError
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.connection import STATE_FILE, explained, open_state
@@ -145,7 +146,7 @@ class Workspace:
         """Open or create. Without `folder_needed` the documents themselves may be out of reach.
 
         Raises WorkspaceLockedError where another process holds it, UsageError where it belongs to
-        another folder or cannot be made, StoreError or StoreFullError where the store cannot be
+        another folder or cannot be made, StoreError or StoreBlockedError where the store cannot be
         opened.
         """
         self.directory = directory
@@ -230,10 +231,10 @@ def _no_folder(source: Path) -> str:
     return "there is no such folder."
 
 
-def _cannot_make(directory: Path, error: OSError) -> StoreError | StoreFullError | UsageError:
+def _cannot_make(directory: Path, error: OSError) -> StoreError | UsageError:
+    if error.errno in disk.REFUSALS:
+        return disk.refusal(directory, error.errno)
     where = safe_text(str(directory))
-    if error.errno in {28, 122}:  # ENOSPC, EDQUOT
-        return StoreFullError(f"{where}: the disk is full. Free some space, or use another disk with -w.")
     return UsageError(f"{where}: the workspace cannot be written ({error.strerror}). Choose another with -w.")
 
 

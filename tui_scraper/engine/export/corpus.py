@@ -54,7 +54,7 @@ def export(
     thread; holds read snapshots of the store open, so that writers go on but the write-ahead log
     grows meanwhile.
 
-    Raises UsageError where `target` is not ours to replace or cannot be written, StoreFullError,
+    Raises UsageError where `target` is not ours to replace or cannot be written, StoreBlockedError,
     StoreError, or ExportCancelledError. In each case the target is as it was.
     """
     started = time.perf_counter()

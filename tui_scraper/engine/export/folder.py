@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tui_scraper.engine import disk
 from tui_scraper.engine.errors import StoreError, StoreFullError, UsageError
 from tui_scraper.engine.export.manifest import MANIFEST_FILE, read_manifest
 from tui_scraper.engine.safe_text import safe_text
@@ -29,11 +30,9 @@ from tui_scraper.engine.safe_text import safe_text
 DOCUMENTS_FILE = "documents.jsonl"
 OUR_FILES = frozenset({DOCUMENTS_FILE, MANIFEST_FILE})
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {
     errno.EACCES,
     errno.EPERM,
-    errno.EROFS,
     errno.ENOTDIR,
     errno.ENAMETOOLONG,
     errno.ELOOP,
@@ -52,9 +51,12 @@ def explained(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         shown = safe_text(str(target))
-        if error.errno in _FULL:
+        if error.errno in disk.REFUSALS:
+            raise disk.refusal(target, error.errno) from error
+        if error.errno == errno.EFBIG:
             raise StoreFullError(
-                f"{shown}: the disk is full. The export before is unchanged; free some space and try again."
+                f"{shown}: this disk, or a limit of the system, allows no file as large as the export; the "
+                "one before is unchanged. Choose another place for it."
             ) from error
         if error.errno in _DENIED:
             raise UsageError(

@@ -92,14 +92,14 @@ class Indexer:
     async def open(self) -> bool:
         """Wait until the index is open. Returns whether it had to be made anew, empty.
 
-        Raises StoreError or StoreFullError where it cannot be written.
+        Raises StoreError or StoreBlockedError where it cannot be written.
         """
         return await self._opened
 
     async def put(self, entries: Sequence[IndexEntry]) -> None:
         """Hand over documents; waits while much is held already.
 
-        Raises what ended the thread: StoreFullError, StoreError.
+        Raises what ended the thread: StoreBlockedError, StoreError.
         """
         while not self._room.is_set():
             room = asyncio.ensure_future(self._room.wait())

@@ -48,7 +48,7 @@ class Output:
     async def run(self, stopping: Callable[[], bool]) -> bool:
         """Export. Returns whether anything was written.
 
-        Raises UsageError, StoreFullError or StoreError; the export before stays as it was.
+        Raises UsageError, StoreBlockedError or StoreError; the export before stays as it was.
         """
         target = export_folder(self._workspace, self._request)
         if target is None:

@@ -11,7 +11,9 @@ first.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +22,8 @@ from typing import Any
 
 import tantivy
 
-from tui_scraper.engine.errors import StoreError, StoreFullError
+from tui_scraper.engine import disk
+from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.search.terms import TOKENIZER, analyzer, spaced
 
 INDEX_DIR = "index"
@@ -28,7 +31,10 @@ INDEX_DIR = "index"
 HEAP_BYTES = 20_000_000
 """The writer's arena. The library's minimum, 15 MB, is a third slower, and more than this no faster."""
 
-_FULL = ("No space left on device", "Disk quota exceeded", "StorageFull", "QuotaExceeded")
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)|\bcode: (\d+)")
+"""Where the library names the error number of the system in its messages."""
+_THREAD_ENDED = ("An error occurred in a thread", "index writer was killed")
+"""What it says once a thread of its own has met an error: not which."""
 
 
 class DamagedIndexError(StoreError):
@@ -92,8 +98,8 @@ class TextIndex:
     def commit(self) -> None:
         """Make everything added so far durable and visible to searches.
 
-        Raises StoreFullError where the disk is full. After any error the index must be closed and
-        opened again; what was added since the last commit is lost to it, and only to it.
+        Raises StoreBlockedError where the disk is full or read-only. After any error the index must be
+        closed and opened again; what was added since the last commit is lost to it, and only to it.
         """
         with _explained(self.directory):
             self._writer.commit()
@@ -176,15 +182,27 @@ def _explained(directory: Path) -> Iterator[None]:
         raise
     except BaseException as error:
         text = str(error)
-        if any(sign in text for sign in _FULL):
-            raise StoreFullError(
-                f"{directory}: the disk is full. Free some space and start again; "
-                "everything finished so far is saved."
-            ) from error
-        if isinstance(error, PermissionError) or "Permission denied" in text or "Read-only" in text:
+        ended = any(sign in text for sign in _THREAD_ENDED)
+        number = disk.state_of(directory) if ended else _system_error(error, text)
+        if number in disk.REFUSALS:
+            raise disk.refusal(directory, number) from error
+        if number in {errno.EACCES, errno.EPERM}:
             raise StoreError(f"{directory}: the search index cannot be written ({text}).") from error
+        if ended:
+            raise StoreError(
+                f"{directory}: the search index could not be written. Everything finished so far is saved; "
+                "start again, and look at the disk if it happens again."
+            ) from error
         if "LockBusy" in text or "LockFailure" in text or "Failed to acquire" in text:
             raise StoreError(f"{directory}: another process is writing the search index.") from error
         raise DamagedIndexError(
             f"{directory}: the search index is damaged ({text[:200]}). The next run builds it again."
         ) from error
+
+
+def _system_error(error: BaseException, text: str) -> int:
+    """The error number of the system behind an error of the library, 0 where there is none."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    found = _SYSTEM_ERROR.search(text)
+    return int(found[1] or found[2]) if found else 0
