@@ -8,10 +8,12 @@ whenever it reads one: a bit that flips on a disk is an error, never another tex
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
-import shutil
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -19,7 +21,8 @@ from pathlib import Path
 import apsw
 import apsw.sqlite_extra
 
-from tui_scraper.engine.errors import StoreError, StoreFullError
+from tui_scraper.engine import disk
+from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.store.migrations import MIGRATIONS
 
 SCHEMA_VERSION = 3
@@ -35,33 +38,64 @@ _CACHE_KIB = 2_048
 for the others the system's own cache is enough, and there are ten of them."""
 
 
-_FULL = "the disk is full. Free some space and start again; everything finished so far is saved."
-
-
-def _is_full(path: Path) -> bool:
-    try:
-        return shutil.disk_usage(path if path.is_dir() else path.parent).free < _STATE_PAGE * 16
-    except OSError:
-        return False
-
-
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into sentences: a full disk pauses a run, the rest ends it."""
+def explained(path: Path, *connections: apsw.Connection) -> Iterator[None]:
+    """Turn SQLite's errors into sentences: a full or read-only disk pauses a run, the rest ends it.
+
+    `connections` are those that are used inside: they know which error the system gave. The system's own
+    errors are explained too where they are about the state of a disk.
+    """
     try:
         yield
-    except apsw.FullError as error:
-        raise StoreFullError(f"{path}: {_FULL}") from error
-    except apsw.IOError as error:
-        if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
-            raise _damaged(path, "a page does not have the checksum it was written with") from error
-        if _is_full(path):
-            raise StoreFullError(f"{path}: {_FULL}") from error
-        raise StoreError(f"{path}: the disk reported an error ({error}).") from error
-    except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError) as error:  # SQLError: a table is missing
-        raise _damaged(path, str(error)) from error
-    except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
-        raise StoreError(f"{path}: the database cannot be opened for writing ({error}).") from error
+    except apsw.Error as error:
+        explanation = _explanation(path, _first(error), connections)
+        if explanation is None:
+            raise
+        raise explanation from error
+    except OSError as error:
+        if error.errno not in disk.REFUSALS:
+            raise
+        raise disk.refusal(os.fsdecode(error.filename or path), error.errno) from error
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong before all that failed because of it, such as the end of a transaction."""
+    while isinstance(error.__context__, apsw.Error):
+        error = error.__context__
+    return error
+
+
+def _explanation(
+    path: Path, error: BaseException, connections: Sequence[apsw.Connection]
+) -> StoreError | None:
+    match error:
+        case apsw.FullError():
+            return disk.refusal(path, errno.ENOSPC)
+        case apsw.IOError() if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
+            return _damaged(path, "a page does not have the checksum it was written with")
+        case apsw.IOError() | apsw.ProtocolError():  # the latter: locking failed again and again
+            return disk.refusal(path, _system_error(path, connections) or errno.EIO)
+        case apsw.CorruptError() | apsw.NotADBError() | apsw.SQLError():  # SQLError: a table is missing
+            return _damaged(path, str(error))
+        case apsw.CantOpenError() | apsw.ReadOnlyError():
+            number = _system_error(path, connections if isinstance(error, apsw.CantOpenError) else ())
+            if number:
+                return disk.refusal(path, number)
+            return StoreError(
+                f"{path}: the database cannot be opened for writing ({error}). Everything finished so far is "
+                "saved; see that you may read and write this file and its folder, and start again."
+            )
+    return None
+
+
+def _system_error(path: Path, connections: Sequence[apsw.Connection]) -> int:
+    """The error number of the system behind SQLite's own, 0 where it is not known."""
+    for connection in connections:
+        with contextlib.suppress(apsw.ConnectionClosedError):
+            number = connection.system_errno
+            if number in disk.REFUSALS:
+                return number
+    return disk.state_of(path)
 
 
 def _damaged(path: Path, what: str) -> StoreError:
@@ -107,24 +141,25 @@ def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False
             f"{path}: this database has page checksums, which this build of apsw cannot write. "
             "Install apsw from a wheel: pip install --force-reinstall --only-binary apsw apsw"
         )
-    if not read_only:
-        connection.execute(f"PRAGMA page_size={page_size}")
-        if checked:
-            connection.reserve_bytes("main", _CHECKSUM_BYTES)  # only a database without pages heeds these
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA wal_autocheckpoint=0")
-        connection.execute("PRAGMA journal_size_limit=67108864")
-    cache_kib = _WRITER_CACHE_KIB if not read_only and page_size == _STATE_PAGE else _CACHE_KIB
-    connection.execute(f"PRAGMA cache_size=-{cache_kib}")
-    connection.execute("PRAGMA temp_store=MEMORY")
+    with explained(path, connection):
+        if not read_only:
+            connection.execute(f"PRAGMA page_size={page_size}")
+            if checked:
+                connection.reserve_bytes("main", _CHECKSUM_BYTES)  # only a database without pages heeds these
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+            connection.execute("PRAGMA journal_size_limit=67108864")
+        cache_kib = _WRITER_CACHE_KIB if not read_only and page_size == _STATE_PAGE else _CACHE_KIB
+        connection.execute(f"PRAGMA cache_size=-{cache_kib}")
+        connection.execute("PRAGMA temp_store=MEMORY")
     return connection
 
 
 @contextmanager
 def snapshot(connection: apsw.Connection, path: Path) -> Iterator[apsw.Connection]:
     """One consistent view of the committed data for as long as the block lasts."""
-    with explained(path):
+    with explained(path, connection):
         connection.execute("BEGIN")
         try:
             yield connection
@@ -140,6 +175,7 @@ def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
     path = directory / STATE_FILE
     with explained(path):
         connection = connect(path, read_only=read_only)
+    with explained(path, connection):
         tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").get
         if tables == 0 and not read_only:
             _create(connection)
@@ -194,6 +230,7 @@ def open_blobs(directory: Path, *, read_only: bool = False) -> apsw.Connection:
     path = directory / BLOB_FILE
     with explained(path):
         connection = connect(path, page_size=_BLOB_PAGE, read_only=read_only)
+    with explained(path, connection):
         if not read_only:
             connection.execute("CREATE TABLE IF NOT EXISTS blob(id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
         return connection

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from tui_scraper.engine.errors import StoreError, StoreFullError
+from tui_scraper.engine.errors import StoreBlockedError, StoreError
 from tui_scraper.engine.store.connection import (
     BLOB_FILE,
     STATE_FILE,
@@ -36,6 +36,11 @@ T = TypeVar("T")
 Operation = Callable[["Transaction"], T]
 
 MAX_GROUP = 256
+_OF_THE_DISK = (
+    *(apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError),
+    *(apsw.CantOpenError, apsw.ReadOnlyError, apsw.ProtocolError, StoreBlockedError),
+)
+"""What no other operation would fare better with: the whole group is undone."""
 _WAL_LIMIT_BYTES = 16_000_000
 
 
@@ -140,7 +145,8 @@ class Writer:
     def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
         """Queue an operation from an event loop. The future resolves after the commit.
 
-        It raises what the operation raised, StoreFullError where the disk is full, or StoreError.
+        It raises what the operation raised, StoreBlockedError where the disk is full or read-only, or
+        StoreError.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -196,7 +202,7 @@ class Writer:
         outcomes: list[tuple[Any, BaseException | None]] = []
         self._transaction.begin()
         try:
-            with explained(self._directory):
+            with explained(self._directory, self._blobs, self._state):
                 self._blobs.execute("BEGIN IMMEDIATE")
                 self._state.execute("BEGIN IMMEDIATE")
                 for operation, _future, _loop in group:
@@ -222,7 +228,7 @@ class Writer:
         self._transaction.remember()
         try:
             value = operation(self._transaction)
-        except (apsw.FullError, apsw.IOError, apsw.CorruptError, StoreFullError):
+        except _OF_THE_DISK:
             raise
         except Exception as error:
             for connection in (self._blobs, self._state):
