@@ -7,12 +7,15 @@ such lines are kept for the screen only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import logging.handlers
 import os
+import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,9 +46,22 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-class _Quiet(logging.handlers.RotatingFileHandler):
+class _Forgiving(logging.handlers.RotatingFileHandler):
+    """Drops a line that cannot be written, and says so once through `refused`."""
+
+    refused: Callable[[OSError], None] | None = None
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """A line that cannot be written is dropped: the disk is full, and the run says so itself."""
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, OSError):
+            raise error
+        if isinstance(error, OSError) and self.refused is not None:
+            refused, self.refused = self.refused, None
+            refused(error)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what could not be written before cannot be written now
+            super().close()
 
 
 class RunLog:
@@ -58,11 +74,13 @@ class RunLog:
         try:
             if os.path.islink(directory / FILE_NAME):
                 os.unlink(directory / FILE_NAME)  # whoever put it there does not choose what we write to
-            handler = _Quiet(
+            handler = _Forgiving(
                 directory / FILE_NAME, maxBytes=_MAX_BYTES, backupCount=_KEEP_FILES, encoding="utf-8"
             )
-        except OSError:
+        except OSError as error:
+            self._not_written(error)
             return
+        handler.refused = self._not_written
         handler.setFormatter(_JsonLines())
         self._logger.addHandler(handler)
 
@@ -93,11 +111,19 @@ class RunLog:
             self._logger.removeHandler(handler)
             handler.close()
 
-    def _write(
-        self, level: int, sentence: str, fields: dict[str, object], error: BaseException | None = None
-    ) -> None:
+    def _not_written(self, error: OSError) -> None:
+        self._keep(
+            logging.WARNING, f"The log cannot be written ({error.strerror}): lines will be missing from it."
+        )
+
+    def _keep(self, level: int, sentence: str) -> None:
         self._number += 1
         name = logging.getLevelName(level)
         self._recent.append(LogLine(self._number, time.time(), name, safe_text(sentence, limit=500)))
+
+    def _write(
+        self, level: int, sentence: str, fields: dict[str, object], error: BaseException | None = None
+    ) -> None:
+        self._keep(level, sentence)
         trace = (type(error), error, error.__traceback__) if error is not None else None
         self._logger.log(level, sentence, exc_info=trace, extra={"fields": fields})
