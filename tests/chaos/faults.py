@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import math
 import os
 import queue
 import random
@@ -345,9 +346,14 @@ def every_round(
 
 
 def torture(
-    bench: Bench, rounds: Sequence[Round], runners: Sequence[Programs], *, show: bool = False
+    bench: Bench,
+    rounds: Sequence[Round],
+    runners: Sequence[Programs],
+    *,
+    show: bool = False,
+    limit_s: float = math.inf,
 ) -> Report:
-    """Carry the rounds out, as many at a time as there are programs."""
+    """Carry the rounds out, as many at a time as there are programs, and begin none after `limit_s`."""
     report, lock = Report(), threading.Lock()
     waiting: queue.SimpleQueue[Round] = queue.SimpleQueue()
     for one in rounds:
@@ -357,7 +363,7 @@ def torture(
 
     def work(programs: Programs, place: str) -> None:
         try:
-            while not errors:
+            while not errors and time.monotonic() < began + limit_s:
                 one = waiting.get_nowait()
                 own = Report()
                 bench.carry_out(one, programs, place, own)
@@ -417,6 +423,7 @@ def main() -> int:
     parser.add_argument(
         "--most", type=int, default=100, metavar="N", help="the last call to fail (default: 100)"
     )
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no round after these")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--started", action="store_true", help="start a new process for each run")
     parser.add_argument("--strace", action="store_true", help="let strace make the faults")
@@ -435,7 +442,7 @@ def main() -> int:
             rounds = every_round(bench, runners[0], stages, options.calls, options.errors, options.most)
             rng.shuffle(rounds)
             rounds = rounds if options.all else rounds[: options.rounds]
-        report = torture(bench, rounds, runners, show=True)
+        report = torture(bench, rounds, runners, show=True, limit_s=options.minutes * 60)
     print(report)
     return 1 if report.violations else 0
 
