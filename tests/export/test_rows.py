@@ -1,0 +1,52 @@
+"""What reading the rows asks of the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+from fabricated_store import Doc, Fabricator
+
+from tui_scraper.engine.export.rows import read_rows
+from tui_scraper.engine.store.connection import open_blobs, open_state
+from tui_scraper.engine.store.head import read_head
+
+
+def scanned_for_each_row(state: apsw.Connection, sql: str, bindings: Any) -> list[str]:
+    """The tables that a statement goes through from end to end for each row of another."""
+    found: list[str] = []
+    repeated: set[int] = set()
+    read_before: set[int] = set()
+    for number, parent, _unused, detail in state.execute(f"EXPLAIN QUERY PLAN {sql}", bindings):
+        if parent in repeated or detail.startswith("CORRELATED"):
+            repeated.add(number)
+        if detail.startswith("SCAN") and (parent in repeated or parent in read_before):
+            found.append(detail)
+        if detail.startswith(("SCAN", "SEARCH")):
+            read_before.add(parent)
+    return found
+
+
+def test_no_table_is_scanned_for_each_document(store: Fabricator) -> None:
+    store.run([Doc(b"a.txt", "some text"), Doc(b"b.txt", "another"), Doc(b"c.txt", "some text")])
+    asked: list[tuple[str, Any]] = []
+
+    def note(_cursor: Any, sql: str, bindings: Any) -> bool:
+        asked.append((sql, bindings))
+        return True
+
+    state = open_state(store.directory, read_only=True)
+    blobs = open_blobs(store.directory, read_only=True)
+    try:
+        head = read_head(state)
+        state.exec_trace = note
+        rows = list(read_rows(state, blobs, head))
+        state.exec_trace = None
+        assert len(rows) == 3
+        assert len(asked) > 5
+        assert {
+            sql: found for sql, bindings in asked if (found := scanned_for_each_row(state, sql, bindings))
+        } == {}
+    finally:
+        state.close()
+        blobs.close()
