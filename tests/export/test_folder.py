@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from fabricated_store import Doc, Fabricator
 
@@ -16,6 +17,7 @@ from tui_scraper.engine.errors import StoreError, StoreFullError, UsageError
 from tui_scraper.engine.export import export, folder
 from tui_scraper.engine.export.jsonl import check_jsonl, write_jsonl
 from tui_scraper.engine.export.manifest import read_manifest
+from tui_scraper.engine.export.row import Row
 
 OLD = [Doc(b"old.txt", "old text " * 50)]
 NEW = [Doc(b"new.txt", "new text " * 50)]
@@ -208,8 +210,11 @@ def test_reading_back_notices_what_is_wrong(store: Fabricator, tmp_path: Path) -
     store.run([*OLD, *NEW])
     export(store.directory, tmp_path / "out")
     data = (tmp_path / "out/documents.jsonl").read_bytes()
+    rows = [msgspec.json.decode(line, type=Row) for line in data.splitlines()]
     path = tmp_path / "copy.jsonl"
-    written = write_jsonl(path, [], lambda _rows: None)
+    with open(path, "xb", buffering=0) as file:
+        written = write_jsonl(file, rows, lambda _rows: None)
+    assert path.read_bytes() == data
     check_jsonl(path, written, lambda _rows: None)
     first, second = data.splitlines(keepends=True)
     for damaged, complaint in (
@@ -219,7 +224,20 @@ def test_reading_back_notices_what_is_wrong(store: Fabricator, tmp_path: Path) -
         (data.replace(b'"start":0', b'"start":1'), "offsets"),
         (data.replace(b'"old text', b'"odd text'), "offsets|reading"),
         (data.replace(b'"size":', b'"size":"x",'), "not valid"),
+        (data.replace(b'"size":', b'"size":1'), "not valid|reading"),
+        (data + b"{}", "reading the export back"),
     ):
         path.write_bytes(damaged)
         with pytest.raises(StoreError, match=complaint):
             check_jsonl(path, written, lambda _rows: None)
+
+
+def test_lines_carried_over_are_checked_by_their_hash(tmp_path: Path) -> None:
+    path = tmp_path / "copy.jsonl"
+    with open(path, "xb", buffering=0) as file:
+        written = write_jsonl(file, [b"carried\n", b"over\n"], lambda _rows: None)
+    check_jsonl(path, written, lambda _rows: None)
+    assert written.new.rows == 0
+    path.write_bytes(b"carried\nOver\n")
+    with pytest.raises(StoreError, match="reading the export back"):
+        check_jsonl(path, written, lambda _rows: None)

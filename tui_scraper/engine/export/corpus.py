@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -12,8 +13,10 @@ import apsw
 
 from tui_scraper import __version__
 from tui_scraper.engine.errors import StoreError, TuiScraperError, UsageError
+from tui_scraper.engine.export.base import Base, UnfitBaseError, open_base
 from tui_scraper.engine.export.folder import DOCUMENTS_FILE, Staging, check_target, explained
-from tui_scraper.engine.export.jsonl import check_jsonl, write_jsonl
+from tui_scraper.engine.export.jsonl import Tally, Written, check_jsonl, write_jsonl
+from tui_scraper.engine.export.lines import read_lines
 from tui_scraper.engine.export.manifest import (
     FORMAT,
     FORMAT_VERSION,
@@ -23,7 +26,7 @@ from tui_scraper.engine.export.manifest import (
     read_manifest,
 )
 from tui_scraper.engine.export.record import ExportReport, read_fingerprint
-from tui_scraper.engine.export.rows import read_rows
+from tui_scraper.engine.export.row import Row
 from tui_scraper.engine.models import Counts
 from tui_scraper.engine.store.connection import explained as store_explained
 from tui_scraper.engine.store.connection import open_blobs, open_state
@@ -75,20 +78,34 @@ def export(
 
     with _snapshot(directory) as (state, blobs), Staging(target) as staging:
         head = read_head(state)
+        fingerprint = read_fingerprint(state, head, sample_versions)
         proceed(0)
         path = staging.directory / DOCUMENTS_FILE
         with explained(staging.target):
-            written = write_jsonl(path, read_rows(state, blobs, head, sample_versions), proceed)
-            check_jsonl(path, written, lambda _rows: proceed(0))
-            _check_found(state, head, sample_versions, written.rows)
-            file = ExportedFile(DOCUMENTS_FILE, "jsonl", written.rows, written.size_bytes, written.sha256)
+
+            def write(base: Base | None) -> tuple[Written, Tally]:
+                lines = read_lines(state, blobs, head, sample_versions, base)
+                written = _write(path, lines, base, proceed)
+                carried = base.carried if base is not None else Tally()
+                _check_found(state, head, sample_versions, written.new + carried)
+                return written, carried
+
+            try:
+                written, carried = write(open_base(state, head, staging.target, fingerprint))
+            except UnfitBaseError:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+                written, carried = write(None)
+            total = written.new + carried
+            counts = dict(sorted(total.counts.items()))
+            file = ExportedFile(DOCUMENTS_FILE, "jsonl", total.rows, written.size_bytes, written.sha256)
             manifest = Manifest(
                 format=FORMAT,
                 format_version=FORMAT_VERSION,
                 program_version=__version__,
-                documents=written.rows,
-                counts=written.counts,
-                chunks=written.chunks,
+                documents=total.rows,
+                counts=counts,
+                chunks=total.chunks,
                 settings=_settings_hashes(state, head),
                 files=[file],
             )
@@ -96,20 +113,34 @@ def export(
             read_back = read_manifest(staging.directory)
             if read_back is None or read_back[0] != manifest:
                 raise StoreError(f"{staging.target}: the manifest could not be read back.")
-            fingerprint = read_fingerprint(state, head, sample_versions)
             proceed(0)
         staging.put_in_place()
         return ExportReport(
             directory=staging.target,
-            documents=written.rows,
-            chunks=written.chunks,
-            counts=Counts(found=written.rows, **written.counts),
+            documents=total.rows,
+            chunks=total.chunks,
+            counts=Counts(found=total.rows, **counts),
             sha256=written.sha256,
             size_bytes=written.size_bytes,
             seconds=time.perf_counter() - started,
             fingerprint=fingerprint,
             manifest_sha256=read_back[1],
+            carried=carried.rows,
         )
+
+
+def _write(
+    path: Path, lines: Iterator[Row | bytes], base: Base | None, proceed: Callable[[int], None]
+) -> Written:
+    """Write the file, make it durable and read it back."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    with open(descriptor, "wb", buffering=0) as file:
+        written = write_jsonl(file, lines, proceed)
+        if base is not None:
+            base.finish()
+        os.fsync(descriptor)
+    check_jsonl(path, written, lambda _rows: proceed(0))
+    return written
 
 
 @contextmanager
@@ -131,12 +162,14 @@ def _snapshot(directory: Path) -> Iterator[tuple[apsw.Connection, apsw.Connectio
             state.close()
 
 
-def _check_found(state: apsw.Connection, head: Head, sample: Collection[int] | None, rows: int) -> None:
+def _check_found(state: apsw.Connection, head: Head, sample: Collection[int] | None, total: Tally) -> None:
     if sample is not None:
         return
     found = state.execute(f"SELECT count(*) FROM version v WHERE {head.live()}").get  # noqa: S608
-    if found != rows:
-        raise StoreError(f"The export has {rows} rows where {found} documents were found; it was not kept.")
+    if found != total.rows:
+        raise StoreError(
+            f"The export has {total.rows} rows where {found} documents were found; it was not kept."
+        )
 
 
 def _settings_hashes(state: apsw.Connection, head: Head) -> dict[str, str]:

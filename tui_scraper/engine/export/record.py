@@ -1,4 +1,4 @@
-"""What an export holds, in a few numbers, so that an unchanged corpus is not exported again."""
+"""What an export holds, in a few numbers, so that what has not changed is not exported again."""
 
 from __future__ import annotations
 
@@ -7,29 +7,50 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from tui_scraper import __version__
-from tui_scraper.engine.export.manifest import FORMAT_VERSION, read_manifest
+from tui_scraper.engine.export.manifest import FORMAT_VERSION, Manifest, read_manifest
 from tui_scraper.engine.models import Counts
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.head import Head
 from tui_scraper.engine.store.writer import Operation, Transaction
+
+_SAMPLE, _VERSION, _CHANGES = "sample", "version", "changes"
+"""What stands in the recorded JSON of lineages beside the phases."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """Equal fingerprints of one workspace mean the same rows.
 
-    `seq` is the last result the head can see, `scan` the last one at the head that changed anything.
-    `lineages` is JSON, with a hash of the sample where there is one.
+    `seq` is the last result, `version` the last version of a document, and `scan` the last scan at the head
+    that changed anything; `changes` is all that the scans up to the head's have registered. `lineages` is
+    JSON, with a hash of the sample where there is one.
     """
 
     branch: int
     lineages: str
     seq: int
     scan: int
+    version: int
+    changes: int
+
+    def leads_to(self, later: Fingerprint) -> bool:
+        """Whether all that happened since is in results, versions and scans with higher numbers.
+
+        Not so after a rollback, with other settings, or for a sample.
+        """
+        return (
+            (self.branch, self.lineages) == (later.branch, later.lineages)
+            and _SAMPLE not in json.loads(self.lineages)
+            and self.seq <= later.seq
+            and self.scan <= later.scan
+            and self.version <= later.version
+            and self.changes >= 0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +58,8 @@ class ExportReport:
     """A finished export. `sha256` and `size_bytes` are those of `documents.jsonl`.
 
     `fingerprint` says what of the store it holds and `manifest_sha256` is the hash of the manifest;
-    both are what `record_export` keeps.
+    both are what `record_export` keeps. `carried` of the documents were taken over from the export that
+    was in place, because nothing about them had changed.
     """
 
     directory: Path
@@ -49,6 +71,7 @@ class ExportReport:
     seconds: float
     fingerprint: Fingerprint
     manifest_sha256: bytes
+    carried: int = 0
 
 
 def read_fingerprint(
@@ -58,14 +81,19 @@ def read_fingerprint(
     lineages: dict[str, object] = {str(phase): lineage for phase, lineage in head.lineages.items()}
     if sample_versions is not None:
         listed = b"".join(version.to_bytes(8, "big") for version in sorted(sample_versions))
-        lineages["sample"] = digest(listed).hex()
+        lineages[_SAMPLE] = digest(listed).hex()
+    scan, changes = connection.execute(
+        """SELECT coalesce(max(iif(changes > 0, id, 0)), 0), coalesce(sum(changes), 0)
+        FROM scan WHERE id <= ?""",
+        (head.scan,),
+    ).get
     return Fingerprint(
         branch=head.branch,
         lineages=json.dumps(lineages, sort_keys=True),
         seq=connection.execute("SELECT coalesce(max(seq), 0) FROM result").get,
-        scan=connection.execute(
-            "SELECT coalesce(max(id), 0) FROM scan WHERE changes > 0 AND id <= ?", (head.scan,)
-        ).get,
+        scan=scan,
+        version=connection.execute("SELECT coalesce(max(id), 0) FROM version").get,
+        changes=changes,
     )
 
 
@@ -80,7 +108,10 @@ def record_export(report: ExportReport) -> Operation[int]:
             (
                 _name(report.directory),
                 mark.branch,
-                mark.lineages,
+                json.dumps(
+                    json.loads(mark.lineages) | {_VERSION: mark.version, _CHANGES: mark.changes},
+                    sort_keys=True,
+                ),
                 mark.seq,
                 mark.scan,
                 report.documents,
@@ -93,34 +124,43 @@ def record_export(report: ExportReport) -> Operation[int]:
     return operation
 
 
+def recorded(connection: apsw.Connection, target: Path) -> tuple[Fingerprint, Manifest] | None:
+    """What the export in `target` holds, by its record; None where there is none or it does not fit.
+
+    The folder must still have the recorded manifest and files of the sizes it states, and have been
+    written by this version of the program.
+    """
+    target = Path(target).resolve()
+    row: Any = connection.execute(
+        "SELECT branch, lineages, seq, scan, manifest FROM export WHERE dir = ? ORDER BY id DESC LIMIT 1",
+        (_name(target),),
+    ).fetchone()
+    found = read_manifest(target) if row is not None else None
+    if found is None or found[1] != row[4]:
+        return None
+    manifest = found[0]
+    if (manifest.format_version, manifest.program_version) != (FORMAT_VERSION, __version__):
+        return None
+    try:
+        if any((target / file.name).stat().st_size != file.size_bytes for file in manifest.files):
+            return None
+    except OSError:
+        return None
+    branch, text, seq, scan, _manifest = row
+    lineages = json.loads(text)
+    version, changes = lineages.pop(_VERSION, 0), lineages.pop(_CHANGES, -1)
+    return Fingerprint(branch, json.dumps(lineages, sort_keys=True), seq, scan, version, changes), manifest
+
+
 def is_current(
     connection: apsw.Connection,
     head: Head,
     target: Path,
     sample_versions: Collection[int] | None = None,
 ) -> bool:
-    """Whether `target` holds exactly what exporting now would write.
-
-    The folder must still have the recorded manifest and files of the sizes it states, and have been
-    written by this version of the program.
-    """
-    target = Path(target).resolve()
-    row = connection.execute(
-        "SELECT branch, lineages, seq, scan, manifest FROM export WHERE dir = ? ORDER BY id DESC LIMIT 1",
-        (_name(target),),
-    ).fetchone()
-    if row is None or Fingerprint(*row[:4]) != read_fingerprint(connection, head, sample_versions):
-        return False
-    found = read_manifest(target)
-    if found is None or found[1] != row[4]:
-        return False
-    manifest = found[0]
-    if (manifest.format_version, manifest.program_version) != (FORMAT_VERSION, __version__):
-        return False
-    try:
-        return all((target / file.name).stat().st_size == file.size_bytes for file in manifest.files)
-    except OSError:
-        return False
+    """Whether `target` holds exactly what exporting now would write."""
+    found = recorded(connection, target)
+    return found is not None and found[0] == read_fingerprint(connection, head, sample_versions)
 
 
 def _name(directory: Path) -> str:

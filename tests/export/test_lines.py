@@ -1,4 +1,4 @@
-"""What reading the rows asks of the database."""
+"""What reading the lines asks of the database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 from fabricated_store import Doc, Fabricator
 
-from tui_scraper.engine.export.rows import read_rows
+from tui_scraper.engine.export.lines import read_lines
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.head import read_head
 
@@ -40,7 +40,7 @@ def test_no_table_is_scanned_for_each_document(store: Fabricator) -> None:
     try:
         head = read_head(state)
         state.exec_trace = note
-        rows = list(read_rows(state, blobs, head))
+        rows = list(read_lines(state, blobs, head))
         state.exec_trace = None
         assert len(rows) == 3
         assert len(asked) > 5

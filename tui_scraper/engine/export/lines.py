@@ -1,0 +1,56 @@
+"""The lines of `documents.jsonl`, in order: rows made from the store, and lines carried over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import apsw
+
+from tui_scraper.engine.export.base import Base
+from tui_scraper.engine.export.documents import Copies, Document, read_documents
+from tui_scraper.engine.export.parts import PartsReader
+from tui_scraper.engine.export.row import Row, make_row
+from tui_scraper.engine.store.head import Head
+
+_PAGE = 500
+_HELD_BYTES = 8_000_000
+"""Lines carried over that may wait for the rows before them, so that rows are read many at a time."""
+
+
+def read_lines(
+    state: apsw.Connection,
+    blobs: apsw.Connection,
+    head: Head,
+    versions: Collection[int] | None = None,
+    base: Base | None = None,
+) -> Iterator[Row | bytes]:
+    """A row for every document found, in the order of path bytes, or its line in `base` if that is true.
+
+    Only those of `versions` where given. Both connections must be inside a read transaction for as long as
+    the iterator runs. Raises StoreError where a payload is missing or damaged, UnfitBaseError where the base
+    is no base.
+    """
+    copies = Copies(state, head, versions)
+    reader = PartsReader(state, blobs, head)
+    waiting: list[tuple[Document, str | None, bytes | None]] = []
+    held_bytes = 0
+    for document in read_documents(state, head, versions):
+        first = copies.first(document)
+        line = base.take(document, first) if base is not None else None
+        if line is not None and not waiting:
+            yield line
+            continue
+        waiting.append((document, first, line))
+        held_bytes += len(line) if line is not None else 0
+        if len(waiting) >= _PAGE or held_bytes >= _HELD_BYTES:
+            yield from _filled(waiting, reader)
+            waiting, held_bytes = [], 0
+    yield from _filled(waiting, reader)
+
+
+def _filled(
+    waiting: list[tuple[Document, str | None, bytes | None]], reader: PartsReader
+) -> Iterator[Row | bytes]:
+    parts = reader.read([document for document, _first, line in waiting if line is None])
+    for document, first, line in waiting:
+        yield line if line is not None else make_row(document, next(parts), first)
