@@ -172,6 +172,32 @@ def test_a_file_of_a_later_scan_is_not_the_one_that_was_exported(corpus: Changin
     expect(corpus, made_anew=1)
 
 
+def test_what_another_branch_read_shows_in_the_row(tmp_path: Path) -> None:
+    corpus = ChangingCorpus(tmp_path / "workspace")
+    corpus.scan({b"a.txt": File(1), b"b.txt": File(2), b"c.txt": File(3)})
+    corpus.work(limit=1)
+    corpus.export()
+    corpus.roll_back(PhaseName.CLEAN)
+    corpus.work()  # the contents are known from now on, though none of these results counts on the first branch
+    corpus.undo()
+    expect(corpus, made_anew=2)
+    corpus.close()
+
+
+def test_a_document_that_may_no_longer_be_read_has_a_row_without_contents(corpus: ChangingCorpus) -> None:
+    corpus.scan(FILES | {b"x.txt": File(8)})
+    corpus.work()
+    corpus.use(clean=1)
+    corpus.work("refused")
+    expect(corpus, made_anew=None)
+    assert b'"error":{"phase":"input"' in contents(corpus.exported)["documents.jsonl"]
+    corpus.scan(FILES | {b"x.txt": File(8), b"y.txt": File(8)})
+    corpus.work()
+    report = corpus.export()
+    assert report.carried == 0  # none of them is believed without its results
+    assert contents(corpus.exported) == corpus.export_anew()
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -104,8 +104,6 @@ class Base:
             line = self._search(document)
             if line is None:
                 return None
-            if not line.startswith(start):
-                start, first = beginning(document, unread=True), None
         if not self._holds(document, line, start, first):
             self._drop()
             return None

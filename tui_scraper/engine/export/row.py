@@ -165,10 +165,10 @@ class _Beginning(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 _encode = msgspec.json.Encoder().encode
 
 
-def beginning(document: Document, *, unread: bool = False) -> bytes:
+def beginning(document: Document) -> bytes:
     """The bytes that the line of a document begins with, up to its status.
 
-    `unread`: the document is one that may not be read.
+    One that was read once and may not be read now begins otherwise: that is said by its results.
     """
     path, path_bytes = _shown_path(document.path)
     first = _Beginning(
@@ -176,8 +176,8 @@ def beginning(document: Document, *, unread: bool = False) -> bytes:
         path_bytes=path_bytes,
         parent=document.parent_uid.hex() if document.parent_uid is not None else None,
         id=document.uid.hex(),
-        content_hash=document.content.hex() if document.content is not None and not unread else None,
-        media_type=None if unread else document.media_type or None,
+        content_hash=document.content.hex() if document.content is not None else None,
+        media_type=document.media_type or None,
         size=document.size_bytes,
         modified=_modified(document.mtime_ns),
     )
