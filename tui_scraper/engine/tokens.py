@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -25,22 +24,30 @@ _JOINT_SEARCH_CHARS = 96
 _SEAM_SEARCH_CHARS = 4_096
 
 
-@dataclass(frozen=True, slots=True)
 class _Vocabulary:
-    """A loaded encoding and the length of each of its tokens in bytes, by id."""
+    """A loaded encoding, with the lengths of its tokens in bytes.
 
-    encoding: Any
-    lengths: np.ndarray[Any, np.dtype[np.uint8]]
+    A length is looked up when its token is first met: asking for all 200,000 takes longer than loading
+    anything else that a worker needs.
+    """
+
+    def __init__(self, encoding: Any) -> None:
+        self.encoding = encoding
+        self._lengths = np.zeros(encoding.n_vocab, np.uint8)
+
+    def lengths(self, tokens: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """How many bytes each of these tokens has."""
+        found = self._lengths.take(tokens)
+        if not found.all():
+            for token in np.unique(tokens[found == 0]):
+                self._lengths[token] = len(self.encoding.decode_single_token_bytes(int(token)))
+            found = self._lengths.take(tokens)
+        return found
 
 
 @cache
 def _load(name: str) -> _Vocabulary:
-    encoding = quicktok.get_encoding(_ENCODINGS[name])
-    ids = len(encoding.token_byte_values())  # ordinary tokens have the ids below the special ones
-    lengths = np.fromiter(
-        (len(encoding.decode_single_token_bytes(token)) for token in range(ids)), np.uint8, ids
-    )
-    return _Vocabulary(encoding, lengths)
+    return _Vocabulary(quicktok.get_encoding(_ENCODINGS[name]))
 
 
 def preload(*vocabularies: str) -> None:
@@ -187,7 +194,7 @@ class Ruler:
         end = self._window_end(start)
         window = text[start:end]
         tokens, _ = self._vocabulary.encoding.encode_batch([window], 1)  # 1: no thread is started
-        ends = self._vocabulary.lengths.take(tokens).cumsum(dtype=np.int64)
+        ends = self._vocabulary.lengths(tokens).cumsum(dtype=np.int64)
         if not window.isascii():
             # From bytes to characters: a token that ends inside a character ends where that does.
             data = np.frombuffer(window.encode(), np.uint8)
