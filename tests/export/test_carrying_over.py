@@ -178,7 +178,7 @@ def test_what_another_branch_read_shows_in_the_row(tmp_path: Path) -> None:
     corpus.work(limit=1)
     corpus.export()
     corpus.roll_back(PhaseName.CLEAN)
-    corpus.work()  # the contents are known from now on, though none of these results counts on the first branch
+    corpus.work()  # contents are known from now on, though none of these results counts before
     corpus.undo()
     expect(corpus, made_anew=2)
     corpus.close()

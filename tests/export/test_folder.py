@@ -215,11 +215,11 @@ def test_reading_back_notices_what_is_wrong(store: Fabricator, tmp_path: Path) -
     with open(path, "xb", buffering=0) as file:
         written = write_jsonl(file, rows, lambda _rows: None)
     assert path.read_bytes() == data
-    check_jsonl(path, written, lambda _rows: None)
+    check_jsonl(path, written, lambda: None)
     first, second = data.splitlines(keepends=True)
     for damaged, complaint in (
         (data[:-5], "not valid"),
-        (first, "reading the export back"),
+        (first, "not valid"),
         (second + first, "out of order"),
         (data.replace(b'"start":0', b'"start":1'), "offsets"),
         (data.replace(b'"old text', b'"odd text'), "offsets|reading"),
@@ -229,15 +229,15 @@ def test_reading_back_notices_what_is_wrong(store: Fabricator, tmp_path: Path) -
     ):
         path.write_bytes(damaged)
         with pytest.raises(StoreError, match=complaint):
-            check_jsonl(path, written, lambda _rows: None)
+            check_jsonl(path, written, lambda: None)
 
 
 def test_lines_carried_over_are_checked_by_their_hash(tmp_path: Path) -> None:
     path = tmp_path / "copy.jsonl"
     with open(path, "xb", buffering=0) as file:
         written = write_jsonl(file, [b"carried\n", b"over\n"], lambda _rows: None)
-    check_jsonl(path, written, lambda _rows: None)
+    check_jsonl(path, written, lambda: None)
     assert written.new.rows == 0
     path.write_bytes(b"carried\nOver\n")
     with pytest.raises(StoreError, match="reading the export back"):
-        check_jsonl(path, written, lambda _rows: None)
+        check_jsonl(path, written, lambda: None)

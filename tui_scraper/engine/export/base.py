@@ -29,7 +29,7 @@ import msgspec
 
 from tui_scraper.engine.export.documents import Document
 from tui_scraper.engine.export.folder import DOCUMENTS_FILE
-from tui_scraper.engine.export.jsonl import Tally, whole_lines
+from tui_scraper.engine.export.jsonl import READ_BYTES, Tally
 from tui_scraper.engine.export.manifest import Manifest
 from tui_scraper.engine.export.record import Fingerprint, recorded
 from tui_scraper.engine.export.row import beginning
@@ -37,6 +37,8 @@ from tui_scraper.engine.store.head import Head
 
 _MOST_RESULTS = 500_000
 """With more new results than that, remembering their versions takes tens of megabytes and saves little."""
+_LONGEST_LINE_BYTES = 1_000_000_000
+"""More than any line has. In a damaged file, one that does not end would take all memory."""
 
 
 class UnfitBaseError(Exception):
@@ -166,16 +168,12 @@ class Base:
     def _read(self, path: Path) -> Iterator[bytes]:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, "rb", buffering=0) as file:
+            with open(descriptor, "rb", buffering=READ_BYTES) as file:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode) or status.st_size != self._expected.size_bytes:
                     raise UnfitBaseError("it has another size")
-                for block in whole_lines(file):
-                    self._hashed.update(block)
-                    at = 0
-                    while at < len(block):
-                        end = block.find(b"\n", at) + 1 or len(block)
-                        yield block[at:end]
-                        at = end
-        except (OSError, ValueError) as error:
+                while line := file.readline(_LONGEST_LINE_BYTES):
+                    self._hashed.update(line)
+                    yield line
+        except OSError as error:
             raise UnfitBaseError(str(error)) from error

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -134,12 +135,13 @@ def _write(
 ) -> Written:
     """Write the file, make it durable and read it back."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    with open(descriptor, "wb", buffering=0) as file:
+    with open(descriptor, "wb", buffering=0) as file, ThreadPoolExecutor(1, "export-disk") as disk:
         written = write_jsonl(file, lines, proceed)
         if base is not None:
             base.finish()
-        os.fsync(descriptor)
-    check_jsonl(path, written, lambda _rows: proceed(0))
+        durable = disk.submit(os.fsync, descriptor)
+        check_jsonl(path, written, lambda: proceed(0))
+        durable.result()
     return written
 
 

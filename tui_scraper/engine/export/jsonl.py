@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from array import array
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,9 +23,12 @@ import msgspec
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.export.row import Row
 
-_FLUSH_BYTES = 1_000_000
-_READ_BYTES = 4_000_000
-_LONGEST_LINE_BYTES = 1_000_000_000
+READ_BYTES = 1_048_576
+"""Read at once. More is slower: it no longer stays in the processor's cache until it is hashed."""
+_WRITE_BYTES = 4_000_000
+_PROCEED_ROWS = 500
+_SYNC_BYTES = 8_000_000
+"""The disk is asked to take what has been written this often, so that little is left for the end."""
 
 
 @dataclass(slots=True)
@@ -61,130 +65,141 @@ class Written:
     sha256: str
 
 
-def write_jsonl(file: io.RawIOBase, lines: Iterable[Row | bytes], proceed: Callable[[int], None]) -> Written:
+def write_jsonl(file: io.FileIO, lines: Iterable[Row | bytes], proceed: Callable[[int], None]) -> Written:
     """Write rows, and lines carried over as they are.
 
     `proceed` is called with the number of lines now and then; what it raises ends the writing.
     """
-    hashed = hashlib.sha256()
     encode = msgspec.json.Encoder().encode_into
     buffer = bytearray()
     new = Tally()
     spans = array("q")
-    number = size_bytes = 0
+    number = flushed = 0
+    with _Sink(file) as sink:
+        for line in lines:
+            number += 1
+            if isinstance(line, bytes):
+                buffer += line
+            else:
+                start = flushed + len(buffer)
+                encode(line, buffer, len(buffer))
+                buffer += b"\n"
+                new.add(line.status, len(line.chunks))
+                if spans and spans[-1] == start:
+                    spans.pop()
+                else:
+                    spans.append(start)
+                spans.append(flushed + len(buffer))
+            if len(buffer) >= _WRITE_BYTES:
+                flushed += len(buffer)
+                sink.put(buffer)
+                buffer = bytearray()
+                proceed(number)
+        sink.put(buffer)
+        proceed(number)
+        size_bytes, sha256 = sink.finish()
+    return Written(new, spans, size_bytes, sha256)
 
-    def flush() -> None:
-        nonlocal size_bytes
-        hashed.update(buffer)
-        size_bytes += len(buffer)
-        with memoryview(buffer) as view:
+
+class _Sink:
+    """Hashes and writes what is put into it, beside whoever makes it, and has the disk take it meanwhile."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._threads = ThreadPoolExecutor(2, "export-file")
+        self._writing: Future[None] | None = None
+        self._syncing: Future[None] | None = None
+        self._hashed = hashlib.sha256()
+        self._size_bytes = self._synced_bytes = 0
+
+    def __enter__(self) -> _Sink:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._threads.shutdown()
+
+    def put(self, data: bytearray) -> None:
+        """Take over some data. Raises what writing the data before raised."""
+        if self._writing is not None:
+            self._writing.result()
+        if self._size_bytes - self._synced_bytes >= _SYNC_BYTES and (
+            self._syncing is None or self._syncing.done()
+        ):
+            self._synced_bytes = self._size_bytes
+            self._syncing = self._threads.submit(os.fdatasync, self._file.fileno())
+        self._writing = self._threads.submit(self._write, data)
+
+    def finish(self) -> tuple[int, str]:
+        """The bytes written and their hash. What the disk has not taken yet is not waited for."""
+        if self._writing is not None:
+            self._writing.result()
+        return self._size_bytes, self._hashed.hexdigest()
+
+    def _write(self, data: bytearray) -> None:
+        self._hashed.update(data)
+        with memoryview(data) as view:
             written = 0
             while written < len(view):
-                written += file.write(view[written:]) or 0
-        buffer.clear()
-        proceed(number)
-
-    for line in lines:
-        number += 1
-        if isinstance(line, bytes):
-            buffer += line
-        else:
-            start = size_bytes + len(buffer)
-            encode(line, buffer, len(buffer))
-            buffer += b"\n"
-            new.add(line.status, len(line.chunks))
-            if spans and spans[-1] == start:
-                spans.pop()
-            else:
-                spans.append(start)
-            spans.append(size_bytes + len(buffer))
-        if len(buffer) >= _FLUSH_BYTES:
-            flush()
-    flush()
-    return Written(new, spans, size_bytes, hashed.hexdigest())
+                written += self._file.write(view[written:])
+        self._size_bytes += len(data)
 
 
-def check_jsonl(path: Path, expected: Written, proceed: Callable[[int], None]) -> None:
-    """Read a file back. Raises StoreError where it is not what was written, or not sound."""
-    hashed = hashlib.sha256()
-    check = _Check(path.name)
-    size_bytes = 0
-    for block in blocks(path):
-        hashed.update(block)
-        for line in _inside(expected.spans, block, size_bytes):
-            check.line(line)
-        size_bytes += len(block)
-        proceed(check.new.rows)
-    found = (check.new, size_bytes, hashed.hexdigest())
-    if found != (expected.new, expected.size_bytes, expected.sha256):
+def check_jsonl(path: Path, expected: Written, proceed: Callable[[], None]) -> None:
+    """Read a file back. Raises StoreError where it is not what was written, or not sound.
+
+    `proceed` is called now and then; what it raises ends the reading.
+    """
+    new = _check_new(path, expected.spans, proceed)
+    size_bytes, sha256 = _hash(path, proceed)
+    if (new, size_bytes, sha256) != (expected.new, expected.size_bytes, expected.sha256):
         raise StoreError(
-            f"{path.name}: reading the export back gave {check.new.rows} new rows and {size_bytes} bytes, "
+            f"{path.name}: reading the export back gave {new.rows} new rows and {size_bytes} bytes, "
             f"not the {expected.new.rows} and {expected.size_bytes} that were written, or other contents. "
             "The disk may be failing; the export before is unchanged."
         )
 
 
-class _Check:
-    """Looks at new lines, in the order of the file."""
-
-    def __init__(self, name: str) -> None:
-        self.new = Tally()
-        self._name = name
-        self._decode = msgspec.json.Decoder(Row).decode
-        self._before = b""
-
-    def line(self, line: bytes) -> None:
-        number = self.new.rows + 1
-        try:
-            row = self._decode(line)
-        except msgspec.MsgspecError as error:
-            raise StoreError(
-                f"{self._name}: new line {number} of the export is not valid ({error})."
-            ) from error
-        text = row.text or ""
-        for chunk in row.chunks:
-            if text[chunk.start : chunk.end] != chunk.text:
-                raise StoreError(
-                    f"{self._name}: new line {number}: chunk {chunk.ordinal} is not what its offsets say."
-                )
-        key = row.path.encode()
-        if row.path_bytes is msgspec.UNSET:
-            if key < self._before:
-                raise StoreError(f"{self._name}: new line {number} of the export is out of order.")
-            self._before = key
-        self.new.add(row.status, len(row.chunks))
-
-
-def _inside(spans: array[int], block: bytes, at: int) -> Iterator[bytes]:
-    """The lines of a block that lie in the spans. The block is at this offset in its file."""
-    end = at + len(block)
-    number = bisect_right(spans, at) & ~1
-    while number < len(spans) and spans[number] < end:
-        first, last = max(spans[number], at), min(spans[number + 1], end)
-        yield from block[first - at : last - at].splitlines()
-        number += 2
+def _check_new(path: Path, spans: array[int], proceed: Callable[[], None]) -> Tally:
+    """Look at the new lines, in the order of the file."""
+    new = Tally()
+    decode = msgspec.json.Decoder(Row).decode
+    before = b""
+    with open(path, "rb", buffering=READ_BYTES) as file:
+        for start, end in zip(spans[::2], spans[1::2], strict=True):
+            file.seek(start)
+            while file.tell() < end:
+                number = new.rows + 1
+                try:
+                    row = decode(file.readline())
+                except msgspec.MsgspecError as error:
+                    raise StoreError(
+                        f"{path.name}: new line {number} of the export is not valid ({error})."
+                    ) from error
+                text = row.text or ""
+                for chunk in row.chunks:
+                    if text[chunk.start : chunk.end] != chunk.text:
+                        raise StoreError(
+                            f"{path.name}: new line {number}: chunk {chunk.ordinal} is not what its "
+                            "offsets say."
+                        )
+                key = row.path.encode()
+                if row.path_bytes is msgspec.UNSET:
+                    if key < before:
+                        raise StoreError(f"{path.name}: new line {number} of the export is out of order.")
+                    before = key
+                new.add(row.status, len(row.chunks))
+                if number % _PROCEED_ROWS == 0:
+                    proceed()
+    return new
 
 
-def blocks(path: Path) -> Iterator[bytes]:
-    """The file in pieces that end with a line."""
+def _hash(path: Path, proceed: Callable[[], None]) -> tuple[int, str]:
+    hashed = hashlib.sha256()
+    size_bytes = 0
+    buffer = memoryview(bytearray(READ_BYTES))
     with open(path, "rb", buffering=0) as file:
-        yield from whole_lines(file)
-
-
-def whole_lines(file: io.RawIOBase) -> Iterator[bytes]:
-    """What is left of a file, in pieces that end with a line; the last one may not.
-
-    Raises ValueError where a line is longer than any that an export can have.
-    """
-    rest: list[bytes] = []
-    while data := file.read(_READ_BYTES):
-        cut = data.rfind(b"\n") + 1
-        if not cut:
-            rest.append(data)
-            if len(rest) * _READ_BYTES > _LONGEST_LINE_BYTES:
-                raise ValueError("a line has no end")
-            continue
-        yield b"".join([*rest, data[:cut]]) if rest else data[:cut]
-        rest = [data[cut:]] if cut < len(data) else []
-    if rest:
-        yield b"".join(rest)
+        while count := file.readinto(buffer):
+            hashed.update(buffer[:count])
+            size_bytes += count
+            proceed()
+    return size_bytes, hashed.hexdigest()

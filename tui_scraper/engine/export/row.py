@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import date
+from functools import lru_cache
 
 import msgspec
 
@@ -23,6 +24,8 @@ CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
 CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
 CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
 _INDEX = PHASE_NUMBER[PhaseName.INDEX]
+
+_DAY_OF_1970 = date(1970, 1, 1).toordinal()
 
 
 class RowError(msgspec.Struct, frozen=True, gc=False):
@@ -203,8 +206,19 @@ def _status(document: Document) -> Status:
 
 def _modified(mtime_ns: int) -> str | None:
     seconds, rest_ns = divmod(mtime_ns, 1_000_000_000)
-    try:
-        moment = datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
+    days, second = divmod(seconds, 86_400)
+    day = _day(days)
+    if day is None:
         return None
-    return f"{moment.replace(tzinfo=None).isoformat()}.{rest_ns // 1000:06d}Z"
+    minute, second = divmod(second, 60)
+    hour, minute = divmod(minute, 60)
+    return f"{day}T{hour:02}:{minute:02}:{second:02}.{rest_ns // 1000:06}Z"
+
+
+@lru_cache(1024)
+def _day(days: int) -> str | None:
+    """The day that begins so many days after 1970-01-01; None outside the years 1-9999."""
+    try:
+        return date.fromordinal(_DAY_OF_1970 + days).isoformat()
+    except (ValueError, OverflowError):
+        return None
