@@ -10,18 +10,19 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui_scraper.engine.store.history import roll_back_to_checkpoint, roll_back_to_phase, take_checkpoint
-
 from tui_scraper.engine.export import ExportReport, export, is_current, record_export
 from tui_scraper.engine.models import Cause, PhaseName, Status
 from tui_scraper.engine.store.artifacts import Configs
+from tui_scraper.engine.store.checkpoints import take_checkpoint
 from tui_scraper.engine.store.codec import digest, pack
 from tui_scraper.engine.store.committing import commit_replies
 from tui_scraper.engine.store.connection import open_state
-from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head, set_lineages
+from tui_scraper.engine.store.counters import set_lineages
+from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
 from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.recording import record_indexed
 from tui_scraper.engine.store.results import Work, unfinished
+from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.scans import FoundFile, begin_scan, end_scan, known_files, register, vanish
 from tui_scraper.engine.store.setbacks import put_back, uphold_refusals
 from tui_scraper.engine.store.writer import Transaction, Writer
@@ -55,7 +56,7 @@ class ChangingCorpus:
         self.exported = directory.parent / "exported"
         self.writer = Writer(directory)
         self.checkpoints: list[int] = []
-        self._heads: list[tuple[object, ...]] = []
+        self._moved = False
         self.use()
 
     def close(self) -> None:
@@ -79,7 +80,7 @@ class ChangingCorpus:
 
     def scan(self, files: dict[bytes, File]) -> None:
         """A scan that finds exactly these files."""
-        number = self.writer.call(begin_scan)
+        self.writer.call(begin_scan)
         state = open_state(self.directory, read_only=True)
         try:
             known = known_files(state, list(files)) if files else {}
@@ -100,9 +101,9 @@ class ChangingCorpus:
             elif before.mtime_ns != found.mtime_ns:
                 same = before.content == digest(text_of(found.size_bytes).encode())
                 (touched if same else changed).append((found, before))
-        self.writer.call(register(number, new, changed, touched))
-        self.writer.call(vanish(number, [version for version, path in rows if path not in files]))
-        self.writer.call(end_scan(number, {}))
+        self.writer.call(register(new, changed, touched))
+        self.writer.call(vanish([version for version, path in rows if path not in files]))
+        self.writer.call(end_scan({}))
 
     def work(self, outcome: str = "done", limit: int = 1000, *, indexed: bool = True) -> None:
         """Give unfinished documents (at most `limit`) this outcome, through to the index."""
@@ -125,35 +126,22 @@ class ChangingCorpus:
         self.writer.call(put_back(phase=phase))
 
     def checkpoint(self) -> None:
-        self.checkpoints.append(self.writer.call(take_checkpoint(0, PhaseName.CLEAN)))
+        self.checkpoints.append(self.writer.call(take_checkpoint(PhaseName.CLEAN)))
 
     def roll_back(self, target: PhaseName | int) -> None:
         """To a phase, or to one of the checkpoints (by number, in turn)."""
         if not isinstance(target, PhaseName) and not self.checkpoints:
             return
-        self._heads.append(self._head())
+        self._moved = True
         if isinstance(target, PhaseName):
             self.checkpoints.append(self.writer.call(roll_back_to_phase(target)))
         else:
             self.writer.call(roll_back_to_checkpoint(self.checkpoints[target % len(self.checkpoints)]))
 
     def undo(self) -> None:
-        """Put the head where it was before the last rollback."""
-        if not self._heads:
-            return
-        head = self._heads.pop()
-        self.writer.call(
-            lambda transaction: transaction.state.execute(
-                "UPDATE head SET branch = ?, scan = ?, checkpoint = ?, lineages = ?, settled = 0", head
-            ).fetchall()
-        )
-
-    def _head(self) -> tuple[object, ...]:
-        state = open_state(self.directory, read_only=True)
-        try:
-            return tuple(state.execute("SELECT branch, scan, checkpoint, lineages FROM head").get)
-        finally:
-            state.close()
+        """Take the last move of the head back, if there was one."""
+        if self._moved:
+            self.writer.call(undo())
 
     def restart(self) -> None:
         self.writer.close()
