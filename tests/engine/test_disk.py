@@ -21,6 +21,8 @@ from tui_scraper.engine.store.connection import explained
         (errno.ENOSPC, StoreFullError, 4, "disk is full. Free some space and start again"),
         (errno.EDQUOT, StoreFullError, 4, "your quota is used up. Free some space"),
         (errno.EROFS, StoreBlockedError, 4, "read-only now. Make it writable"),
+        (errno.EFBIG, StoreFullError, 4, "no file as large as this one is allowed"),
+        (errno.EMFILE, StoreError, 1, "too many open files. Raise the limit (`ulimit -n`)"),
         (errno.EIO, StoreError, 1, "reported an error (Input/output error)"),
     ],
 )

@@ -14,8 +14,10 @@ from pathlib import Path
 from tui_scraper.engine.errors import StoreBlockedError, StoreError, StoreFullError
 from tui_scraper.engine.safe_text import safe_text
 
-REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
-"""The errors that a file system gives for its own state, whatever was asked of it."""
+REFUSALS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+)
+"""Errors that say something of the disk or the system, whatever was asked of it."""
 
 _TRIED_BYTES = 65_536
 _GO_ON = "and start again; everything finished so far is saved."
@@ -37,6 +39,13 @@ def refusal(where: Path | str, number: int) -> StoreError:
                 f"{shown}: the disk is full for you: your quota is used up. Free some space, or have the "
                 f"quota raised, {_GO_ON}"
             )
+        case errno.EFBIG:
+            return StoreFullError(
+                f"{shown}: no file as large as this one is allowed, by the disk or by a limit (`ulimit -f`). "
+                f"Raise it, or take another place, {_GO_ON}"
+            )
+        case errno.EMFILE | errno.ENFILE:
+            return StoreError(f"{shown}: too many open files. Raise the limit (`ulimit -n`) {_GO_ON}")
         case errno.EROFS:
             return StoreBlockedError(
                 f"{shown}: the disk is read-only now. Make it writable (the system's log says why it is not) "

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tui_scraper.engine import disk
-from tui_scraper.engine.errors import StoreError, StoreFullError, UsageError
+from tui_scraper.engine.errors import StoreError, UsageError
 from tui_scraper.engine.export.manifest import MANIFEST_FILE, read_manifest
 from tui_scraper.engine.safe_text import safe_text
 
@@ -53,11 +53,6 @@ def explained(target: Path) -> Iterator[None]:
         shown = safe_text(str(target))
         if error.errno in disk.REFUSALS:
             raise disk.refusal(target, error.errno) from error
-        if error.errno == errno.EFBIG:
-            raise StoreFullError(
-                f"{shown}: this disk, or a limit of the system, allows no file as large as the export; the "
-                "one before is unchanged. Choose another place for it."
-            ) from error
         if error.errno in _DENIED:
             raise UsageError(
                 f"{shown}: the export cannot be written there ({error.strerror}). It needs a folder in which "
