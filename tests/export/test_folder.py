@@ -241,3 +241,21 @@ def test_lines_carried_over_are_checked_by_their_hash(tmp_path: Path) -> None:
     path.write_bytes(b"carried\nOver\n")
     with pytest.raises(StoreError, match="reading the export back"):
         check_jsonl(path, written, lambda: None)
+
+
+def test_a_manifest_that_the_disk_keeps_back_does_not_make_an_export_somebody_elses(
+    store: Fabricator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.run(OLD)
+    target = tmp_path / "out"
+    export(store.directory, target)
+    opening = os.open
+
+    def failing(path: os.PathLike[str], *more: int) -> int:
+        if os.fspath(path).endswith(folder.MANIFEST_FILE):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opening(path, *more)
+
+    monkeypatch.setattr(os, "open", failing)
+    with pytest.raises(StoreError, match="reported an error"):
+        folder.check_target(target)

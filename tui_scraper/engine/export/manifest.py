@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from tui_scraper.engine import disk
+
 FORMAT = "tui-scraper-export"
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -46,13 +48,20 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def read_manifest(directory: Path) -> tuple[Manifest, bytes] | None:
-    """The manifest of one of our exports with the SHA-256 of its bytes, or None."""
+    """The manifest of one of our exports with the SHA-256 of its bytes, or None.
+
+    Raises StoreError where the disk does not let it be read: a folder is not called someone else's for that.
+    """
     path = directory / MANIFEST_FILE
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
             data = file.read(_LARGEST_MANIFEST_BYTES)
         manifest = msgspec.json.decode(data, type=Manifest)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except OSError as error:
+        if error.errno in disk.REFUSALS:
+            raise disk.refusal(path, error.errno) from error
+        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return (manifest, hashlib.sha256(data).digest()) if manifest.format == FORMAT else None

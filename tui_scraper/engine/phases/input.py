@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from tui_scraper.engine.errors import UsageError
+from tui_scraper.engine.errors import StoreError, UsageError
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.settings import InputSettings, Settings
 from tui_scraper.engine.store.scans import FoundFile
@@ -174,7 +174,10 @@ def _is_export(listed: list[os.DirEntry[bytes]], folder: bytes) -> bool:
         return False
     from tui_scraper.engine.export.manifest import read_manifest
 
-    return read_manifest(Path(os.fsdecode(folder))) is not None
+    try:
+        return read_manifest(Path(os.fsdecode(folder))) is not None
+    except StoreError:  # what cannot be read here is told of the files in it
+        return False
 
 
 def _text(path: bytes) -> str:
