@@ -35,6 +35,8 @@ _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)|\bcode: (\d+)")
 """Where the library names the error number of the system in its messages."""
 _THREAD_ENDED = ("An error occurred in a thread", "index writer was killed")
 """What it says once a thread of its own has met an error: not which."""
+_LOCKED = ("LockBusy", "LockFailure", "Failed to acquire")
+"""What it says where it gets no lock: because another has it, or because locking failed."""
 
 
 class DamagedIndexError(StoreError):
@@ -182,8 +184,8 @@ def _explained(directory: Path) -> Iterator[None]:
         raise
     except BaseException as error:
         text = str(error)
-        ended = any(sign in text for sign in _THREAD_ENDED)
-        number = disk.state_of(directory) if ended else _system_error(error, text)
+        ended, locked = (any(sign in text for sign in signs) for signs in (_THREAD_ENDED, _LOCKED))
+        number = disk.state_of(directory) if ended or locked else _system_error(error, text)
         if number in disk.REFUSALS:
             raise disk.refusal(directory, number) from error
         if number in {errno.EACCES, errno.EPERM}:
@@ -193,7 +195,7 @@ def _explained(directory: Path) -> Iterator[None]:
                 f"{directory}: the search index could not be written. Everything finished so far is saved; "
                 "start again, and look at the disk if it happens again."
             ) from error
-        if "LockBusy" in text or "LockFailure" in text or "Failed to acquire" in text:
+        if locked:
             raise StoreError(f"{directory}: another process is writing the search index.") from error
         raise DamagedIndexError(
             f"{directory}: the search index is damaged ({text[:200]}). The next run builds it again."
