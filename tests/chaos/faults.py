@@ -46,12 +46,13 @@ ERRORS = ("EIO", "ENOSPC", "EROFS")
 _FILES = 30
 _SOME_FAILED = 3  # the corpus has broken documents
 
-_ENDS = {
-    "EIO": (1, re.compile(r"reported an error")),
-    "ENOSPC": (4, re.compile(r"disk is full.* [Ff]ree some")),
-    "EDQUOT": (4, re.compile(r"disk is full.* [Ff]ree some")),
-    "EROFS": (4, re.compile(r"read-only.* writable")),
+SENTENCES = {
+    "EIO": re.compile(r"reported an error.* saved"),
+    "ENOSPC": re.compile(r"disk is full.* [Ff]ree some.* saved"),
+    "EDQUOT": re.compile(r"quota.* [Ff]ree some.* saved"),
+    "EROFS": re.compile(r"read-only.* writable.* saved"),
 }
+"""What is said where such an error ends a run."""
 _CANNOT_OPEN = re.compile(r"cannot be opened for writing.* saved")
 _UNREADABLE = re.compile(r"reported an error|the database is damaged.*verify")
 _INDEX_ENDED = re.compile(r"search index could not be written.* saved")
@@ -109,7 +110,7 @@ class Round:
         if (
             stage not in _BY_NAME
             or calls not in GROUPS
-            or error not in _ENDS
+            or error not in SENTENCES
             or how not in {"once", "lasting"}
         ):
             raise ValueError(f"there is no round '{text}'")
@@ -211,12 +212,7 @@ class Bench:
             )
 
     def _judge_end(self, one: Round, outcome: Outcome, workspace: Path) -> Iterator[str]:
-        if outcome.hung:
-            yield "it did not end in time"
-        if outcome.left_behind:
-            yield "processes were left behind"
-        if match := _NO_SENTENCE.search(outcome.said):
-            yield f"this is no sentence for a person: …{outcome.said[max(match.start() - 150, 0) :][:400]}"
+        yield from judge_words(outcome)
         if outcome.code == _succeeds(one.stage):
             yield from self._judge_complete(one, workspace, outcome)
             return
@@ -257,7 +253,7 @@ class Bench:
                 yield f"a run after it ends with {again.code}: {again.said[-600:]}"
             elif exported(workspace) != self.wanted:
                 yield "the export of a run after it differs from that of an undisturbed run"
-        yield from _judge_files(workspace)
+        yield from judge_files(workspace)
         if left := [path.name for path in workspace.iterdir() if ".export-" in path.name]:
             yield f"{', '.join(left)} was left behind"
 
@@ -274,7 +270,7 @@ def _expected(one: Round, outcome: Outcome) -> tuple[int, re.Pattern[str]]:
         return 1, _INDEX_ENDED
     if one.error == "EIO" and any(re.match(r"p?read.*\.db", hit) for hit in outcome.hits):
         return 1, _UNREADABLE
-    return _ENDS[one.error]
+    return 1 if one.error == "EIO" else 4, SENTENCES[one.error]
 
 
 def _succeeds(stage: Stage) -> int:
@@ -283,7 +279,7 @@ def _succeeds(stage: Stage) -> int:
 
 def _judge_store(one: Round, outcome: Outcome, workspace: Path) -> Iterator[str]:
     """Nothing is damaged, and nothing that was shown as finished is missing."""
-    yield from _judge_files(workspace)
+    yield from judge_files(workspace)
     said = outcome.event("run_finished") or outcome.event("progress")
     if not said or one.stage.other_files:  # there numbers may also fall
         return
@@ -298,29 +294,43 @@ def _judge_store(one: Round, outcome: Outcome, workspace: Path) -> Iterator[str]
         yield f"shown as done: {said['done']} of {said['found']}; there: {counts.done} of {counts.found}"
 
 
-def _judge_files(workspace: Path) -> Iterator[str]:
-    begun = True
-    for name, table in (("state.db", "head"), ("blob.db", "blob")):
-        path = workspace / name
-        if not path.exists():
-            begun = False
-            continue
-        try:
-            with apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY) as connection:
-                found = connection.execute("PRAGMA integrity_check").get
-                begun &= connection.table_exists(None, table)
-        except apsw.Error as error:
-            found = str(error)
-        if found != "ok":
-            yield f"CORRUPT {name}: {found}"
-    if not begun:  # it failed while the files were made: then there is nothing in them
-        if (workspace / "export").exists():
+def judge_words(outcome: Outcome) -> Iterator[str]:
+    """It came to its end, and said nothing that only a programmer understands."""
+    if outcome.hung:
+        yield "it did not end in time"
+    if outcome.left_behind:
+        yield "processes were left behind"
+    if match := _NO_SENTENCE.search(outcome.said):
+        yield f"this is no sentence for a person: …{outcome.said[max(match.start() - 150, 0) :][:400]}"
+
+
+def judge_files(workspace: Path) -> Iterator[str]:
+    """The store of a workspace that nobody works in is sound. A copy is looked at, as after a crash."""
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(place)
+        for path in workspace.glob("*.db*"):
+            if not path.name.endswith("-shm"):
+                shutil.copy(path, copy)
+        begun = True
+        for name, table in (("state.db", "head"), ("blob.db", "blob")):
+            if not (copy / name).exists():
+                begun = False
+                continue
+            try:
+                with contextlib.closing(apsw.Connection(str(copy / name))) as connection:
+                    found = connection.execute("PRAGMA integrity_check").get
+                    begun &= connection.table_exists(None, table)
+            except apsw.Error as error:
+                found = str(error)
+            if found != "ok":
+                yield f"CORRUPT {name}: {found}"
+        if begun:
+            try:
+                check_store(copy)
+            except (AssertionError, apsw.Error, TuiScraperError) as error:
+                yield f"CORRUPT store: {type(error).__name__}: {error}"
+        elif (workspace / "export").exists():  # it failed while the files were made: then nothing is in them
             yield "there is an export of a workspace in which there is nothing"
-        return
-    try:
-        check_store(workspace)
-    except (AssertionError, apsw.Error, TuiScraperError) as error:
-        yield f"CORRUPT store: {type(error).__name__}: {error}"
 
 
 # --- series ---------------------------------------------------------------------------------------
@@ -418,7 +428,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="every round there is")
     parser.add_argument("--only", type=Round.parse, metavar="ROUND", help="this one, as a violation names it")
     parser.add_argument("--calls", type=_names, default=CALLS, help=f"of {','.join(GROUPS)}")
-    parser.add_argument("--errors", type=_names, default=ERRORS, help=f"of {','.join(_ENDS)}")
+    parser.add_argument("--errors", type=_names, default=ERRORS, help=f"of {','.join(SENTENCES)}")
     parser.add_argument("--stages", type=_names, default=tuple(_BY_NAME), help=f"of {','.join(_BY_NAME)}")
     parser.add_argument(
         "--most", type=int, default=100, metavar="N", help="the last call to fail (default: 100)"

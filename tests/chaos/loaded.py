@@ -102,13 +102,18 @@ class Programs:
         arguments: Sequence[str],
         fault: Fault | None = None,
         environment: Mapping[str, str] | None = None,
+        limits: Mapping[str, int] | None = None,
         deadline_s: float = DEADLINE_S,
     ) -> Outcome:
-        """One run; `environment` is added to our own. Raises OSError where faults cannot be made here."""
+        """One run; `environment` is added to our own, `limits` are names of `resource` with numbers.
+
+        Raises OSError where faults cannot be made here.
+        """
         asked = {
             "arguments": list(arguments),
             "environment": {**os.environ, **(environment or {})},
             "fault": dataclasses.asdict(fault) if fault is not None else None,
+            "limits": dict(limits or {}),
             "deadline_s": deadline_s,
         }
         self._file.write(json.dumps(asked) + "\n")
@@ -206,13 +211,21 @@ def main(descriptor: int, how: str) -> None:
                 if how == "strace" and fault is not None:
                     outcome = _trace(arguments, environment, fault, asked["deadline_s"])
                 else:
-                    become = partial(_BECOME[how], arguments, environment)
+                    become = partial(_limited, asked["limits"], _BECOME[how], arguments, environment)
                     outcome = _carry_out(become, fault, asked["deadline_s"])
                 answer = dataclasses.asdict(outcome)
             except OSError as error:
                 answer = {"broken": f"{type(error).__name__}: {error}"}
             file.write(json.dumps(answer) + "\n")
             file.flush()
+
+
+def _limited(limits: dict[str, int], become: Callable[..., NoReturn], *arguments: Any) -> NoReturn:
+    for name, number in limits.items():
+        kind = getattr(resource, name)
+        resource.setrlimit(kind, (number, resource.getrlimit(kind)[1]))
+    become(*arguments)
+    raise AssertionError
 
 
 def _start_the_program(arguments: list[str], environment: dict[str, str]) -> NoReturn:
