@@ -85,6 +85,7 @@ STAGES = (
     Stage("changed", (), other_files=True),
     Stage("complete", (), command="retry"),
     Stage("exported", (), command="export"),
+    Stage("rolling", (), command="rollback"),
 )
 _BY_NAME = {stage.name: stage for stage in STAGES}
 
@@ -174,6 +175,8 @@ class Bench:
         match stage.command:
             case "retry":
                 return ["retry", "-w", str(workspace)]
+            case "rollback":
+                return ["rollback", "clean", "--yes", "-w", str(workspace)]
             case "export":
                 return ["export", str(workspace / "elsewhere"), "-w", str(workspace)]
         return self.run_on(workspace)
