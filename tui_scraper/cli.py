@@ -199,6 +199,11 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
         "go back to a checkpoint or a phase, after saying what that does; --undo takes it back",
         "tui-scraper rollback clean -w ~/reports",
     ),
+    "gc": (
+        history.add_gc,
+        "free what nothing can need any more; forget old checkpoints",
+        "tui-scraper gc -w ~/reports --keep 20 --dry-run",
+    ),
     "export": (looking.add_export, "write every document to files", "tui-scraper export ./out -w ~/reports"),
     "init": (upkeep.add_init, "write a commented tui-scraper.toml", "tui-scraper init"),
     "doctor": (upkeep.add_doctor, "check what this machine offers", "tui-scraper doctor"),

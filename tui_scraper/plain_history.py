@@ -1,10 +1,11 @@
-"""What the commands about history print: checkpoints, what going back does, and how two points differ.
+"""What the commands about history print: checkpoints, what going back does, how points differ, what gc frees.
 
 Everything that comes from documents has passed through `safe_text` where it was read.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from tui_scraper.engine.store.compare import Change, Comparison, Difference, Sid
 from tui_scraper.plain import phase_table
 
 if TYPE_CHECKING:
+    from tui_scraper.engine.gc import Collected
     from tui_scraper.engine.going_back import Preview
 
 _NANO = 1e9
@@ -278,3 +280,42 @@ def _labels(standing: Standing | None) -> str:
         return "no label"
     confidence = f" {standing.confidence:.2f}" if standing.confidence is not None else ""
     return ", ".join(standing.labels) + confidence
+
+
+def collected_record(collected: Collected) -> dict[str, object]:
+    """`gc --json`."""
+    return {
+        "dry_run": collected.dry_run,
+        "keep": collected.keep,
+        **dataclasses.asdict(collected.freed),
+        "files": collected.files,
+        "file_bytes": collected.file_bytes,
+        "disk_bytes": collected.disk_bytes,
+        "notes": list(collected.notes),
+    }
+
+
+def collected_lines(collected: Collected) -> Iterator[str]:
+    """`gc`: what was freed, or would be."""
+    freed = collected.freed
+    rows = (
+        ("checkpoints", freed.checkpoints, ""),
+        ("moves of the head", freed.moves, ""),
+        ("results", freed.results, ""),
+        ("versions of documents", freed.versions, ""),
+        ("documents", freed.documents, ""),
+        ("artifacts", freed.artifacts, ""),
+        ("entries of the index", freed.index_entries, ""),
+        ("payloads", freed.payloads, formatting.size(freed.payload_bytes)),
+        ("files", collected.files, formatting.size(collected.file_bytes)),
+    )
+    if not collected.anything:
+        yield "There is nothing to free."
+    else:
+        yield "This would be freed:" if collected.dry_run else "Freed:"
+        for name, count, size in rows:
+            if count:
+                yield f"  {name:22}{count:>14,}  {size}".rstrip()
+    if collected.disk_bytes:
+        yield f"The workspace takes {formatting.size(collected.disk_bytes)} less of the disk."
+    yield from collected.notes

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.store.test_promises import Store, reply
 from tui_scraper.engine import PhaseName, UsageError
 from tui_scraper.engine.store.checkpoints import name_checkpoint, take_checkpoint
-from tui_scraper.engine.store.codec import digest
+from tui_scraper.engine.store.codec import digest, pack
 from tui_scraper.engine.store.committing import commit_replies
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import count_anew
@@ -21,7 +21,7 @@ from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.setbacks import put_back
 from tui_scraper.engine.store.writer import Transaction, Writer
-from tui_scraper.engine.wire import DocumentReply, LabelResult
+from tui_scraper.engine.wire import Chunk, ChunkResult, CleanResult, CleanText, DocumentReply, LabelResult
 
 PATHS = [b"a", b"b", b"c.zip", b"d.zip", b"e\xff"]
 
@@ -88,7 +88,7 @@ class History(Store):
 
     def work(self, outcome: str = "done", limit: int = 1000) -> None:
         chosen = self.pending()[:limit]
-        pairs = [(work, self._labelled(work, reply(work, outcome))) for work in chosen]
+        pairs = [(work, self._own(work, reply(work, outcome))) for work in chosen]
         attempts = {work.version: work.reached[4].attempt if 4 in work.reached else 0 for work in chosen}
         before = self.writer.call(lambda transaction: transaction.last_artifact)
         finished = self.writer.call(commit_replies(pairs, self.configs))
@@ -99,7 +99,17 @@ class History(Store):
         if entries:
             self.writer.call(record_indexed(entries))
 
-    def _labelled(self, work: Work, answer: DocumentReply) -> DocumentReply:
+    def _own(self, work: Work, answer: DocumentReply) -> DocumentReply:
+        """The answer with a text, chunks and a label that fewer documents share."""
+        if answer.clean is not None:
+            text = CleanText(f"text {work.size_bytes:05} {work.path[:1].hex()}")
+            clean = CleanResult(*pack(text), len(text.text))
+            answer = msgspec.structs.replace(answer, clean=clean, content=digest(text.text.encode()))
+        if answer.chunk is not None:
+            tokens = 2 + work.size_bytes % 3
+            answer = msgspec.structs.replace(
+                answer, chunk=ChunkResult(*pack([Chunk(0, 13, tokens)]), 1, tokens)
+            )
         if answer.label is None:
             return answer
         number = work.size_bytes + 7 * len(work.path)

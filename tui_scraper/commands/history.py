@@ -1,4 +1,4 @@
-"""Commands of time travel: `checkpoints` with what they have below them, and `rollback`."""
+"""Commands of time travel: `checkpoints` with what they have below them, `rollback`, and `gc`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tui_scraper.commands.arguments import (
     add_workspace,
     directory_of,
     path_of,
+    positive,
     settings_of,
 )
 from tui_scraper.commands.printing import print_lines, print_one
@@ -209,3 +210,31 @@ def _move_head(directory: Path, target: str | int | None, *, fresh: bool) -> int
         if answer is None:
             raise
         return int(answer["head"])
+
+
+def add_gc(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `gc`."""
+    add_workspace(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be freed")
+    parser.add_argument(
+        "--keep",
+        type=positive,
+        metavar="N",
+        help="forget history: keep the head, what has a name or a note, the N newest checkpoints and what "
+        "the last N rollbacks can be undone to (default: keep all of it)",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(command=gc)
+
+
+def gc(options: argparse.Namespace) -> int:
+    """`gc`: frees what nothing can need any more."""
+    from tui_scraper import plain_history
+    from tui_scraper.engine.gc import collect
+
+    collected = collect(directory_of(options), keep=options.keep, dry_run=options.dry_run)
+    if options.json:
+        print_one(plain_history.collected_record(collected))
+    else:
+        print_lines(plain_history.collected_lines(collected))
+    return 0

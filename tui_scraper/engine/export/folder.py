@@ -12,6 +12,7 @@ an export did not write.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -93,8 +94,7 @@ class Staging:
 
     def __init__(self, target: Path) -> None:
         self.target = Path(os.path.realpath(target))
-        self._prefix = f".{self.target.name}.export-"
-        self.directory = self.target.parent / f"{self._prefix}new-{secrets.token_hex(6)}"
+        self.directory = self.target.parent / f"{_prefix(self.target)}new-{secrets.token_hex(6)}"
         self._lock = -1
 
     def __enter__(self) -> Staging:
@@ -126,7 +126,7 @@ class Staging:
             _sync(self.target.parent)
 
     def _swap_in_two_steps(self) -> None:
-        old = self.target.parent / f"{self._prefix}old-{secrets.token_hex(6)}"
+        old = self.target.parent / f"{_prefix(self.target)}old-{secrets.token_hex(6)}"
         os.rename(self.target, old)
         try:
             os.rename(self.directory, self.target)
@@ -137,24 +137,54 @@ class Staging:
 
     def _clear_leftovers(self) -> None:
         """Undo an interrupted swap, and delete what interrupted exports left beside the target."""
-        leftovers = [
-            self.target.parent / name
-            for name in sorted(os.listdir(self.target.parent))
-            if name.startswith(self._prefix)
-        ]
-        for leftover in leftovers:
-            if leftover.is_symlink() or not leftover.is_dir():
-                continue
-            lock = _lock_directory(leftover)
-            if lock < 0:
-                continue  # another process is writing it
-            try:
-                if leftover.name.startswith(f"{self._prefix}old-") and not os.path.lexists(self.target):
-                    os.rename(leftover, self.target)
-                else:
-                    _delete(leftover)
-            finally:
-                os.close(lock)
+        for leftover in _leftovers(self.target):
+            if _is_the_export(leftover, self.target):
+                os.rename(leftover, self.target)
+            else:
+                _delete(leftover)
+
+
+def clear_leftovers(target: Path, *, dry_run: bool = False) -> tuple[int, int]:
+    """Delete what interrupted exports left beside `target`. Returns how many files, with how many bytes.
+
+    What is the only export left, because a swap was interrupted, stays: the next export puts it back.
+    """
+    files = size_bytes = 0
+    for leftover in _leftovers(target):
+        if _is_the_export(leftover, target):
+            continue
+        for name in OUR_FILES:
+            with contextlib.suppress(FileNotFoundError):
+                size_bytes += os.stat(leftover / name, follow_symlinks=False).st_size
+                files += 1
+        if not dry_run:
+            _delete(leftover)
+    return files, size_bytes
+
+
+def _leftovers(target: Path) -> Iterator[Path]:
+    """Hidden directories of exports beside a target that no process is using, each locked while it is out."""
+    prefix = _prefix(target)
+    for name in sorted(os.listdir(target.parent)):
+        leftover = target.parent / name
+        if not name.startswith(prefix) or leftover.is_symlink() or not leftover.is_dir():
+            continue
+        lock = _lock_directory(leftover)
+        if lock < 0:
+            continue  # another process is writing it
+        try:
+            yield leftover
+        finally:
+            os.close(lock)
+
+
+def _is_the_export(leftover: Path, target: Path) -> bool:
+    """Whether this is what was renamed away from a target that nothing has taken the place of."""
+    return leftover.name.startswith(f"{_prefix(target)}old-") and not os.path.lexists(target)
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}.export-"
 
 
 def _lock_directory(directory: Path) -> int:

@@ -15,7 +15,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,25 @@ def open_for_reading(workspace: Path) -> tuple[Any, Any] | None:
         index.config_reader("manual", 0)
         index.reload()
     return index, analyze
+
+
+def remove(workspace: Path, pages: Iterable[Sequence[int]]) -> Iterator[Sequence[int]]:
+    """Take chunk artifacts out of the index, whether it holds them or not. Yields each committed page.
+
+    Where there is no index, or a damaged one that the next run makes anew, nothing is left of them either.
+    Raises StoreError where another process is writing the index, StoreFullError where the disk is full.
+    """
+    directory = workspace / INDEX_DIR
+    index = _open_existing(directory)
+    writer = None
+    for page in pages:
+        if index is not None:
+            with _explained(directory):
+                writer = writer or index.writer(HEAP_BYTES, 1)
+                for artifact in page:
+                    writer.delete_documents_by_term("artifact", artifact)
+                writer.commit()
+        yield page
 
 
 def guarded(workspace: Path, work: Callable[[], Any]) -> Any:

@@ -35,6 +35,10 @@ from tui_scraper.engine.store.migrations import RECOUNT
 T = TypeVar("T")
 Operation = Callable[["Transaction"], T]
 
+FLOOR, GONE = "floor:", "gone:"
+"""Keys in `meta`, followed by the name of a table: the highest number that had been handed out there when
+garbage was last collected, and how many rows up to it are gone for that reason (not kept for payloads)."""
+
 MAX_GROUP = 256
 _OF_THE_DISK = (
     *(apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError),
@@ -49,7 +53,8 @@ class Transaction:
 
     Numbers are handed out here rather than by SQLite so that rows can be written in bulk. Those of an
     operation that fails are given back: `last_seq` is a point of history, so it must be one that the
-    database knows, or what comes after the next start would fall before it.
+    database knows, or what comes after the next start would fall before it. Those of rows that were collected
+    as garbage are not: a point of history lies after them, and the index may know them still.
     """
 
     def __init__(self, state: apsw.Connection, blobs: apsw.Connection) -> None:
@@ -59,7 +64,7 @@ class Transaction:
         self._artifact = self._last("artifact", "id")
         self._document = self._last("document", "id")
         self._version = self._last("version", "id")
-        self._blob = int(blobs.execute("SELECT coalesce(max(id), 0) FROM blob").get)
+        self._blob = self._last("blob", "id", blobs)
         self._before = self._committed = (self._seq, self._artifact, self._document, self._version)
 
     def begin(self) -> None:
@@ -78,8 +83,21 @@ class Transaction:
         """The group has failed. Its payloads may have been committed: their numbers stay taken."""
         self._seq, self._artifact, self._document, self._version = self._committed
 
-    def _last(self, table: str, column: str) -> int:
-        return int(self.state.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").get)  # noqa: S608
+    def _last(self, table: str, column: str, connection: apsw.Connection | None = None) -> int:
+        found = (connection or self.state).execute(f"SELECT max({column}) FROM {table}").get  # noqa: S608
+        floor = self.state.execute("SELECT value FROM meta WHERE key = ?", (FLOOR + table,)).get
+        return max(int(found or 0), int(floor or 0))
+
+    @property
+    def handed_out(self) -> dict[str, int]:
+        """Table -> the highest number that was ever handed out there."""
+        return {
+            "result": self._seq,
+            "artifact": self._artifact,
+            "document": self._document,
+            "version": self._version,
+            "blob": self._blob,
+        }
 
     @property
     def last_seq(self) -> int:
