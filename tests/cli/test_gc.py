@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cli.test_commands import run
-from tui_scraper import plain
+from tui_scraper import plain_history
 from tui_scraper.engine.gc import Collected
 from tui_scraper.engine.store.gc import Freed
 from tui_scraper.engine.workspace import Workspace
@@ -58,7 +58,7 @@ def test_a_workspace_in_use_ends_it_with_6(tmp_path: Path) -> None:
 def test_people_see_only_what_there_is() -> None:
     freed = Freed(checkpoints=1, results=12_000, payloads=3, payload_bytes=4_500_000)
     collected = Collected(False, 5, freed, 0, 0, 3_000_000, ("A sentence.",))
-    assert list(plain.collected_lines(collected)) == [
+    assert list(plain_history.collected_lines(collected)) == [
         "Freed:",
         "  checkpoints                        1",
         "  results                       12,000",
