@@ -363,18 +363,26 @@ def play(names: Sequence[str], seed: int, rounds: int) -> Iterator[Played]:
                 yield Played(name, seed + number, ground.codes, violations)
 
 
+def namespace() -> list[str]:
+    """The command that starts another in a mount namespace of its own. Raises SkippedError."""
+    told = ""
+    for own in (["unshare", "--mount"], ["unshare", "--mount", "--map-root-user"]):
+        try:
+            tried = subprocess.run([*own, "true"], capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise SkippedError(f"unshare cannot be started ({error.strerror})") from None
+        if not tried.returncode:
+            return [*own, "--propagation", "private"]
+        told = tried.stderr.strip()
+    raise SkippedError(f"no mount namespace can be made here ({told})")
+
+
 def _enter_namespace() -> None:
     """Begin again in a mount namespace of our own."""
     if os.environ.get(_INSIDE):
         return
-    own = ["unshare", "--mount", "--propagation", "private"]
-    if os.geteuid():
-        own += ["--map-root-user"]
-    command = [*own, sys.executable, "-m", "tests.chaos.disks", *sys.argv[1:]]
-    try:
-        os.execvpe(own[0], command, {**os.environ, _INSIDE: "1"})
-    except OSError as error:
-        sys.exit(f"unshare cannot be started ({error.strerror}); it is part of util-linux.")
+    command = [*namespace(), sys.executable, "-m", "tests.chaos.disks", *sys.argv[1:]]
+    os.execvpe(command[0], command, {**os.environ, _INSIDE: "1"})
 
 
 def main() -> int:
@@ -387,7 +395,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1, help="of each scene (default: 1)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
-    _enter_namespace()
+    try:
+        _enter_namespace()
+    except SkippedError as error:
+        sys.exit(str(error))
     wrong = False
     for played in play(options.only or tuple(SCENES), options.seed, options.rounds):
         wrong |= bool(played.violations)

@@ -144,8 +144,6 @@ def listen(fault: Fault) -> int:
     seccomp = {"x86_64": 317, "aarch64": 277}.get(os.uname().machine)
     if seccomp is None:
         raise OSError(errno.ENOSYS, "no numbers of system calls for this processor")
-    if os.geteuid():  # the kernel asks for this or for CAP_SYS_ADMIN
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     numbers = [number for number in map(_number, fault.watched) if number >= 0]
     code = [struct.pack("=HBBI", _LOAD, 0, 0, 0)]
     for at, number in enumerate(numbers):
@@ -154,12 +152,17 @@ def listen(fault: Fault) -> int:
     program = ctypes.create_string_buffer(b"".join(code))
     header = ctypes.create_string_buffer(struct.pack("@HP", len(code), ctypes.addressof(program)))
     for flags in (_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER):  # the first needs Linux 5.19
-        try:
-            return kernel.syscall(seccomp, _SET_MODE_FILTER, flags, ctypes.addressof(header))
-        except OSError as error:
-            if error.errno != errno.EINVAL or flags == _NEW_LISTENER:
-                raise
-    raise AssertionError
+        for _attempt in range(2):
+            try:
+                return kernel.syscall(seccomp, _SET_MODE_FILTER, flags, ctypes.addressof(header))
+            except OSError as error:
+                if error.errno == errno.EACCES:
+                    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)  # needed without CAP_SYS_ADMIN
+                elif error.errno == errno.EINVAL and flags != _NEW_LISTENER:
+                    break
+                else:
+                    raise
+    raise OSError(errno.ENOSYS, "this kernel reports no system calls")
 
 
 # --- in the process that watches it ---------------------------------------------------------------

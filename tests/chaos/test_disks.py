@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.disks import SCENES
+from tests.chaos.disks import SCENES, SkippedError, namespace
 
 _ROOT = Path(__file__).parents[2]
 _SURE_TO_STOP = ("read_only", "export_full", "export_read_only")
@@ -20,12 +18,10 @@ _SURE_TO_STOP = ("read_only", "export_full", "export_read_only")
 
 def played(*options: str) -> list[dict[str, Any]]:
     """What `python -m tests.chaos.disks` says, scene by scene."""
-    if not shutil.which("unshare"):
-        pytest.skip("there is no unshare here")
-    own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
-    allowed = subprocess.run([*own, "true"], capture_output=True, text=True, check=False)
-    if allowed.returncode:
-        pytest.skip(f"no mount namespace can be made here ({allowed.stderr.strip()})")
+    try:
+        namespace()
+    except SkippedError as error:
+        pytest.skip(str(error))
     done = subprocess.run(
         [sys.executable, "-m", "tests.chaos.disks", "--json", *options],
         cwd=_ROOT,
