@@ -32,6 +32,8 @@ def relevant(settings: Settings) -> dict[str, object]:
 _MOST_NAMED = 20
 """Entries that cannot be looked at are named in the log up to this many; all are counted."""
 
+_LAST_TIME_NS = 2**63 - 1
+
 _Rules = tuple[tuple[bytes, GitIgnoreSpec], ...]
 
 
@@ -113,7 +115,7 @@ class Walk:
             return None
         if not self._wanted(path, rules):
             return None
-        return FoundFile(path, status.st_size, status.st_mtime_ns)
+        return _found(path, status)
 
     def _folder(
         self, entry: os.DirEntry[bytes], path: bytes, rules: _Rules, below: list[tuple[bytes, _Rules]]
@@ -139,7 +141,7 @@ class Walk:
                 if not self._wanted(path, rules):
                     return None
                 status = entry.stat()
-                return FoundFile(path, status.st_size, status.st_mtime_ns)
+                return _found(path, status)
         self.ignored["symlink"] += 1
         return None
 
@@ -166,6 +168,11 @@ class Walk:
         self.ignored["unreadable folder"] += 1
         self.unreadable.append(folder)
         self.warn(f"{safe_text(show_path(folder))}: this folder cannot be listed ({error.strerror}).")
+
+
+def _found(path: bytes, status: os.stat_result) -> FoundFile:
+    """A file as it is recorded: a time that the store cannot hold (from 2262 on) is the last one that it can."""
+    return FoundFile(path, status.st_size, max(min(status.st_mtime_ns, _LAST_TIME_NS), -_LAST_TIME_NS))
 
 
 def _is_export(listed: list[os.DirEntry[bytes]], folder: bytes) -> bool:
