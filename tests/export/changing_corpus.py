@@ -16,8 +16,9 @@ from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.checkpoints import take_checkpoint
 from tui_scraper.engine.store.codec import digest, pack
 from tui_scraper.engine.store.committing import commit_replies
-from tui_scraper.engine.store.connection import open_state
+from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.counters import set_lineages
+from tui_scraper.engine.store.gc import Garbage, sweep
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
 from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.recording import record_indexed
@@ -142,6 +143,18 @@ class ChangingCorpus:
         """Take the last move of the head back, if there was one."""
         if self._moved:
             self.writer.call(undo())
+
+    def collect_garbage(self) -> int:
+        """Forget all of history but what the head needs. Returns how many results went."""
+        state = open_state(self.directory, read_only=True)
+        blobs = open_blobs(self.directory, read_only=True)
+        try:
+            freed = sweep(self.writer, Garbage(state, blobs, keep=0))
+        finally:
+            blobs.close()
+            state.close()
+        self.checkpoints, self._moved = [], False
+        return freed.results
 
     def restart(self) -> None:
         self.writer.close()

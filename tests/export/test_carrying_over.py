@@ -178,6 +178,19 @@ def test_a_file_of_a_later_scan_is_not_the_one_that_was_exported(corpus: Changin
     expect(corpus, made_anew=1)
 
 
+def test_an_export_stays_current_and_a_base_when_garbage_is_collected(corpus: ChangingCorpus) -> None:
+    corpus.roll_back(PhaseName.CLEAN)
+    corpus.work("late")  # the newest results of all, and nothing of the head's when this is undone
+    corpus.undo()
+    corpus.export()
+    assert corpus.collect_garbage() > 0
+    corpus.restart()
+    assert corpus.is_current()
+    corpus.scan(FILES | {b"z.txt": File(8)})
+    corpus.work()
+    expect(corpus, made_anew=1)
+
+
 def test_what_another_branch_read_shows_in_the_row(tmp_path: Path) -> None:
     corpus = ChangingCorpus(tmp_path / "workspace")
     corpus.scan({b"a.txt": File(1), b"b.txt": File(2), b"c.txt": File(3)})
@@ -286,6 +299,7 @@ STEPS = st.one_of(
     st.tuples(st.just("roll back"), st.one_of(st.sampled_from(list(PhaseName)), st.integers(0, 20))),
     st.tuples(st.just("undo")),
     st.tuples(st.just("restart")),
+    st.tuples(st.just("gc")),
     st.tuples(st.just("export")),
     st.tuples(st.just("export")),
     st.tuples(st.just("export")),
@@ -322,6 +336,8 @@ def live_through(corpus: ChangingCorpus, steps: list[tuple[Any, ...]]) -> None:
                 corpus.undo()
             case "restart":
                 corpus.restart()
+            case "gc":
+                corpus.collect_garbage()
             case "export":
                 current = corpus.is_current()
                 before = contents(corpus.exported)

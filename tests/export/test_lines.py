@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import apsw
+import pytest
 from fabricated_store import Doc, Fabricator
 
 from tui_scraper.engine.export.lines import read_lines
+from tui_scraper.engine.models import PhaseName
+from tui_scraper.engine.store.checkpoints import take_checkpoint
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.head import read_head
+from tui_scraper.engine.store.rollback import roll_back_to_checkpoint
 
 
 def scanned_for_each_row(state: apsw.Connection, sql: str, bindings: Any) -> list[str]:
@@ -27,8 +31,13 @@ def scanned_for_each_row(state: apsw.Connection, sql: str, bindings: Any) -> lis
     return found
 
 
-def test_no_table_is_scanned_for_each_document(store: Fabricator) -> None:
+@pytest.mark.parametrize("rolled_back", [False, True])
+def test_no_table_is_scanned_for_each_document(store: Fabricator, rolled_back: bool) -> None:
     store.run([Doc(b"a.txt", "some text"), Doc(b"b.txt", "another"), Doc(b"c.txt", "some text")])
+    if rolled_back:
+        checkpoint = store.writer.call(take_checkpoint(PhaseName.INDEX))
+        store.run([Doc(b"d.txt", "of a later scan")])
+        store.writer.call(roll_back_to_checkpoint(checkpoint))
     asked: list[tuple[str, Any]] = []
 
     def note(_cursor: Any, sql: str, bindings: Any) -> bool:

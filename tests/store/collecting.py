@@ -15,10 +15,10 @@ from typing import Any
 
 import apsw
 import msgspec
-from tui_scraper.engine.export.rows import read_rows
 
 from tests.store.histories import points
 from tui_scraper.engine import gc as command
+from tui_scraper.engine.export.lines import read_rows
 from tui_scraper.engine.store import gc
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.head import Head

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.engine.running import change
 from tests.store.histories import STEPS, History, points
 from tui_scraper.engine import PhaseName, Status, StoreError, UsageError
-from tui_scraper.engine.export.rows import Row, read_rows
+from tui_scraper.engine.export.lines import read_rows
+from tui_scraper.engine.export.row import Row
 from tui_scraper.engine.safe_text import show_path
 from tui_scraper.engine.store import compare as module
 from tui_scraper.engine.store.checkpoints import take_checkpoint

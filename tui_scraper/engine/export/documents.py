@@ -38,14 +38,14 @@ def read_documents(
     """
     wanted = None if versions is None else frozenset(versions)
     newest = head.scan == state.execute("SELECT coalesce(max(id), 0) FROM scan").get
-    # The first has an index, so that nothing is sorted and no table scanned for each document.
+    # The first has an index of its own. Either way nothing is sorted and no table scanned for each document.
     live, inside = ("v.scan_to IS NULL", "w.scan_to IS NULL") if newest else (head.live(), head.live("w"))
     rows = state.execute(
         f"""SELECT v.id, v.scan_from, d.path, d.uid, v.size_bytes, v.mtime_ns, v.content, v.media_type,
             (SELECT p.uid FROM document p WHERE p.id = d.parent),
             (SELECT count(*) FROM document m CROSS JOIN version w ON w.document = m.id
                 WHERE m.parent = d.id AND m.parent > 0 AND {inside})
-        FROM document d {"CROSS" if newest else ""} JOIN version v ON v.document = d.id
+        FROM document d CROSS JOIN version v ON v.document = d.id
         WHERE {live} ORDER BY d.path, d.parent"""  # noqa: S608
     )
     for row in rows:

@@ -48,6 +48,13 @@ def read_lines(
     yield from _filled(waiting, reader)
 
 
+def read_rows(state: apsw.Connection, blobs: apsw.Connection, head: Head) -> Iterator[Row]:
+    """A row for every document that can be seen from a point of history, as an export from there has it."""
+    for line in read_lines(state, blobs, head):
+        assert not isinstance(line, bytes)  # there is no base to carry lines over from
+        yield line
+
+
 def _filled(
     waiting: list[tuple[Document, str | None, bytes | None]], reader: PartsReader
 ) -> Iterator[Row | bytes]:

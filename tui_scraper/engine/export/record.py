@@ -16,7 +16,7 @@ from tui_scraper.engine.export.manifest import FORMAT_VERSION, Manifest, read_ma
 from tui_scraper.engine.models import Counts
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.head import Head
-from tui_scraper.engine.store.writer import Operation, Transaction
+from tui_scraper.engine.store.writer import FLOOR, Operation, Transaction
 
 _SAMPLE, _VERSION, _CHANGES = "sample", "version", "changes"
 """What stands in the recorded JSON of lineages beside the phases."""
@@ -90,11 +90,18 @@ def read_fingerprint(
     return Fingerprint(
         branch=head.branch,
         lineages=json.dumps(lineages, sort_keys=True),
-        seq=connection.execute("SELECT coalesce(max(seq), 0) FROM result").get,
+        seq=_last(connection, "result", "seq"),
         scan=scan,
-        version=connection.execute("SELECT coalesce(max(id), 0) FROM version").get,
+        version=_last(connection, "version", "id"),
         changes=changes,
     )
+
+
+def _last(connection: apsw.Connection, table: str, column: str) -> int:
+    """The highest number handed out in a table, also where what had it was freed."""
+    found = connection.execute(f"SELECT max({column}) FROM {table}").get  # noqa: S608
+    freed = connection.execute("SELECT value FROM meta WHERE key = ?", (FLOOR + table,)).get
+    return max(int(found or 0), int(freed or 0))
 
 
 def record_export(report: ExportReport) -> Operation[int]:
