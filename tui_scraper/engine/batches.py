@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import apsw
 
 from tui_scraper.engine.events import DocumentFailed, Emit
-from tui_scraper.engine.extract.pdf import ocr
 from tui_scraper.engine.feeding import BatchSize, Payloads, batches, is_heavy, plan, work_item
 from tui_scraper.engine.models import PHASES, WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases.index import IndexEntry, Indexer
@@ -123,6 +122,8 @@ class Batches:
             await self.pool.close()
 
     async def _start_pool(self) -> None:
+        from tui_scraper.engine.extract.pdf import ocr  # a run without work needs neither this nor a pool
+
         until = min(self._around.through, PhaseName.CLASSIFY, key=PHASES.index)
         around = self._around
         pool = Pool(

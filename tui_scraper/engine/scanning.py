@@ -17,7 +17,6 @@ from typing import Any
 import apsw
 
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract.reading import read_file
 from tui_scraper.engine.phases.input import Walk
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import InputSettings
@@ -154,6 +153,8 @@ class Scan:
         return self._content_of(file.path) == before.content
 
     def _content_of(self, relative: bytes) -> bytes | None:
+        from tui_scraper.engine.extract.reading import read_file  # most scans meet no such file
+
         path = os.path.join(self.walk.source, relative)
         try:
             content = read_file(

@@ -13,7 +13,6 @@ from tui_scraper.engine.extract.base import Extracted, Extractor, Prose
 from tui_scraper.engine.extract.language import detect_language
 from tui_scraper.engine.extract.limits import MAX_TITLE_CHARS
 from tui_scraper.engine.extract.media_types import unread
-from tui_scraper.engine.extract.registry import registry
 from tui_scraper.engine.extract.tidy import one_line, tidy
 from tui_scraper.engine.models import Cause
 from tui_scraper.engine.settings import CleanSettings, Settings
@@ -50,6 +49,8 @@ def clean(
     Raises DocumentError with the cause UNSUPPORTED, ENCRYPTED, CORRUPT, TOO_LARGE, NEEDS_OCR or NO_TEXT.
     """
     if extract is None:
+        from tui_scraper.engine.extract.registry import registry  # the engine, which reads nothing, has none
+
         chosen = registry().readers.get(media_type)
         if chosen is None or chosen.extract is None:
             raise unread(media_type)
