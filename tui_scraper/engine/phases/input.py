@@ -171,7 +171,7 @@ class Walk:
 
 
 def _found(path: bytes, status: os.stat_result) -> FoundFile:
-    """A file as it is recorded: a time that the store cannot hold (from 2262 on) is the last one that it can."""
+    """A file as it is recorded: a time that the store cannot hold (from 2262 on) is the last it can."""
     return FoundFile(path, status.st_size, max(min(status.st_mtime_ns, _LAST_TIME_NS), -_LAST_TIME_NS))
 
 
