@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from tui_scraper.engine.models import RunState
 
 EVERYWHERE = frozenset({"start", "run", "failed"})
-_ENDED = frozenset({RunState.IDLE, RunState.COMPLETE, RunState.STOPPED, RunState.FAILED})
+_ENDED = frozenset({RunState.IDLE, RunState.COMPLETE, RunState.WATCHING, RunState.STOPPED, RunState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,8 @@ def _pause_reason(now: Situation) -> str:
         return "Nothing is running, so there is nothing to pause. Press o to open a folder."
     if now.state is RunState.COMPLETE:
         return "The run is complete, so there is nothing to pause."
+    if now.state is RunState.WATCHING:
+        return "The run is complete and waits for changes, so there is nothing to pause."
     if now.state is RunState.STOPPING:
         return "The run is stopping already."
     if now.state is RunState.FAILED:

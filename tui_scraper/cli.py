@@ -173,6 +173,11 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
         "the whole pipeline without a TUI; resumes by itself",
         "tui-scraper run ~/reports --json",
     ),
+    "watch": (
+        running.add_watch,
+        "run, then stay and take up changes of the folder",
+        "tui-scraper watch ~/reports",
+    ),
     "status": (looking.add_status, "where a workspace stands", "tui-scraper status -w ~/reports"),
     "search": (
         looking.add_search,

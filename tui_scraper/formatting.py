@@ -56,6 +56,7 @@ STATE_SIGNS: dict[RunState, tuple[str, Role]] = {
     RunState.PAUSED: ("‖", "warn"),
     RunState.STOPPING: ("■", "warn"),
     RunState.COMPLETE: ("✓", "ok"),
+    RunState.WATCHING: ("✓", "ok"),
     RunState.STOPPED: ("■", "warn"),
     RunState.FAILED: ("✗", "bad"),
 }

@@ -1,4 +1,4 @@
-"""`run`: the pipeline without a TUI, as plain lines or as JSON events. Both are made from snapshots.
+"""`run` and `watch`: the pipeline without a TUI, as plain lines or as JSON events, made from snapshots.
 
 stdout carries only the output; on a terminal the progress line is rewritten in place, elsewhere a
 line is printed every few seconds, so that a log of it stays readable.
@@ -20,6 +20,7 @@ from tui_scraper.engine import (
     Counts,
     DocumentFailed,
     Event,
+    PassFinished,
     PhaseName,
     RunPaused,
     RunRequest,
@@ -28,6 +29,7 @@ from tui_scraper.engine import (
     RunState,
     SettingsChanged,
     SettingsKept,
+    WatchLimited,
 )
 from tui_scraper.engine.runlog import rfc3339
 from tui_scraper.engine.safe_text import safe_text
@@ -39,6 +41,8 @@ _LINE_EVERY_S = 2.0
 _PROGRESS_EVERY_S = 0.25
 _CLOSE_S = 10.0
 _ENDED = frozenset({RunState.COMPLETE, RunState.STOPPED, RunState.FAILED})
+_WAITS = frozenset({RunState.WATCHING, RunState.PAUSED})
+_WATCHING = "Watching for changes; ctrl+c ends."
 _PAUSED = 4
 _SOME_FAILED = 3
 _USAGE = 2
@@ -49,7 +53,10 @@ class OutputGoneError(Exception):
 
 
 def run(request: RunRequest, *, json_events: bool, verbose: bool = False, settings_file: str = "") -> int:
-    """Run to the end. `settings_file` is the one in force, for display. Returns the exit code."""
+    """Run to the end, or watch until told to stop. Returns the exit code.
+
+    `settings_file` is the one in force, for display.
+    """
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     host = EngineHost(events.put)
     watch = SignalWatch(lambda _number: host.stop())
@@ -67,7 +74,7 @@ def run(request: RunRequest, *, json_events: bool, verbose: bool = False, settin
                 log_number = _print_log(snapshot, log_number)
             view.progress(snapshot)
             full = snapshot.state is RunState.PAUSED and host.error is not None
-            if ended or full or snapshot.state in _ENDED:
+            if ended or (full and not request.watch) or snapshot.state in _ENDED:
                 break
             if watch.received is not None:
                 host.stop()  # a signal that came before the engine listened is not lost
@@ -114,8 +121,11 @@ class _Lines:
         self._in_place = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._next = 0.0
         self._shown = ""
+        self._watches = False
+        self._before: Counts | None = None
 
     def begin(self, request: RunRequest, settings_file: str) -> None:
+        self._watches = request.watch
         if settings_file:
             self._print(f"Settings: {settings_file}")
 
@@ -130,20 +140,41 @@ class _Lines:
                 self._print(f"Paused: {event.reason}")
             case RunResumed():
                 self._print("Going on.")
+            case PassFinished():
+                self._end_of_pass(event)
+            case WatchLimited():
+                self._print(event.reason or "All changes are seen at once again.")
             case _:
                 pass  # failures and checkpoints are counted in the progress line and listed at the end
 
+    def _end_of_pass(self, event: PassFinished) -> None:
+        snapshot = event.snapshot
+        if self._before is None:
+            took = formatting.clock(snapshot.elapsed_s)
+            empty = "" if snapshot.counts.found else "No documents were found."
+            self._print(empty or f"Complete after {took}: {describe(snapshot.counts)}")
+            if snapshot.export_dir:
+                self._print(f"Export: {snapshot.export_dir}")
+            if not self._in_place:
+                self._print(_WATCHING)
+        elif event.new or event.changed or event.gone or snapshot.counts != self._before:
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.time))
+            self._print(f"{when}  {_tally(event)}: {describe(snapshot.counts)}")
+        self._before = snapshot.counts
+
     def progress(self, snapshot: RunSnapshot) -> None:
         now = time.monotonic()
+        if self._watches and snapshot.state in _WAITS:
+            if self._in_place and self._shown != _WATCHING:
+                self._rewrite(_WATCHING)
+            self._next = now + _LINE_EVERY_S  # a pass that takes no longer has no line but its last
+            return
         if now < self._next or snapshot.state in _ENDED or not snapshot.workspace:
             return
         self._next = now + (_PROGRESS_EVERY_S if self._in_place else _LINE_EVERY_S)
         line = _progress_line(snapshot)
         if self._in_place:
-            width = os.get_terminal_size(sys.stdout.fileno()).columns
-            sys.stdout.write(f"\r\x1b[K{formatting.cut(line, width - 1)}")
-            sys.stdout.flush()
-            self._shown = line
+            self._rewrite(line)
         else:
             self._print(line)
 
@@ -159,9 +190,9 @@ class _Lines:
         if snapshot.notice and not error:
             self._print(snapshot.notice)
         counts = snapshot.counts
-        took = formatting.clock(snapshot.elapsed_s)
+        after = "" if self._watches else f" after {formatting.clock(snapshot.elapsed_s)}"
         word = {RunState.COMPLETE: "Complete", RunState.STOPPED: "Stopped"}.get(snapshot.state, "Ended")
-        self._print(f"{word} after {took}: {describe(counts)}")
+        self._print(f"{word}{after}: {describe(counts)}")
         if snapshot.export_dir and snapshot.state is RunState.COMPLETE:
             self._print(f"Export: {snapshot.export_dir}")
         self._print(f"Workspace: {snapshot.workspace}")
@@ -169,6 +200,12 @@ class _Lines:
             self._print("Everything finished is saved; the same command goes on from here.")
         if counts.failed:
             self._print("`tui-scraper failures` says why documents failed.")
+
+    def _rewrite(self, line: str) -> None:
+        width = os.get_terminal_size(sys.stdout.fileno()).columns
+        sys.stdout.write(f"\r\x1b[K{formatting.cut(line, width - 1)}")
+        sys.stdout.flush()
+        self._shown = line
 
     def _print(self, line: str) -> None:
         self._clear()
@@ -187,6 +224,13 @@ def describe(counts: Counts) -> str:
     if counts.pending:
         parts.append(f"{counts.pending:,} pending")
     return f"{counts.found:,} found{formatting.with_inside(counts)} = {' + '.join(parts)}"
+
+
+def _tally(event: PassFinished) -> str:
+    """`3 changed, 1 new, 2 gone, 1 moved`: what a pass took up. Those moved are neither new nor gone."""
+    moved = min(event.moved, event.new, event.gone)
+    parts = {"changed": event.changed, "new": event.new - moved, "gone": event.gone - moved, "moved": moved}
+    return ", ".join(f"{n:,} {word}" for word, n in parts.items() if n) or "went on"
 
 
 def _progress_line(snapshot: RunSnapshot) -> str:
@@ -222,6 +266,7 @@ class _JsonEvents:
             source=safe_text(str(request.source)),
             through=str(request.through),
             sample=request.sample,
+            watch=request.watch,
             settings_file=settings_file or None,
         )
 
@@ -254,6 +299,12 @@ class _JsonEvents:
                 self._write("paused", event.time, reason=event.reason)
             case RunResumed():
                 self._write("resumed", event.time)
+            case PassFinished():
+                found = {"new": event.new, "changed": event.changed, "gone": event.gone, "moved": event.moved}
+                ended = _result(event.snapshot, _code(event.snapshot), "")
+                self._write("pass_finished", event.time, **found, **ended)
+            case WatchLimited():
+                self._write("watch_limited", event.time, reason=event.reason or None)
 
     def progress(self, snapshot: RunSnapshot) -> None:
         now = time.monotonic()
@@ -263,22 +314,24 @@ class _JsonEvents:
         self._write("progress", time.time(), **_totals(snapshot), phases=_phases(snapshot))
 
     def finish(self, snapshot: RunSnapshot, code: int, error: str) -> None:
-        self._write(
-            "run_finished",
-            time.time(),
-            **_totals(snapshot),
-            phases=_phases(snapshot),
-            workspace=snapshot.workspace,
-            export=snapshot.export_dir,
-            elapsed_s=round(snapshot.elapsed_s, 3),
-            through=str(snapshot.through),
-            exit_code=code,
-            error=error or None,
-        )
+        self._write("run_finished", time.time(), **_result(snapshot, code, error))
 
     @staticmethod
     def _write(event: str, when: float, **fields: object) -> None:
         print(json.dumps({"event": event, "time": rfc3339(when), **fields}, ensure_ascii=False), flush=True)
+
+
+def _result(snapshot: RunSnapshot, code: int, error: str) -> dict[str, object]:
+    return {
+        **_totals(snapshot),
+        "phases": _phases(snapshot),
+        "workspace": snapshot.workspace,
+        "export": snapshot.export_dir,
+        "elapsed_s": round(snapshot.elapsed_s, 3),
+        "through": str(snapshot.through),
+        "exit_code": code,
+        "error": error or None,
+    }
 
 
 def _totals(snapshot: RunSnapshot) -> dict[str, object]:

@@ -21,19 +21,18 @@ from tests.engine.corpus import write_corpus
 from tui_scraper.engine.store.connection import connect
 
 COMMANDS = (
-    *(
-        "run",
-        "status",
-        "search",
-        "failures",
-        "retry",
-        "checkpoints",
-        "rollback",
-        "gc",
-        "export",
-        "init",
-        "doctor",
-    ),
+    "run",
+    "watch",
+    "status",
+    "search",
+    "failures",
+    "retry",
+    "checkpoints",
+    "rollback",
+    "gc",
+    "export",
+    "init",
+    "doctor",
 )
 PROGRAM = [sys.executable, "-m", "tui_scraper"]
 

@@ -96,6 +96,7 @@ def running(
     sample: int | None = None,
     export_dir: Path | None = None,
     accept_settings: bool = False,
+    watch: bool = False,
 ) -> Iterator[Running]:
     """Start an engine; close it at the end, and fail if any snapshot broke the sum of documents."""
     chosen: dict[str, dict[str, object]] = {"engine": {"workers": 2}}
@@ -109,6 +110,7 @@ def running(
         sample=sample,
         export_dir=export_dir,
         accept_settings=accept_settings,
+        watch=watch,
     )
     run = Running(request)
     try:

@@ -1,4 +1,4 @@
-"""`run`: the whole pipeline, without a TUI."""
+"""`run` and `watch`: the whole pipeline, without a TUI."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample", type=positive, metavar="N", help="work on N documents only, the same each time"
     )
+    _add_how_to_run(parser)
+    parser.set_defaults(command=run, watch=False)
+
+
+def add_watch(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `watch`."""
+    parser.add_argument("path", type=path_of, metavar="PATH", help="the folder of documents")
+    add_workspace(parser)
+    add_config(parser)
+    _add_how_to_run(parser)
+    parser.set_defaults(command=run, watch=True, until="output", sample=None)
+
+
+def _add_how_to_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="labels without any network")
     parser.add_argument(
         "--workers", type=positive, metavar="N", help="worker processes (default: one a core)"
@@ -41,11 +55,10 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="events as JSON, one a line")
     parser.add_argument("-v", "--verbose", action="store_true", help="the log on stderr")
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """`run PATH`."""
+    """`run PATH`, and `watch PATH`, which stays and takes up changes."""
     from tui_scraper.engine.workspace import is_workspace, source_of
 
     if options.workspace is None and is_workspace(options.path):
@@ -70,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
         sample=options.sample,
         export_dir=options.export,
         accept_settings=options.accept_settings,
+        watch=options.watch,
     )
     try:
         with any_encoding():

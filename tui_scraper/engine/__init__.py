@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         DocumentFailed,
         Emit,
         Event,
+        PassFinished,
         RunPaused,
         RunResumed,
         SettingsChanged,
         SettingsKept,
+        WatchLimited,
     )
     from tui_scraper.engine.models import (
         PHASES,
@@ -65,6 +67,7 @@ _HOME = {
     "FolderSurvey": "tui_scraper.engine.models",
     "LogLine": "tui_scraper.engine.models",
     "PHASES": "tui_scraper.engine.models",
+    "PassFinished": "tui_scraper.engine.events",
     "PhaseName": "tui_scraper.engine.models",
     "PhaseProgress": "tui_scraper.engine.models",
     "Reader": "tui_scraper.engine.store.reader",
@@ -84,6 +87,7 @@ _HOME = {
     "StoreFullError": "tui_scraper.engine.errors",
     "TuiScraperError": "tui_scraper.engine.errors",
     "UsageError": "tui_scraper.engine.errors",
+    "WatchLimited": "tui_scraper.engine.events",
     "WorkspaceLockedError": "tui_scraper.engine.errors",
     "survey": "tui_scraper.engine.survey",
 }
@@ -109,6 +113,7 @@ __all__ = [
     "FailureRow",
     "FolderSurvey",
     "LogLine",
+    "PassFinished",
     "PhaseName",
     "PhaseProgress",
     "Reader",
@@ -128,6 +133,7 @@ __all__ = [
     "StoreFullError",
     "TuiScraperError",
     "UsageError",
+    "WatchLimited",
     "WorkspaceLockedError",
     "survey",
 ]

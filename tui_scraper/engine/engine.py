@@ -2,7 +2,7 @@
 
 It lives in its own thread and event loop (`engine_host`). A pass ends complete, stopped, or with a
 sentence; whichever it was, the workspace stays open, and `resume` or a retry begins the next pass
-from what is committed.
+from what is committed. Where the request says so, changes of the folder begin it too.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tui_scraper.engine.errors import StoreBlockedError, TuiScraperError
-from tui_scraper.engine.events import Emit, RunPaused
+from tui_scraper.engine.errors import FolderUnreachableError, StoreBlockedError, TuiScraperError
+from tui_scraper.engine.events import Emit, PassFinished, RunPaused, RunResumed, WatchLimited
 from tui_scraper.engine.models import Cause, PhaseName, RunSnapshot, RunState
 from tui_scraper.engine.pipeline import Pipeline
 from tui_scraper.engine.progress import Activity, Progress
@@ -27,7 +29,14 @@ from tui_scraper.engine.store.connection import explained, open_state, snapshot
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.setbacks import put_back
 from tui_scraper.engine.store.writer import Operation
+from tui_scraper.engine.workers import launch
 from tui_scraper.engine.workspace import Workspace, choose_directory
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.watching import Watching
+
+_TRY_AGAIN_S = 60.0
+"""While watching: how long after a pass that ended with a sentence the next one is tried anyway."""
 
 
 class Engine:
@@ -53,6 +62,11 @@ class Engine:
         self._pipeline: Pipeline | None = None
         self._last = RunSnapshot()
         self._between = asyncio.Lock()
+        self._watching: Watching | None = None
+        self._watches = request.watch
+        self._change: asyncio.Task[None] | None = None
+        self._held_up: TuiScraperError | None = None
+        self._limited = ""
         self.error: TuiScraperError | None = None
 
     async def serve(self) -> None:
@@ -67,6 +81,10 @@ class Engine:
         self._workspace = workspace
         self._log = RunLog(workspace.directory)
         self._opened(workspace.directory, self._log)
+        if self._request.watch:
+            from tui_scraper.engine.watching import Watching
+
+            self._watching = Watching(workspace, self._request)
         try:
             while True:
                 await self._go.wait()
@@ -76,6 +94,8 @@ class Engine:
                         return
                     await self._pass()
         finally:
+            if self._watching is not None:
+                await self._watching.close()
             self._log.close()
             workspace.close()
 
@@ -89,13 +109,22 @@ class Engine:
         if self._pipeline is not None and not self._pipeline.ending:
             self._pipeline.resume()
         else:
-            self._go.set()
+            self._begin()
 
     def stop(self) -> None:
-        """End the pass that is going on, if any."""
+        """End the pass that is going on, if any, and take up no further changes."""
+        watched, self._watches = self._watches, False
+        if self._watching is not None:
+            self._watching.abandon()
+        if self._change is not None:
+            self._change.cancel()
         if self._pipeline is not None:
             self._go.clear()  # what was asked for before is no longer wanted
             self._pipeline.stop()
+        elif watched:
+            self._go.clear()
+            self._log.info("Changes are no longer watched for; everything finished is saved.")
+            self._end(RunState.STOPPED, "")
 
     async def retry(
         self, *, version: int | None = None, cause: Cause | None = None, phase: PhaseName | None = None
@@ -105,10 +134,10 @@ class Engine:
         if pipeline is not None:
             await pipeline.retry(version=version, cause=cause, phase=phase)
             if self._pipeline is not pipeline and pipeline.again:
-                self._go.set()  # the pass ended before it could see them
+                self._begin()  # the pass ended before it could see them
         else:
             await self._workspace.writer.submit(put_back(version=version, cause=cause, phase=phase))
-            self._go.set()
+            self._begin()
 
     async def roll_back(self, target: PhaseName | int, *, fresh: bool = False) -> int:
         """Go back to a phase (all later results become pending) or to a checkpoint.
@@ -151,39 +180,115 @@ class Engine:
         self.stop()
         self._go.set()
 
+    def _begin(self) -> None:
+        """Have a pass begin, and watch from then on where that was asked for."""
+        self._watches = self._request.watch
+        self._go.set()
+
     async def _pass(self) -> None:
         self.error = None
+        if self._change is not None:
+            self._change.cancel()
         pipeline = None
         workspace = self._workspace
         try:
             with explained(workspace.directory):
                 settings = self._settings_in_force()
+                if self._watching is not None and not await self._listen(self._watching, settings):
+                    return
                 pipeline = Pipeline(workspace, self._request, settings, self._log, self._take, self._emit)
                 self._pipeline = pipeline
                 await pipeline.run()
+                self._goes_on()
         except StoreBlockedError as error:
-            self.error = error
-            self._log.warning(str(error))
-            self._end(RunState.PAUSED, str(error))
-            self._emit(RunPaused(time.time(), str(error)))
+            self._hold_up(error)
+        except FolderUnreachableError as error:
+            (self._hold_up if self._watches else self._fail)(error)
         except TuiScraperError as error:
-            self.error = error
-            self._log.error(str(error))
-            self._end(RunState.FAILED, str(error))
+            self._fail(error)
         except Exception as error:
-            sentence = (
-                f"A mistake in tui-scraper itself ended the run ({type(error).__name__}); everything "
-                f"finished is saved. Details: {safe_text(str(workspace.directory / FILE_NAME))}"
-            )
-            self.error = TuiScraperError(sentence)
-            self._log.crash(sentence, error)
-            self._end(RunState.FAILED, sentence)
+            self._mistaken(error)
         finally:
             self._pipeline = None
         if pipeline is not None and pipeline.again:
             self._go.set()
+        if self._watching is not None:
+            self._await_change(self._watching, pipeline)
+
+    def _fail(self, error: TuiScraperError) -> None:
+        self.error = error
+        self._log.error(str(error))
+        self._end(RunState.FAILED, str(error))
+
+    def _mistaken(self, error: Exception) -> None:
+        sentence = (
+            f"A mistake in tui-scraper itself ended the run ({type(error).__name__}); everything "
+            f"finished is saved. Details: {safe_text(str(self._workspace.directory / FILE_NAME))}"
+        )
+        self.error = TuiScraperError(sentence)
+        self._log.crash(sentence, error)
+        self._end(RunState.FAILED, sentence)
+
+    def _hold_up(self, error: TuiScraperError) -> None:
+        """A pass cannot go on for a reason that may pass. While watching that is told once, not each time."""
+        told = self._watches and str(error) == str(self._held_up)
+        self.error = self._held_up = error
+        self._end(RunState.PAUSED, str(error))
+        if not told:
+            self._log.warning(str(error))
+            self._emit(RunPaused(time.time(), str(error)))
+
+    def _goes_on(self) -> None:
+        if self._watches and self._held_up is not None:
+            self._emit(RunResumed(time.time()))
+        self._held_up = None
+
+    async def _listen(self, watching: Watching, settings: InForce) -> bool:
+        """Hear of every change from now on, which is before the scan. Returns False where told to stop."""
+        if self._watches:
+            known = self._look(Activity()).counts.found > 0
+            await watching.listen(settings.settings.input, known=known)
+            if known:  # what vanished in somebody's hands is there again by now, or the scan finds it gone
+                await self._workspace.writer.submit(put_back(cause=Cause.VANISHED))
+        if not self._watches:
+            return False
+        if isinstance(self._held_up, FolderUnreachableError):
+            await self._workspace.writer.submit(put_back(cause=Cause.READ_ERROR))
+            self._goes_on()
+        if watching.limited != self._limited:
+            self._limited = watching.limited
+            self._log.warning(self._limited or "All changes are told by the system now.")
+            self._emit(WatchLimited(time.time(), self._limited))
+        return True
+
+    def _await_change(self, watching: Watching, pipeline: Pipeline | None) -> None:
+        """After a pass: say how it ended, and have the next change begin another."""
+        launch.release()
+        state = self._last.state
+        if state is RunState.FAILED:
+            self._watches = False
+        elif not self._watches and state in {RunState.WATCHING, RunState.PAUSED}:  # told to stop meanwhile
+            self._end(RunState.STOPPED, "")
+        elif state is RunState.WATCHING and pipeline is not None:
+            tally = pipeline.tally
+            self._emit(
+                PassFinished(time.time(), tally.new, tally.changed, tally.gone, tally.moved, self._last)
+            )
+        if self._watches:
+            self._change = asyncio.create_task(self._follow(watching))
+
+    async def _follow(self, watching: Watching) -> None:
+        try:
+            await watching.changed(_TRY_AGAIN_S if self.error is not None else math.inf)
+        except Exception as error:
+            self._watches = False
+            self._mistaken(error)
+        else:
+            self._go.set()
 
     def _take(self, snapshot: RunSnapshot) -> None:
+        if self._watches and snapshot.state is RunState.COMPLETE:
+            snapshot = dataclasses.replace(snapshot, state=RunState.WATCHING)
         self._last = snapshot
         self._publish(snapshot)
 

@@ -26,6 +26,10 @@ class UsageError(TuiScraperError):
     exit_code = 2
 
 
+class FolderUnreachableError(UsageError):
+    """The folder of documents is not there or cannot be listed, now: its disk may come back."""
+
+
 class WorkspaceLockedError(TuiScraperError):
     """Another process holds the workspace."""
 

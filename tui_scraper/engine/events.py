@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tui_scraper.engine.models import Cause, PhaseName, Status
+from tui_scraper.engine.models import Cause, PhaseName, RunSnapshot, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +71,38 @@ class SettingsKept:
     sentence: str
 
 
-Event = SettingsChanged | SettingsKept | DocumentFailed | CheckpointTaken | RunPaused | RunResumed
+@dataclass(frozen=True, slots=True)
+class PassFinished:
+    """While watching: a pass is complete, and the next change begins another.
+
+    `new`, `changed`, `gone` and `moved` are files, as the scan found them; those moved are also among the new
+    ones, and among the gone ones unless they are copies. `snapshot` is how the pass ended.
+    """
+
+    time: float
+    new: int
+    changed: int
+    gone: int
+    moved: int
+    snapshot: RunSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class WatchLimited:
+    """Changes may be seen only some time later; `reason` says why. It is '' when that is over."""
+
+    time: float
+    reason: str
+
+
+Event = (
+    SettingsChanged
+    | SettingsKept
+    | DocumentFailed
+    | CheckpointTaken
+    | RunPaused
+    | RunResumed
+    | PassFinished
+    | WatchLimited
+)
 Emit = Callable[[Event], None]

@@ -55,7 +55,7 @@ class Cause(StrEnum):
 
 
 class RunState(StrEnum):
-    """What the engine is doing."""
+    """What the engine is doing. `watching`: a pass is complete, and the next change begins another."""
 
     IDLE = "idle"
     SCANNING = "scanning"
@@ -63,6 +63,7 @@ class RunState(StrEnum):
     PAUSED = "paused"
     STOPPING = "stopping"
     COMPLETE = "complete"
+    WATCHING = "watching"
     STOPPED = "stopped"
     FAILED = "failed"
 

@@ -35,14 +35,14 @@ from tui_scraper.engine.memory import total_pss
 from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState, Status
 from tui_scraper.engine.phases.base import configurations, hashes
 from tui_scraper.engine.phases.index import Indexer, generation
-from tui_scraper.engine.phases.input import Walk
-from tui_scraper.engine.phases.output import Output, export_folder
+from tui_scraper.engine.phases.input import Walk, identities
+from tui_scraper.engine.phases.output import Output, places_written
 from tui_scraper.engine.phases.registry import DOCUMENT_PHASE_MODULES
 from tui_scraper.engine.progress import Activity, Progress
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.engine.scanning import Scan
+from tui_scraper.engine.scanning import Scan, Tally
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.settings_in_force import InForce, changes, sentences, settings_at
 from tui_scraper.engine.store.checkpoints import changed_since_checkpoint, take_checkpoint
@@ -107,6 +107,7 @@ class Pipeline:
         self._emit = emit
         self._writer = workspace.writer
         self._source = os.fsencode(workspace.source)
+        self.tally = Tally()
         self.activity = Activity(started=time.time(), began=time.monotonic())
         self._registered = asyncio.Event()
         self._scanned = False
@@ -353,7 +354,8 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         self.activity.scanning = True
         connection = open_state(self._workspace.directory, read_only=True)
-        walk = Walk(self._source, self._settings.input, self._own_folders(), self._log.warning)
+        own = identities(places_written(self._workspace.directory, self._request))
+        walk = Walk(self._source, self._settings.input, own, self._log.warning)
         scan = Scan(
             number=number,
             walk=walk,
@@ -364,7 +366,7 @@ class Pipeline:
             stopping=lambda: self._stop.is_set() or self._abandoned.is_set(),
         )
         try:
-            tally = await in_thread(scan.run, self._abandoned.set)
+            tally = self.tally = await in_thread(scan.run, self._abandoned.set)
         finally:
             connection.close()
             self.activity.scanning = False
@@ -380,17 +382,6 @@ class Pipeline:
                 f"{tally.gone:,} gone{moved}; {ignored:,} entries ignored.",
                 ignored=tally.ignored,
             )
-
-    def _own_folders(self) -> frozenset[tuple[int, int]]:
-        """The workspace and the export may lie inside the source folder; they are no documents."""
-        found = set()
-        for folder in (self._workspace.directory, export_folder(self._workspace.directory, self._request)):
-            if folder is None:
-                continue
-            with contextlib.suppress(OSError):
-                status = os.stat(folder)
-                found.add((status.st_dev, status.st_ino))
-        return frozenset(found)
 
     async def _feed(self, work: Batches) -> None:
         """Ask the store for unfinished documents and hand them out, until there are none."""

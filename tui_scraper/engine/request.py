@@ -16,6 +16,7 @@ class RunRequest:
     `source` is the folder of documents; `workspace` None means the default one for it. `sample`
     works on that many documents only, the same ones each time. `export_dir` None means what the
     settings say. `accept_settings` puts `settings` in force also after a rollback.
+    `watch` takes up changes of the folder after that, pass after pass, until it is told to stop.
     """
 
     source: Path
@@ -25,3 +26,4 @@ class RunRequest:
     sample: int | None = None
     export_dir: Path | None = None
     accept_settings: bool = False
+    watch: bool = False

@@ -17,7 +17,7 @@ from typing import Any
 import apsw
 
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.phases.input import Walk
+from tui_scraper.engine.phases.input import Walk, folder_identity
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import InputSettings
 from tui_scraper.engine.store.codec import digest
@@ -68,7 +68,7 @@ class Scan:
     def run(self) -> Tally:
         """Pass over the folder. Returns early, without judging what is gone, when told to stop.
 
-        Raises UsageError where the folder cannot be listed, StoreError where the store fails.
+        Raises FolderUnreachableError where the folder cannot be listed, StoreError where the store fails.
         """
         with explained(self.source):
             last = int(self.state.execute("SELECT coalesce(max(id), 0) FROM document").get)
@@ -76,6 +76,7 @@ class Scan:
                 "SELECT 1 FROM version INDEXED BY version_moved WHERE content IS NOT NULL LIMIT 1"
             ).get
         seen = bytearray(last + 1)
+        place = folder_identity(self.walk.source)
         batch: list[FoundFile] = []
         for file in self.walk.files():
             batch.append(file)
@@ -88,7 +89,13 @@ class Scan:
             self._take(batch, seen)
         if self.stopping():
             return self.tally
-        self._judge_gone(seen)
+        if folder_identity(self.walk.source) == place:
+            self._judge_gone(seen)
+        else:
+            self.walk.warn(
+                f"{safe_text(str(self.source))}: this folder was taken away or replaced while it was looked "
+                "through. Nothing was marked as gone; the next pass looks again."
+            )
         self.tally.ignored = dict(self.walk.ignored)
         self.writer.call(end_scan(self.tally.ignored))
         return self.tally

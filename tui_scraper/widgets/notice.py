@@ -17,7 +17,7 @@ def notice_lines(snapshot: RunSnapshot, error: str, width: int) -> list[Line]:
         return sentence_lines("✗", error, "bad", width)
     if snapshot.notice:
         return sentence_lines("!", snapshot.notice, "warn", width)
-    if snapshot.state is RunState.COMPLETE:
+    if snapshot.state in {RunState.COMPLETE, RunState.WATCHING}:
         return _result(snapshot, width)
     return []
 

@@ -7,16 +7,17 @@ time. What is passed over is counted by reason: nothing disappears without being
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from tui_scraper.engine.errors import StoreError, UsageError
+from tui_scraper.engine.errors import FolderUnreachableError, StoreError, UsageError
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.settings import InputSettings, Settings
 from tui_scraper.engine.store.scans import FoundFile
@@ -34,7 +35,31 @@ _MOST_NAMED = 20
 
 _LAST_TIME_NS = 2**63 - 1
 
-_Rules = tuple[tuple[bytes, GitIgnoreSpec], ...]
+Rules = tuple[tuple[bytes, GitIgnoreSpec], ...]
+"""The .gitignore files that hold in a folder, with the folder of each; the innermost is the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that documents are looked for in, with the rules that hold there.
+
+    `path` is relative and ends in '/'; that of the source folder itself is b''. It is `odd` where its path or
+    a name in it is not UTF-8.
+    """
+
+    path: bytes
+    rules: Rules
+    odd: bool
+
+
+@dataclass
+class _Listing:
+    """A folder that is gone into. Who looks at its entries puts the folders to go on with into `below`."""
+
+    folder: bytes
+    entries: list[os.DirEntry[bytes]]
+    rules: Rules
+    below: list[tuple[bytes, Rules]] = field(default_factory=list)
 
 
 @dataclass
@@ -61,9 +86,45 @@ class Walk:
     def files(self) -> Iterator[FoundFile]:
         """Every document of the folder.
 
-        Raises UsageError where the folder itself cannot be listed.
+        Raises FolderUnreachableError where the folder itself cannot be listed.
         """
-        stack: list[tuple[bytes, _Rules]] = [(b"", ())]
+        for listing in self._listings():
+            for entry in listing.entries:
+                found = self._judge(entry, listing.folder + entry.name, listing.rules, listing.below)
+                if found is not None:
+                    yield found
+
+    def folders(self) -> Iterator[Folder]:
+        """Every folder that documents are looked for in. Looks at no file.
+
+        Raises FolderUnreachableError as `files` does.
+        """
+        for listing in self._listings():
+            for entry in listing.entries:
+                with contextlib.suppress(OSError):  # it went away, or may not be looked at
+                    if not entry.name.startswith(b".") and entry.is_dir(follow_symlinks=False):
+                        self._folder(entry, listing.folder + entry.name, listing.rules, listing.below)
+            names = (listing.folder, *(entry.name for entry in listing.entries))
+            yield Folder(listing.folder, listing.rules, odd=not all(map(is_utf8, names)))
+
+    def may_matter(self, path: bytes, rules: Rules) -> bool:
+        """Whether a file or folder that has come, changed or gone may make a difference to the walk.
+
+        `rules` are those of the folder it is in. What has gone is judged as a file.
+        """
+        name = os.path.basename(path)
+        if name.startswith(b"."):
+            return self.settings.gitignore and name == b".gitignore"
+        try:
+            status = os.lstat(os.path.join(self.source, path))
+        except OSError:
+            return self._wanted(path, rules)
+        if stat.S_ISDIR(status.st_mode):
+            return not self._left_out(path, status, rules)
+        return self._wanted(path, rules)
+
+    def _listings(self) -> Iterator[_Listing]:
+        stack: list[tuple[bytes, Rules]] = [(b"", ())]
         while stack:
             folder, rules = stack.pop()
             absolute = os.path.join(self.source, folder) if folder else self.source
@@ -72,7 +133,7 @@ class Walk:
                     listed = sorted(entries, key=lambda entry: entry.name)
             except OSError as error:
                 if not folder:
-                    raise UsageError(
+                    raise FolderUnreachableError(
                         f"{safe_text(show_path(self.source))}: this folder cannot be read ({error.strerror})."
                     ) from None
                 self._cannot_list(folder, error)
@@ -82,15 +143,12 @@ class Walk:
                 continue
             if self.settings.gitignore:
                 rules = (*rules, *_gitignore(listed, folder))
-            below: list[tuple[bytes, _Rules]] = []
-            for entry in listed:
-                found = self._judge(entry, folder + entry.name, rules, below)
-                if found is not None:
-                    yield found
-            stack.extend(reversed(below))
+            listing = _Listing(folder, listed, rules)
+            yield listing
+            stack.extend(reversed(listing.below))
 
     def _judge(
-        self, entry: os.DirEntry[bytes], path: bytes, rules: _Rules, below: list[tuple[bytes, _Rules]]
+        self, entry: os.DirEntry[bytes], path: bytes, rules: Rules, below: list[tuple[bytes, Rules]]
     ) -> FoundFile | None:
         if entry.name.startswith(b"."):
             self.ignored["hidden"] += 1
@@ -118,22 +176,23 @@ class Walk:
         return _found(path, status)
 
     def _folder(
-        self, entry: os.DirEntry[bytes], path: bytes, rules: _Rules, below: list[tuple[bytes, _Rules]]
+        self, entry: os.DirEntry[bytes], path: bytes, rules: Rules, below: list[tuple[bytes, Rules]]
     ) -> None:
-        if self.leave_out:
-            status = entry.stat(follow_symlinks=False)
-            if (status.st_dev, status.st_ino) in self.leave_out:
-                self.ignored["workspace"] += 1
-                return
-        name = _text(path) + "/"
-        if self._exclude is not None and self._exclude.match_file(name):
-            self.ignored["excluded folder"] += 1
-        elif _ignored_by(rules, path + b"/"):
-            self.ignored["gitignore"] += 1
+        reason = self._left_out(path, entry.stat(follow_symlinks=False) if self.leave_out else None, rules)
+        if reason:
+            self.ignored[reason] += 1
         else:
             below.append((path + b"/", rules))
 
-    def _link(self, entry: os.DirEntry[bytes], path: bytes, rules: _Rules) -> FoundFile | None:
+    def _left_out(self, path: bytes, status: os.stat_result | None, rules: Rules) -> str:
+        """Why a folder is not gone into; '' where it is. `status` is needed only where some are left out."""
+        if status is not None and (status.st_dev, status.st_ino) in self.leave_out:
+            return "workspace"
+        if self._exclude is not None and self._exclude.match_file(_text(path) + "/"):
+            return "excluded folder"
+        return "gitignore" if _ignored_by(rules, path + b"/") else ""
+
+    def _link(self, entry: os.DirEntry[bytes], path: bytes, rules: Rules) -> FoundFile | None:
         if self.settings.follow_symlinks:
             target = os.path.realpath(entry.path)
             inside = target.startswith(self._root.rstrip(b"/") + b"/")
@@ -145,7 +204,7 @@ class Walk:
         self.ignored["symlink"] += 1
         return None
 
-    def _wanted(self, path: bytes, rules: _Rules) -> bool:
+    def _wanted(self, path: bytes, rules: Rules) -> bool:
         if self._include is not None and not self._include.match_file(_text(path)):
             self.ignored["not included"] += 1
             return False
@@ -175,6 +234,21 @@ def _found(path: bytes, status: os.stat_result) -> FoundFile:
     return FoundFile(path, status.st_size, max(min(status.st_mtime_ns, _LAST_TIME_NS), -_LAST_TIME_NS))
 
 
+def folder_identity(folder: bytes) -> tuple[int, int] | None:
+    """Which folder is at a path: another one once a disk is mounted there. None where there is none."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
+
+
+def identities(folders: Iterable[Path]) -> frozenset[tuple[int, int]]:
+    """The identities of the folders that there are, to leave them out."""
+    found = (folder_identity(os.fsencode(folder)) for folder in folders)
+    return frozenset(identity for identity in found if identity is not None)
+
+
 def _is_export(listed: list[os.DirEntry[bytes]], folder: bytes) -> bool:
     """Whether a folder is what an earlier run, or `export`, has written."""
     if not {b"manifest.json", b"documents.jsonl"} <= {entry.name for entry in listed}:
@@ -185,6 +259,17 @@ def _is_export(listed: list[os.DirEntry[bytes]], folder: bytes) -> bool:
         return read_manifest(Path(os.fsdecode(folder))) is not None
     except StoreError:  # what cannot be read here is told of the files in it
         return False
+
+
+def is_utf8(name: bytes) -> bool:
+    """Whether a name is text, as most are."""
+    if name.isascii():
+        return True
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _text(path: bytes) -> str:
@@ -200,7 +285,7 @@ def _spec(patterns: list[str], key: str) -> GitIgnoreSpec | None:
         raise UsageError(f"the settings: input.{key}: a pattern is not valid: {error}.") from None
 
 
-def _gitignore(listed: list[os.DirEntry[bytes]], folder: bytes) -> _Rules:
+def _gitignore(listed: list[os.DirEntry[bytes]], folder: bytes) -> Rules:
     for entry in listed:
         if entry.name == b".gitignore":
             try:
@@ -211,7 +296,7 @@ def _gitignore(listed: list[os.DirEntry[bytes]], folder: bytes) -> _Rules:
     return ()
 
 
-def _ignored_by(rules: _Rules, path: bytes) -> bool:
+def _ignored_by(rules: Rules, path: bytes) -> bool:
     """The innermost .gitignore that says anything about a path decides."""
     for folder, spec in reversed(rules):
         verdict = spec.check_file(_text(path[len(folder) :])).include

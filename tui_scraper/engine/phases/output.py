@@ -33,6 +33,12 @@ def export_folder(workspace: Path, request: RunRequest) -> Path | None:
     return Path(output.dir).expanduser().absolute() if output.dir else workspace / FOLDER
 
 
+def places_written(workspace: Path, request: RunRequest) -> tuple[Path, ...]:
+    """The folders that a run writes to. They may lie inside the source folder; none has documents."""
+    export = export_folder(workspace, request)
+    return (workspace,) if export is None else (workspace, export)
+
+
 class Output:
     """The last phase of one pass."""
 
