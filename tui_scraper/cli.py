@@ -210,6 +210,11 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
         "tui-scraper gc -w ~/reports --keep 20 --dry-run",
     ),
     "export": (looking.add_export, "write every document to files", "tui-scraper export ./out -w ~/reports"),
+    "verify": (
+        upkeep.add_verify,
+        "check that everything in a workspace is what was written; --repair mends it",
+        "tui-scraper verify -w ~/reports --repair",
+    ),
     "init": (upkeep.add_init, "write a commented tui-scraper.toml", "tui-scraper init"),
     "doctor": (upkeep.add_doctor, "check what this machine offers", "tui-scraper doctor"),
 }

@@ -30,6 +30,7 @@ COMMANDS = (
     "checkpoints",
     "rollback",
     "gc",
+    "verify",
     "export",
     "init",
     "doctor",

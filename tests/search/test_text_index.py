@@ -53,6 +53,18 @@ def test_a_new_index_is_fresh_and_a_committed_one_is_not(tmp_path: Path) -> None
     assert chunks_in(tmp_path) == 2
 
 
+def test_an_empty_index_is_fresh_until_its_first_commit_whoever_was_killed_meanwhile(tmp_path: Path) -> None:
+    TextIndex(tmp_path).close()  # made, and not noted by the store
+    again = TextIndex(tmp_path)
+    assert again.fresh
+    again.add(1, "", ["one"], [""], replace=False)
+    again.commit()
+    again.close()
+    last = TextIndex(tmp_path)
+    assert not last.fresh
+    last.close()
+
+
 def test_what_was_not_committed_is_dropped(tmp_path: Path) -> None:
     index = TextIndex(tmp_path)
     index.add(1, "", ["kept"], [""], replace=False)

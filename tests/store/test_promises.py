@@ -156,7 +156,7 @@ def reply(work: Work, outcome: str) -> DocumentReply:
             work.version, status, PhaseName.CLEAN, cause, "No.", content, "text/plain", members=kept
         )
     chunk = (
-        ChunkResult(*pack([Chunk(0, len(text.text), 2)]), 1, 2 + work.size_bytes % 3)
+        ChunkResult(*pack([Chunk(0, len(text.text), 2 + work.size_bytes % 3)]), 1, 2 + work.size_bytes % 3)
         if 2 not in have
         else None
     )
@@ -377,4 +377,7 @@ def test_a_damaged_database_gives_a_sentence(store: Store) -> None:
         Writer(store.directory)
     for path in store.directory.glob("blob.db*"):
         path.unlink()
+    with pytest.raises(StoreError, match="databases are gone"):
+        Writer(store.directory)
+    (store.directory / "seal.json").unlink()
     store.writer = Writer(store.directory)

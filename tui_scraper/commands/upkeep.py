@@ -1,4 +1,4 @@
-"""Commands that look after a workspace and this machine: `retry`, `init`, `doctor`."""
+"""Commands that look after a workspace and this machine: `retry`, `verify`, `init`, `doctor`."""
 
 from __future__ import annotations
 
@@ -56,6 +56,39 @@ def retry(options: argparse.Namespace) -> int:
         again += f" -w {plain.shown_path(workspace.directory)}"
     print_lines([f"{what} pending again" + (f"; `{again}` works on it." if count else ".")])
     return 0
+
+
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `verify`."""
+    add_workspace(parser)
+    parser.add_argument(
+        "--repair", action="store_true", help="copy the databases, then mend what can be mended"
+    )
+    add_json(parser)
+    parser.set_defaults(command=verify)
+
+
+def verify(options: argparse.Namespace) -> int:
+    """`verify`: whether everything in a workspace is what was written; with --repair mends it."""
+    from tui_scraper import plain_verify
+    from tui_scraper.engine.verify import repair
+    from tui_scraper.engine.verify import verify as look
+
+    directory = directory_of(options)
+    with plain_verify.Progress() as progress:
+        if options.repair:
+            repaired = repair(directory, progress.show)
+            report = repaired.after
+            lines, records = plain_verify.repair_lines(repaired), plain_verify.repair_records(repaired)
+        else:
+            report = look(directory, progress.show)
+            lines, records = plain_verify.verify_lines(report), plain_verify.verify_records(report)
+    if options.json:
+        for record in records:
+            print_one(record)
+    else:
+        print_lines(lines)
+    return 0 if report.sound else 1
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:

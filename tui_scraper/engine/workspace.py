@@ -14,6 +14,8 @@ import os
 import re
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -21,6 +23,7 @@ import platformdirs
 from tui_scraper.engine import disk
 from tui_scraper.engine.errors import StoreError, UsageError, WorkspaceLockedError
 from tui_scraper.engine.safe_text import safe_text, show_path
+from tui_scraper.engine.search.segments import INDEX_DIR, index_mark
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.connection import STATE_FILE, explained, open_state
 from tui_scraper.engine.store.writer import Transaction, Writer
@@ -161,13 +164,10 @@ class Workspace:
         _refuse_network(directory)
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(
-                directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-            )
         except OSError as error:
             raise _cannot_make(directory, error) from None
+        self._lock = _take_lock(directory)
         try:
-            self._take_lock()
             self.writer = Writer(directory)
             try:
                 self.writer.call(self._claim)
@@ -177,22 +177,6 @@ class Workspace:
         except BaseException:
             os.close(self._lock)
             raise
-
-    def _take_lock(self) -> None:
-        try:
-            _lock(self._lock)
-        except BlockingIOError:
-            who = _describe(os.pread(self._lock, 4096, 0))
-            raise WorkspaceLockedError(
-                f"{safe_text(str(self.directory))}: {who} is working in this workspace. "
-                "Wait for it, stop it, or use another workspace with -w."
-            ) from None
-        said = {"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot_id()}
-        try:
-            os.ftruncate(self._lock, 0)
-            os.pwrite(self._lock, json.dumps(said).encode(), 0)
-        except OSError as error:
-            raise _cannot_make(self.directory, error) from None
 
     def _claim(self, transaction: Transaction) -> None:
         state = transaction.state
@@ -208,8 +192,48 @@ class Workspace:
 
     def close(self) -> None:
         """Write what is queued and release the lock."""
-        self.writer.close()
+        self.writer.close(index_mark(self.directory / INDEX_DIR))
         os.close(self._lock)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep every other process out of an existing workspace, without opening it.
+
+    Raises WorkspaceLockedError where another process holds it.
+    """
+    descriptor = _take_lock(directory)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take_lock(directory: Path) -> int:
+    """Lock a workspace and say in the file who has it. The descriptor that is returned holds the lock."""
+    try:
+        descriptor = os.open(directory / _LOCK_FILE, _LOCK_FLAGS, 0o600)
+    except OSError as error:
+        raise _cannot_make(directory, error) from None
+    try:
+        try:
+            _lock(descriptor)
+        except BlockingIOError:
+            who = _describe(os.pread(descriptor, 4096, 0))
+            raise WorkspaceLockedError(
+                f"{safe_text(str(directory))}: {who} is working in this workspace. "
+                "Wait for it, stop it, or use another workspace with -w."
+            ) from None
+        said = {"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot_id()}
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(said).encode(), 0)
+        except OSError as error:
+            raise _cannot_make(directory, error) from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _lock(descriptor: int) -> None:

@@ -24,9 +24,11 @@ import tantivy
 
 from tui_scraper.engine import disk
 from tui_scraper.engine.errors import StoreError
+from tui_scraper.engine.search.segments import INDEX_DIR
 from tui_scraper.engine.search.terms import TOKENIZER, analyzer, spaced
 
-INDEX_DIR = "index"
+_UNNOTED = "unnoted"
+"""A file in the index's folder: it is empty, and the store may not know that yet."""
 
 HEAP_BYTES = 20_000_000
 """The writer's arena. The library's minimum, 15 MB, is a third slower, and more than this no faster."""
@@ -57,14 +59,16 @@ class TextIndex:
     """The writer of `<workspace>/index/`. Create, use and close it in one and the same thread.
 
     `fresh` is True where the directory was missing, damaged or of another schema and an empty index
-    has taken its place: whatever the store calls indexed is to be indexed again.
+    has taken its place: whatever the store calls indexed is to be indexed again. It stays so, also for
+    the next process, until the first commit: by then the store has taken note.
     """
 
     def __init__(self, workspace: Path) -> None:
         self.directory = workspace / INDEX_DIR
         with _explained(self.directory):
             existing = _open_existing(self.directory)
-            self.fresh = existing is None
+            self._mark = self.directory / _UNNOTED
+            self.fresh = existing is None or self._mark.exists()
             self._index = existing if existing is not None else _create(self.directory)
             self._writer = self._index.writer(HEAP_BYTES, 1)
 
@@ -104,6 +108,7 @@ class TextIndex:
         closed and opened again; what was added since the last commit is lost to it, and only to it.
         """
         with _explained(self.directory):
+            self._mark.unlink(missing_ok=True)
             self._writer.commit()
 
     def close(self, *, finish_merges: bool = False) -> None:
@@ -189,6 +194,12 @@ def _create(directory: Path) -> Any:
     elif directory.exists():
         shutil.rmtree(directory)
     os.makedirs(directory)
+    (directory / _UNNOTED).touch()
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     index = tantivy.Index(schema(), str(directory), reuse=False)
     index.register_tokenizer(TOKENIZER, analyzer())
     return index

@@ -33,10 +33,11 @@ from tui_scraper.engine.store.members import (
     keep_members,
     pack_members,
 )
-from tui_scraper.engine.store.results import Work, ended_versions, write_results
+from tui_scraper.engine.store.results import Reached, Work, ended_versions, write_results
 from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.wire import DocumentReply
 
+_DONE = STATUS_NUMBER[Status.DONE]
 _PENDING = STATUS_NUMBER[Status.PENDING]
 _INPUT = PHASE_NUMBER[PhaseName.INPUT]
 _CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
@@ -82,7 +83,7 @@ class _Commit:
         self._artifacts: list[
             tuple[int, bytes, int, bytes, int | None, bytes | None, int, float, bytes | None]
         ] = []
-        self._mended: list[tuple[bytes, int | None, bytes | None, bytes | None, int]] = []
+        self._mended: list[tuple[bytes, int | None, bytes | None, int, float, bytes | None, int]] = []
         self._results: list[tuple[int, int, int, int, int, int, int | None, int]] = []
         self._failures: list[tuple[int, str, str, float]] = []
         self._counts: dict[tuple[int, int, str], list[int]] = defaultdict(lambda: [0, 0, 0])
@@ -146,7 +147,8 @@ class _Commit:
             self._result(work, _CHUNK, Status.DONE, chunks, size_bytes, chunk.tokens)
         elif _CHUNK in work.reached:
             chunks = work.reached[_CHUNK].artifact
-        if reply.label is not None and label_key is not None:
+        labelled = _CLASSIFY in work.reached and work.reached[_CLASSIFY].status == _DONE
+        if reply.label is not None and label_key is not None and not labelled:  # a label that is there stays
             found = reply.label
             data = msgspec.msgpack.encode(
                 StoredLabel(found.labels, found.confidence, found.method, found.alternatives)
@@ -235,7 +237,7 @@ class _Commit:
         data_sum = sum_of(data)
         if known is not None:
             artifact = known.artifact
-            self._mended.append((output, blob, data, data_sum, artifact))
+            self._mended.append((output, blob, data, amount, self._now, data_sum, artifact))
         else:
             artifact = self._transaction.next_artifact()
             self._artifacts.append((artifact, key, phase, output, blob, data, amount, self._now, data_sum))
@@ -270,9 +272,18 @@ class _Commit:
             )
         )
         if before is not None and before.status != _PENDING:
-            self._count(lineage, before.status, before.cause, -1, -size_bytes, 0)
+            self._count(
+                lineage, before.status, before.cause, -1, -size_bytes, -self._tokens_of(phase, before)
+            )
         if number != _PENDING:
             self._count(lineage, number, cause, 1, size_bytes, tokens)
+
+    def _tokens_of(self, phase: int, before: Reached) -> int:
+        if phase <= _CLEAN or before.artifact is None:
+            return 0
+        return int(
+            self._state.execute("SELECT amount FROM artifact WHERE id = ?", (before.artifact,)).get or 0
+        )
 
     def _count(self, lineage: int, status: int, cause: str, n: int, size_bytes: int, tokens: int) -> None:
         count = self._counts[lineage, status, cause]
@@ -292,7 +303,9 @@ class _Commit:
             self._artifacts,
         )
         self._state.executemany(
-            "UPDATE artifact SET output = ?, blob = ?, data = ?, data_sum = ? WHERE id = ?", self._mended
+            """UPDATE artifact SET output = ?, blob = ?, data = ?, amount = ?, created = ?, data_sum = ?
+            WHERE id = ?""",
+            self._mended,
         )
         write_results(self._state, self._results)
         self._state.executemany("INSERT INTO failure VALUES(?, ?, ?, ?)", self._failures)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import apsw
 
 from tui_scraper.engine.models import Cause, PhaseName, Status
 from tui_scraper.engine.store.artifacts import cost_of, members_of
 from tui_scraper.engine.store.counters import add_count
 from tui_scraper.engine.store.epochs import open_scan
-from tui_scraper.engine.store.head import DOCUMENT_PHASES, PHASE_NUMBER, STATUS_NUMBER, read_head
+from tui_scraper.engine.store.head import DOCUMENT_PHASES, PHASE_NUMBER, STATUS_NUMBER, Head, read_head
 from tui_scraper.engine.store.members import keep_members
 from tui_scraper.engine.store.results import Work, ended_versions, write_results
 from tui_scraper.engine.store.writer import Transaction
@@ -66,8 +69,11 @@ def record_indexed(entries: Sequence[tuple[int, int, int, int]]) -> Callable[[Tr
         state.executemany(
             "INSERT INTO indexed VALUES(?) ON CONFLICT DO NOTHING", [(artifact,) for *_, artifact in entries]
         )
-        ended = ended_versions(state, head, [entry[0] for entry in entries])
-        live = [entry for entry in entries if entry[0] not in ended]
+        done = {
+            *ended_versions(state, head, [entry[0] for entry in entries]),
+            *_indexed(state, head, entries),
+        }
+        live = [entry for entry in entries if entry[0] not in done]
         write_results(
             state,
             [
@@ -78,6 +84,17 @@ def record_indexed(entries: Sequence[tuple[int, int, int, int]]) -> Callable[[Tr
         add_count(state, head.branch, lineage, _DONE, len(live), sum(entry[1] for entry in live))
 
     return operation
+
+
+def _indexed(state: apsw.Connection, head: Head, entries: Sequence[tuple[int, int, int, int]]) -> list[int]:
+    """Those of some documents that count as indexed already: their text was lost and has been made again."""
+    marks = ",".join("?" * len(entries))
+    rows: Any = state.execute(
+        f"""SELECT r.version, r.status, max(r.seq) FROM result r
+        WHERE r.lineage = ? AND r.version IN ({marks}) AND {head.visible()} GROUP BY r.version""",  # noqa: S608
+        (head.lineages[PhaseName.INDEX], *(entry[0] for entry in entries)),
+    )
+    return [version for version, status, _seq in rows if status == _DONE]
 
 
 def record_unindexed(entries: Sequence[tuple[int, int, int]]) -> Callable[[Transaction], None]:

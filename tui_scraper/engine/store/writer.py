@@ -31,6 +31,7 @@ from tui_scraper.engine.store.connection import (
 )
 from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.migrations import RECOUNT
+from tui_scraper.engine.store.seal import Sealing, counted, highest
 
 T = TypeVar("T")
 Operation = Callable[["Transaction"], T]
@@ -60,11 +61,13 @@ class Transaction:
     def __init__(self, state: apsw.Connection, blobs: apsw.Connection) -> None:
         self.state = state
         self.blobs = blobs
-        self._seq = self._last("result", "seq")
-        self._artifact = self._last("artifact", "id")
-        self._document = self._last("document", "id")
-        self._version = self._last("version", "id")
-        self._blob = self._last("blob", "id", blobs)
+        self._seq = highest(state, "result", "seq")
+        self._artifact = highest(state, "artifact", "id")
+        self._document = highest(state, "document", "id")
+        self._version = highest(state, "version", "id")
+        self._blob = max(
+            int(blobs.execute("SELECT coalesce(max(id), 0) FROM blob").get), counted(state, f"{FLOOR}blob")
+        )
         self._before = self._committed = (self._seq, self._artifact, self._document, self._version)
 
     def begin(self) -> None:
@@ -82,11 +85,6 @@ class Transaction:
     def forget(self) -> None:
         """The group has failed. Its payloads may have been committed: their numbers stay taken."""
         self._seq, self._artifact, self._document, self._version = self._committed
-
-    def _last(self, table: str, column: str, connection: apsw.Connection | None = None) -> int:
-        found = (connection or self.state).execute(f"SELECT max({column}) FROM {table}").get  # noqa: S608
-        floor = self.state.execute("SELECT value FROM meta WHERE key = ?", (FLOOR + table,)).get
-        return max(int(found or 0), int(floor or 0))
 
     @property
     def handed_out(self) -> dict[str, int]:
@@ -149,10 +147,18 @@ class Writer:
                 f"{directory / STATE_FILE}: this is empty although {BLOB_FILE} holds data. Restore it from a "
                 "copy, or begin again with another workspace (-w)."
             )
+        sealing = Sealing(directory)
         self._state = open_state(directory)
         self._blobs = open_blobs(directory)
-        self._transaction = Transaction(self._state, self._blobs)
-        _settle_migration(self._state)
+        try:
+            sealing.begin(self._state, self._blobs)
+            self._transaction = Transaction(self._state, self._blobs)
+            _settle_migration(self._state)
+        except BaseException:
+            self._blobs.close()
+            self._state.close()
+            raise
+        self._sealing = sealing
         self.commits = 0
         self._checkpointer = _Checkpointer(directory)
         self._state.set_wal_hook(self._on_wal)
@@ -177,11 +183,15 @@ class Writer:
         self._queue.put((operation, future, None))
         return future.result()
 
-    def close(self) -> None:
-        """Finish what is queued, fold the write-ahead logs into the databases and end the threads."""
+    def close(self, index: str = "") -> None:
+        """Finish what is queued, fold the write-ahead logs into the databases and end the threads.
+
+        `index` is the mark of the search index, which is sealed together with the databases.
+        """
         self._queue.put(None)
         self._thread.join()
         self._checkpointer.close()
+        self._sealing.note(self._state, self._blobs)
         for connection in (self._blobs, self._state):
             try:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -189,6 +199,7 @@ class Writer:
                 pass
             finally:
                 connection.close()
+        self._sealing.end(index)
 
     def _on_wal(self, connection: apsw.Connection, _name: str, pages: int) -> bool:
         page_size = 4096 if connection is self._state else 65536

@@ -1,0 +1,127 @@
+"""Exports against their manifests: the files of the last export of each folder are what they were."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from tui_scraper import __version__
+from tui_scraper.engine.export.manifest import (
+    FORMAT_VERSION,
+    MANIFEST_FILE,
+    ExportedFile,
+    Manifest,
+    read_manifest,
+)
+from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.verify.look import Finding, Look
+from tui_scraper.engine.verify.report import Damage, Note
+
+_BLOCK_BYTES = 1 << 20
+_WRITTEN_ANEW = (
+    "Its record is forgotten, so that the next run writes it anew; what lies there is kept until then."
+)
+
+
+def check_exports(look: Look) -> Iterator[Finding]:
+    """Every folder that an export was recorded for."""
+    rows = look.ask("SELECT dir, manifest, max(id) FROM export GROUP BY dir")
+    for name, recorded, _id in rows:
+        if not recorded:
+            continue  # forgotten by a repair
+        look.proceed(1)
+        found = list(_look_at(look, name, recorded))
+        yield from found
+        if any(isinstance(finding, Damage) for finding in found):
+            look.found.exports.append(name)
+
+
+def _look_at(look: Look, name: str, recorded: bytes) -> Iterator[Finding]:
+    directory, shown = Path(name), safe_text(name)
+    try:
+        there = sorted(os.listdir(directory))
+    except OSError as error:
+        yield Note(f"{shown}: the export cannot be seen any more ({error.strerror}).")
+        return
+    if not there:
+        yield Note(f"{shown}: the export was taken away; the folder is empty.")
+        return
+    manifest = read_manifest(directory)
+    if manifest is None:
+        yield Damage(f"{shown}: the manifest is missing or damaged.", MANIFEST_FILE, _WRITTEN_ANEW)
+        return
+    for file in manifest[0].files:
+        wrong = _wrong(look, directory, file)
+        if wrong:
+            yield Damage(f"{shown}/{safe_text(file.name)}: {wrong}.", safe_text(file.name), _WRITTEN_ANEW)
+    if manifest[1] != recorded:
+        if not _hangs_together(look, directory, manifest[0], recorded):
+            yield Damage(f"{shown}: the manifest is not what was written.", MANIFEST_FILE, _WRITTEN_ANEW)
+            return
+        yield Note(f"{shown}: this is another export than the last one that a run recorded.")
+
+
+def _hangs_together(look: Look, directory: Path, manifest: Manifest, recorded: bytes) -> bool:
+    """Whether a manifest that nobody recorded can be one: `export DIR` writes such, and a run that is killed.
+
+    It must be as one is written, have settings that this workspace knows, and the counts of its files.
+    """
+    try:
+        if (directory / MANIFEST_FILE).read_bytes() != manifest.encode():
+            return False
+    except OSError:
+        return False
+    as_this = msgspec.structs.replace(manifest, program_version=__version__).encode()
+    if hashlib.sha256(as_this).digest() == recorded:  # it is the recorded one but for this
+        return False
+    known = {row[0].hex() for row in look.ask("SELECT hash FROM config")}
+    if not known.issuperset(manifest.settings.values()) or manifest.format_version > FORMAT_VERSION:
+        return False
+    if sum(manifest.counts.values()) != manifest.documents:
+        return False
+    return all(_has_counts(look, directory / file.name, file, manifest) for file in manifest.files)
+
+
+class _Line(msgspec.Struct):
+    status: str
+    chunks: list[msgspec.Raw] = []
+
+
+def _has_counts(look: Look, path: Path, file: ExportedFile, manifest: Manifest) -> bool:
+    if file.rows != manifest.documents:
+        return False
+    if file.format != "jsonl":
+        return True
+    decode = msgspec.json.Decoder(_Line).decode
+    counts: Counter[str] = Counter()
+    chunks = 0
+    try:
+        with path.open("rb") as lines:
+            for line in lines:
+                row = decode(line)
+                counts[row.status] += 1
+                chunks += len(row.chunks)
+                look.tick(look.looked_at)
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return dict(counts) == manifest.counts and chunks == manifest.chunks
+
+
+def _wrong(look: Look, directory: Path, file: ExportedFile) -> str:
+    hashed, size = hashlib.sha256(), 0
+    try:
+        with open(directory / file.name, "rb") as opened:
+            while block := opened.read(_BLOCK_BYTES):
+                hashed.update(block)
+                size += len(block)
+                look.tick(look.looked_at)
+    except OSError as error:
+        return f"the file cannot be read ({error.strerror})"
+    if size != file.size_bytes:
+        return f"the file has {size:,} bytes where its manifest says {file.size_bytes:,}"
+    return "" if hashed.hexdigest() == file.sha256 else "the file is not what its manifest says (SHA-256)"
