@@ -193,8 +193,14 @@ class Progress:
         return rate, eta, low, high
 
     def _since_start(self, name: PhaseName) -> list[_Sample]:
-        """The samples of the window, without the time before the phase had begun to move."""
+        """The samples of the window in which the phase goes forward.
+
+        The time before it had begun to move is left out, and all before its counter last fell: documents that
+        changed or went away are no work undone.
+        """
         samples = list(self._samples)
+        falls = [at for at in range(1, len(samples)) if _fell(name, samples[at - 1], samples[at])]
+        samples = samples[falls[-1] if falls else 0 :]
         start = next(
             (at for at, sample in enumerate(samples) if sample.documents[name] != samples[0].documents[name]),
             0,
@@ -219,6 +225,10 @@ class Progress:
             (slowest.eta_high_s or 0.0) + after,
             str(slowest.name),
         )
+
+
+def _fell(name: PhaseName, before: _Sample, after: _Sample) -> bool:
+    return after.documents[name] < before.documents[name] or after.bytes[name] < before.bytes[name]
 
 
 def _steps(name: PhaseName, samples: Sequence[_Sample]) -> list[float]:
