@@ -168,7 +168,8 @@ class Workspace:
             raise _cannot_make(directory, error) from None
         self._lock = _take_lock(directory)
         try:
-            self.writer = Writer(directory)
+            with explained(directory):
+                self.writer = Writer(directory)
             try:
                 self.writer.call(self._claim)
             except BaseException:
