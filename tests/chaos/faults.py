@@ -55,7 +55,7 @@ SENTENCES = {
 """What is said where such an error ends a run."""
 _CANNOT_OPEN = re.compile(r"cannot be opened for writing.* saved")
 _UNREADABLE = re.compile(r"reported an error|the database is damaged.*verify")
-_INDEX_ENDED = re.compile(r"search index could not be written.* saved")
+_INDEX_ENDED = re.compile(r"search index (could not be written|cannot be locked).* saved")
 """What a run that such an error ends exits with, and what its sentence says."""
 
 _NO_SENTENCE = re.compile(

@@ -226,7 +226,10 @@ def _explained(directory: Path) -> Iterator[None]:
                 "start again, and look at the disk if it happens again."
             ) from error
         if locked:
-            raise StoreError(f"{directory}: another process is writing the search index.") from error
+            raise StoreError(
+                f"{directory}: the search index cannot be locked: another process is writing it, or the disk "
+                "refused. Everything finished so far is saved; start again when it is free."
+            ) from error
         raise DamagedIndexError(
             f"{directory}: the search index is damaged ({text[:200]}). The next run builds it again."
         ) from error
