@@ -29,6 +29,7 @@ from tui_scraper.engine import (
     RunState,
     SettingsChanged,
     SettingsKept,
+    Status,
     WatchLimited,
 )
 from tui_scraper.engine.runlog import rfc3339
@@ -43,6 +44,8 @@ _CLOSE_S = 10.0
 _ENDED = frozenset({RunState.COMPLETE, RunState.STOPPED, RunState.FAILED})
 _WAITS = frozenset({RunState.WATCHING, RunState.PAUSED})
 _WATCHING = "Watching for changes; ctrl+c ends."
+_WAITING = "Waiting; ctrl+c ends."
+_MOST_NAMED = 5
 _PAUSED = 4
 _SOME_FAILED = 3
 _USAGE = 2
@@ -123,6 +126,7 @@ class _Lines:
         self._shown = ""
         self._watches = False
         self._before: Counts | None = None
+        self._failed: list[DocumentFailed] = []
 
     def begin(self, request: RunRequest, settings_file: str) -> None:
         self._watches = request.watch
@@ -137,13 +141,15 @@ class _Lines:
             case SettingsKept():
                 self._print(event.sentence)
             case RunPaused():
-                self._print(f"Paused: {event.reason}")
+                self._print(f"{self._when(event.time)}Paused: {event.reason}")
             case RunResumed():
-                self._print("Going on.")
+                self._print(f"{self._when(event.time)}Going on.")
             case PassFinished():
                 self._end_of_pass(event)
             case WatchLimited():
                 self._print(event.reason or "All changes are seen at once again.")
+            case DocumentFailed() if self._before is not None and event.status is Status.FAILED:
+                self._failed.append(event)
             case _:
                 pass  # failures and checkpoints are counted in the progress line and listed at the end
 
@@ -158,15 +164,24 @@ class _Lines:
             if not self._in_place:
                 self._print(_WATCHING)
         elif event.new or event.changed or event.gone or snapshot.counts != self._before:
-            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.time))
-            self._print(f"{when}  {_tally(event)}: {describe(snapshot.counts)}")
+            self._print(f"{self._when(event.time)}{_tally(event)}: {describe(snapshot.counts)}")
+            for failed in self._failed[:_MOST_NAMED]:
+                self._print(f"  {failed.path}: {failed.message}")
+            if len(self._failed) > _MOST_NAMED:
+                self._print(f"  and {len(self._failed) - _MOST_NAMED:,} more, see `tui-scraper failures`")
         self._before = snapshot.counts
+        self._failed = []
+
+    def _when(self, when: float) -> str:
+        """Passes may be days apart; a run is told by its own clock."""
+        return time.strftime("%Y-%m-%d %H:%M:%S  ", time.localtime(when)) if self._watches else ""
 
     def progress(self, snapshot: RunSnapshot) -> None:
         now = time.monotonic()
         if self._watches and snapshot.state in _WAITS:
-            if self._in_place and self._shown != _WATCHING:
-                self._rewrite(_WATCHING)
+            line = _WATCHING if snapshot.state is RunState.WATCHING else _WAITING
+            if self._in_place and self._shown != line:
+                self._rewrite(line)
             self._next = now + _LINE_EVERY_S  # a pass that takes no longer has no line but its last
             return
         if now < self._next or snapshot.state in _ENDED or not snapshot.workspace:

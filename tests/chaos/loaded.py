@@ -34,6 +34,8 @@ from tests.chaos.syscalls import Fault, Watch, listen, names_of
 from tui_scraper.engine.workers import launch
 
 DEADLINE_S = 60.0
+CLOCK = "TUI_SCRAPER_CHAOS_CLOCK"
+"""Names a file that says by how many seconds the wall clock of a loaded program is off."""
 _ROOT = Path(__file__).parents[2]
 
 
@@ -71,10 +73,17 @@ class Programs:
     """Runs of the program, one at a time. Use it with `with`, from one thread.
 
     With `started` each run is a command of its own, as a person would start it, and with `strace` faults
-    come from there instead of `syscalls`.
+    come from there instead of `syscalls`. `environment` is added to our own from the start.
     """
 
-    def __init__(self, *, started: bool = False, strace: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        started: bool = False,
+        strace: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = dict(environment or {})
         self._how = "strace" if strace else "started" if started else "loaded"
 
     def __enter__(self) -> Programs:
@@ -84,7 +93,7 @@ class Programs:
                 [sys.executable, "-m", "tests.chaos.loaded", str(theirs.fileno()), self._how],
                 pass_fds=[theirs.fileno()],
                 cwd=_ROOT,
-                env=os.environ | launch._SET_ENVIRONMENT,
+                env=os.environ | launch._SET_ENVIRONMENT | self._environment,
             )
         self._socket = ours
         self._file = ours.makefile("rw", encoding="utf-8")
@@ -111,7 +120,7 @@ class Programs:
         """
         asked = {
             "arguments": list(arguments),
-            "environment": {**os.environ, **(environment or {})},
+            "environment": {**os.environ, **self._environment, **(environment or {})},
             "fault": dataclasses.asdict(fault) if fault is not None else None,
             "limits": dict(limits or {}),
             "deadline_s": deadline_s,
@@ -280,6 +289,9 @@ def _be_the_program(arguments: list[str], environment: dict[str, str]) -> NoRetu
 
     os.environ.clear()
     os.environ.update(environment)
+    if CLOCK in environment:
+        real = time.time
+        time.time = lambda: real() + float(Path(environment[CLOCK]).read_text())
     sys.argv = ["tui-scraper", *arguments]
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115

@@ -75,12 +75,15 @@ class Watching:
             try:
                 line = self._coming.get(timeout=0.2)
             except queue.Empty:
-                assert time.monotonic() < deadline, f"no {what}: {self.lines}"
-                assert self.process.poll() is None, (self.lines, self.said())
+                assert time.monotonic() < deadline, f"no {what}: {self._last()}"
+                assert self.process.poll() is None, (self._last(), self.said())
                 continue
             self.lines.append(line)
             if wanted(line):
                 return line
+
+    def _last(self) -> list[str]:
+        return [line[:200] for line in self.lines[-5:]]
 
     def until_event(self, name: str, **fields: object) -> dict[str, Any]:
         """The next event of a name, with these fields."""
@@ -190,13 +193,19 @@ def test_one_line_for_each_pass_that_took_something_up(source: Path, tmp_path: P
         assert "  1 moved: 4 found = 4 done" in watching.until(lambda line: " moved" in line, "third pass")
         os.utime(source / "other.txt", ns=(1, 1))  # nothing that is worth a line
         time.sleep(3)
+        (source / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
+        assert "  1 new: 5 found = 4 done + 1 failed" in watching.until(
+            lambda line: " 1 failed" in line, "fifth"
+        )
+        assert watching.until(lambda _line: True, "reason").startswith("  broken.pdf: The PDF is damaged")
+        (source / "broken.pdf").unlink()
         (source / "2.txt").unlink()
-        assert "  1 gone: 3 found = 3 done" in watching.until(lambda line: " gone" in line, "fourth pass")
+        assert "  2 gone: 3 found = 3 done" in watching.until(lambda line: " gone" in line, "fourth pass")
         assert watching.end() == 143
     rest = "".join(watching.lines)
     assert "Stopped: 3 found = 3 done + 0 failed" in rest
     assert rest.count("Watching for changes") == 1
-    assert rest.count(" found = ") == 5
+    assert rest.count(" found = ") == 6
 
 
 def test_ended_in_the_middle_of_a_pass_it_goes_on_from_there(source: Path, tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ class Watched:
 
     def rests(self, seconds: float = 2.0) -> bool:
         """Whether no pass begins for a while."""
+        still = {RunState.WATCHING, RunState.PAUSED, RunState.STOPPED}
+        self.until(lambda: self.run.host.snapshot().state in still, "end of the pass")
         before = self.run.host.snapshot()
         time.sleep(seconds)
         return self.run.host.snapshot() is before
@@ -125,7 +127,7 @@ def test_new_changed_renamed_and_vanished_files_are_taken_up_by_themselves(
     source: Path, tmp_path: Path
 ) -> None:
     with watched(source, tmp_path / "workspace") as it:
-        assert it.run.host.snapshot().state is RunState.WATCHING
+        it.run.wait(lambda now: now.state is RunState.WATCHING, "watching")
         assert it.passes[0].snapshot.counts.done == 4
         (source / "new.txt").write_text("A new one about wombats.")
         (source / "a.txt").write_text("Changed: about capybaras now.")

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_scraper import formatting
+from tui_scraper.engine.models import RunState, Status
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,8 @@ def test_wrapped_lines_fit_and_lose_no_word(text: str, width: int) -> None:
     lines = formatting.wrap(text, width)
     assert all(formatting.cells(line) <= width for line in lines)
     assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_every_state_of_a_run_and_of_a_document_has_a_sign() -> None:
+    assert set(formatting.STATE_SIGNS) == set(RunState)
+    assert set(formatting.STATUS_SIGNS) == set(Status)

@@ -274,6 +274,7 @@ class Engine:
             self._emit(
                 PassFinished(time.time(), tally.new, tally.changed, tally.gone, tally.moved, self._last)
             )
+            self._publish(self._last)
         if self._watches:
             self._change = asyncio.create_task(self._follow(watching))
 
@@ -288,7 +289,8 @@ class Engine:
 
     def _take(self, snapshot: RunSnapshot) -> None:
         if self._watches and snapshot.state is RunState.COMPLETE:
-            snapshot = dataclasses.replace(snapshot, state=RunState.WATCHING)
+            self._last = dataclasses.replace(snapshot, state=RunState.WATCHING)
+            return  # it is shown once the workers have ended too
         self._last = snapshot
         self._publish(snapshot)
 

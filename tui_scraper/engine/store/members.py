@@ -263,6 +263,7 @@ def match_members(transaction: Transaction) -> None:
                 (transaction.next_seq(), head.branch, clean, lineage, version, 0, attempt),
             )
             add_count(state, head.branch, lineage, status, -1, -size_bytes, cause=cause)
+            state.execute("UPDATE head SET settled = 0")
 
 
 def end_versions(state: apsw.Connection, head: Head, versions: Iterable[int]) -> list[int]:
