@@ -146,6 +146,8 @@ def reply(work: Work, outcome: str) -> DocumentReply:
         ]
     text = CleanText(f"text {work.size_bytes % 3}")
     content = digest(text.text.encode())
+    if work.path.endswith(b"zip"):  # no two of them hold the same
+        content = digest(b"%d %d" % (work.size_bytes, len(work.place.inside)))
     clean = CleanResult(*pack(text), len(text.text))
     if outcome in {"corrupt", "empty"} and 1 not in have:
         status, cause = (

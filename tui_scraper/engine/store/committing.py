@@ -83,7 +83,7 @@ class _Commit:
         self._artifacts: list[
             tuple[int, bytes, int, bytes, int | None, bytes | None, int, float, bytes | None]
         ] = []
-        self._mended: list[tuple[bytes, int | None, bytes | None, int, float, bytes | None, int]] = []
+        self._mended: list[tuple[int, bytes, int | None, bytes | None, int, float, bytes | None, int]] = []
         self._results: list[tuple[int, int, int, int, int, int, int | None, int]] = []
         self._failures: list[tuple[int, str, str, float]] = []
         self._counts: dict[tuple[int, int, str], list[int]] = defaultdict(lambda: [0, 0, 0])
@@ -237,7 +237,7 @@ class _Commit:
         data_sum = sum_of(data)
         if known is not None:
             artifact = known.artifact
-            self._mended.append((output, blob, data, amount, self._now, data_sum, artifact))
+            self._mended.append((phase, output, blob, data, amount, self._now, data_sum, artifact))
         else:
             artifact = self._transaction.next_artifact()
             self._artifacts.append((artifact, key, phase, output, blob, data, amount, self._now, data_sum))
@@ -303,7 +303,8 @@ class _Commit:
             self._artifacts,
         )
         self._state.executemany(
-            """UPDATE artifact SET output = ?, blob = ?, data = ?, amount = ?, created = ?, data_sum = ?
+            """UPDATE artifact
+            SET phase = ?, output = ?, blob = ?, data = ?, amount = ?, created = ?, data_sum = ?
             WHERE id = ?""",
             self._mended,
         )

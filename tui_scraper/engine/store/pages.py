@@ -112,9 +112,20 @@ class PageFile:
 
     def _schema_rows(self, found: Trees) -> Iterator[tuple[int, list[Value]]]:
         self._follow(1, found)
-        for leaf in found.leaves.pop(1, []):
-            yield from self.rows(leaf)
+        leaves = found.leaves.pop(1, [])
         found.owner.clear()
+        if not self.kind(1):  # then its rows are somewhere, on pages that nothing leads to
+            leaves = [page for page in range(2, self.count + 1) if self._holds_schema(page)]
+        for leaf in leaves:
+            yield from self.rows(leaf)
+
+    def _holds_schema(self, number: int) -> bool:
+        if not self.is_table_leaf(number):
+            return False
+        rows = [row for _rowid, row in self.rows(number)]
+        return bool(rows) and all(
+            len(row) == 5 and row[0] in ("table", "index") and isinstance(row[3], int) for row in rows
+        )
 
     def _follow(self, root: int, found: Trees) -> None:
         waiting = [root]

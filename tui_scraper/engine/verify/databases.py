@@ -58,6 +58,9 @@ def _check_file(look: Look, connection: apsw.Connection, name: str) -> Iterator[
     except apsw.Error as error:
         failed = str(error)
     if not failed and messages == ["ok"]:
+        if not connection.execute("PRAGMA page_count").get:
+            look.found.structure.add(name)
+            yield Damage("The file is empty.", name, REBUILT)
         size = (look.directory / name).stat().st_size
         if size % PAGE_BYTES[name] and not _log_bytes(look, name):
             look.found.structure.add(name)
@@ -156,6 +159,8 @@ def _compare(look: Look, wanted: apsw.Connection, found: apsw.Connection, name: 
             what = f"The {kind} {object_name} is missing."
         elif kind == "table" and _columns(wanted, object_name) != _columns(found, object_name):
             what = f"The table {object_name} has other columns than it should."
+        elif kind == "table" and _has_other_kinds(found, object_name):
+            what = f"The table {object_name} has rows with values of a kind that is not written there."
         elif kind == "index" and _words(sql) != _words(there[1]):
             what = f"The index {object_name} is not the one it should be."
         else:
@@ -167,6 +172,20 @@ def _compare(look: Look, wanted: apsw.Connection, found: apsw.Connection, name: 
 def _columns(connection: apsw.Connection, table: str) -> list[tuple[object, ...]]:
     rows: Any = connection.execute(f"PRAGMA table_xinfo({table})")
     return [tuple(row[1:]) for row in rows]
+
+
+_KINDS = {"INTEGER": "integer", "REAL": "real", "TEXT": "text", "BLOB": "blob"}
+
+
+def _has_other_kinds(connection: apsw.Connection, table: str) -> bool:
+    """SQLite lets any value into any column: the checks that follow rely on what is declared."""
+    columns: Any = connection.execute(f"PRAGMA table_info({table})")
+    wrong = []
+    for _number, name, kind, required, _default, key in columns:
+        if kind:
+            kinds = [_KINDS[kind]] if required or key else [_KINDS[kind], "null"]
+            wrong.append(f"typeof({name}) NOT IN ({', '.join(map(repr, kinds))})")
+    return bool(connection.execute(f"SELECT 1 FROM {table} WHERE {' OR '.join(wrong)} LIMIT 1").get)  # noqa: S608
 
 
 def _words(sql: object) -> list[str]:

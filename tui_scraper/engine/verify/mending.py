@@ -70,8 +70,8 @@ class _Mending:
         mend_history(self._look, self._tell)
         self._look.head = read_head(self._state)
         self._documents()
+        self._artifacts()
         self._results()
-        self._state.execute("UPDATE artifact SET cost_nano_usd = 0 WHERE cost_nano_usd < 0")
         take_away(self._state, self._look.found.lost)
         self._tell(len(self._look.found.lost), "damaged payloads, labels or lists of members taken away")
         self._account()  # from here on numbers are handed out
@@ -172,6 +172,17 @@ class _Mending:
             else:
                 removed += self._remove_document(document)
         self._tell(removed, "documents taken out, to be registered anew")
+
+    def _artifacts(self) -> None:
+        """Take out what nobody can have written; what lost its payload or data only is dealt with later."""
+        self._state.execute("UPDATE artifact SET cost_nano_usd = 0 WHERE cost_nano_usd < 0")
+        self._state.execute("UPDATE artifact SET blob = NULL WHERE phase = 3 AND blob IS NOT NULL")
+        self._tell(
+            self._change(
+                "DELETE FROM artifact WHERE NOT phase BETWEEN 1 AND 3 OR length(output) != 16 OR amount < 0"
+            ),
+            "artifacts taken out",
+        )
 
     def _remove_document(self, document: int) -> int:
         """Take out a document and what is inside it; its artifacts stay."""

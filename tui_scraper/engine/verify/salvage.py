@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,15 +132,15 @@ class _Salvage:
         with self._connection:
             self._keyed(trees)
             for root, leaves in trees.leaves.items():
-                table = self._tables.get(trees.roots[root][0])
-                if table is not None:
+                known = self._tables.get(trees.roots[root][0])
+                if known is not None:
                     for leaf in leaves:
-                        self._put(table, self._read(leaf))
+                        self._put(known, self._read(leaf))
             for leaf in self._lone(trees):
                 rows = self._read(leaf)
-                fitting = [table for table in self._tables.values() if _all_fit(table, rows)]
-                if len(fitting) == 1:
-                    self._put(fitting[0], rows)
+                table = _recognised(self._tables.values(), rows)
+                if table is not None:
+                    self._put(table, rows)
 
     def _keyed(self, trees: Trees) -> None:
         """The table meta, which has no rowids."""
@@ -184,8 +184,14 @@ class _Salvage:
         self._saved[table.name] = self._saved.get(table.name, 0) + added
 
 
-def _all_fit(table: _Table, rows: Sequence[tuple[int, list[Value]]]) -> bool:
-    return bool(rows) and all(table.fitted(rowid, row) is not None for rowid, row in rows)
+def _recognised(tables: Iterable[_Table], rows: Sequence[tuple[int, list[Value]]]) -> _Table | None:
+    """The one table that some rows can be of. Those of older rows with fewer columns come second."""
+    fitting = [
+        table for table in tables if rows and all(table.fitted(rowid, row) is not None for rowid, row in rows)
+    ]
+    whole = [table for table in fitting if all(len(row) == len(table.columns) for _rowid, row in rows)]
+    fitting = whole or fitting
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _tables(connection: apsw.Connection) -> Iterator[_Table]:
