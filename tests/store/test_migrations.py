@@ -1,0 +1,150 @@
+"""A workspace of an earlier version is renewed after a copy and loses nothing; a later one is left alone."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.engine.running import check_counters, export_bytes, rows, run_once, table
+from tui_scraper.engine import PhaseName, Reader, StoreError
+from tui_scraper.engine.store.connection import SCHEMA_VERSION, connect, open_state
+from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, undo
+from tui_scraper.engine.workspace import reopen
+
+_DATA = Path(__file__).with_name("data")
+_STAMP_NS = 1_700_000_000_000_000_000
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """The five files that the old workspace was made of."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("Alpha zebra notes about invoices and payments.\n")
+    (folder / "guide.md").write_text("# Guide\n\nHow to read this axolotl.\n")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
+    (folder / "empty.txt").write_bytes(b"")
+    with zipfile.ZipFile(folder / "pack.zip", "w") as pack:
+        pack.writestr(zipfile.ZipInfo("inner.txt", (2024, 5, 6, 7, 8, 10)), "Inner text about wombats.\n")
+    for path in folder.iterdir():
+        os.utime(path, ns=(_STAMP_NS, _STAMP_NS))
+    return folder
+
+
+@pytest.fixture
+def old(source: Path, tmp_path: Path) -> Path:
+    """A workspace with schema 2."""
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    for name in ("state", "blob"):
+        connection = apsw.Connection(str(workspace / f"{name}.db"))
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute((_DATA / f"schema-2-{name}.sql").read_text(encoding="utf-8"))
+        if name == "state":
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'source'", (os.fsencode(source),))
+        connection.close()
+    return workspace
+
+
+def test_a_run_renews_it_and_reads_nothing_again(source: Path, old: Path, tmp_path: Path) -> None:
+    before = table_of(old, "SELECT phase, count(*) FROM artifact GROUP BY phase")
+    run_once(source, old)
+    assert table(old, "SELECT value FROM meta WHERE key = 'schema'") == [(SCHEMA_VERSION,)]
+    assert table(old, "SELECT phase, count(*) FROM artifact GROUP BY phase") == before
+    check_counters(old)
+    run_once(source, tmp_path / "fresh")
+    assert export_bytes(old) == export_bytes(tmp_path / "fresh")
+    copy = apsw.Connection(str(old / "state-schema-2.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    assert copy.execute("SELECT value FROM meta WHERE key = 'schema'").get == 2
+    copy.close()
+
+
+def table_of(workspace: Path, sql: str) -> list[tuple[object, ...]]:
+    connection = apsw.Connection(str(workspace / "state.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def test_what_only_reads_says_that_a_run_renews_it_and_leaves_it_alone(old: Path) -> None:
+    before = (old / "state.db").read_bytes()
+    with pytest.raises(StoreError, match=r"`tui-scraper run` renews it"):
+        open_state(old, read_only=True)
+    assert (old / "state.db").read_bytes() == before
+
+
+def test_its_checkpoints_can_be_gone_back_to_and_that_undone(source: Path, old: Path) -> None:
+    workspace = reopen_old(old)
+    with Reader(workspace) as reader:
+        before = reader.status()
+        history = reader.checkpoints(everything=True)
+    first = next(point for point in history if point.phase is PhaseName.CLEAN)
+    opened = reopen(workspace)
+    opened.writer.call(roll_back_to_checkpoint(first.id))
+    opened.close()
+    check_counters(workspace)
+    with Reader(workspace) as reader:
+        assert reader.status().head == first.id
+    opened = reopen(workspace)
+    opened.writer.call(undo())
+    opened.close()
+    with Reader(workspace) as reader:
+        assert reader.status().counts == before.counts
+    run_once(source, workspace)
+    assert rows(workspace)["pack.zip!/inner.txt"]["status"] == "done"
+
+
+def reopen_old(workspace: Path) -> Path:
+    """Renew a workspace as any command that writes does."""
+    connection = apsw.Connection(str(workspace / "state.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    assert connection.execute("SELECT value FROM meta WHERE key = 'schema'").get == 2
+    source = connection.execute("SELECT value FROM meta WHERE key = 'source'").get
+    connection.close()
+    from tui_scraper.engine.workspace import Workspace
+
+    Workspace(workspace, Path(os.fsdecode(source))).close()
+    return workspace
+
+
+def test_killed_while_it_is_renewed_it_is_the_old_or_the_new_and_goes_on(source: Path, old: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from tui_scraper.engine.store.connection import open_state; "
+        "print('ready', flush=True); open_state(Path(sys.argv[1])).close()"
+    )
+    rng = random.Random(1)
+    for _ in range(8):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, str(old)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            process.wait(rng.uniform(0, 0.05))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        process.stdout.close()
+        assert table_of(old, "SELECT value FROM meta WHERE key = 'schema'")[0][0] in {2, SCHEMA_VERSION}
+    run_once(source, old)
+    check_counters(old)
+    assert rows(old)["guide.md"]["status"] == "done"
+
+
+def test_a_newer_one_is_refused_untouched(old: Path) -> None:
+    reopen_old(old)
+    connection = connect(old / "state.db")
+    connection.execute("UPDATE meta SET value = 99 WHERE key = 'schema'")
+    connection.close()
+    before = {path.name: path.read_bytes() for path in old.iterdir() if path.suffix == ".db"}
+    with pytest.raises(StoreError, match="newer"):
+        open_state(old)
+    assert {path.name: path.read_bytes() for path in old.iterdir() if path.suffix == ".db"} == before
