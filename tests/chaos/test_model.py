@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.chaos.model import check
+from tests.chaos.folder import CLEAN, OKAPI
+from tests.chaos.model import History, check
+
+
+@pytest.fixture
+def history() -> Iterator[History]:
+    history = History()
+    history.start()
+    yield history
+    history.teardown()
 
 
 def test_random_histories_agree_with_the_model() -> None:
@@ -14,3 +25,11 @@ def test_random_histories_agree_with_the_model() -> None:
 @pytest.mark.slow
 def test_many_long_random_histories_agree_with_the_model() -> None:
     check(examples=2_000, steps=40)
+
+
+def test_a_container_that_failed_is_read_again_in_the_first_run_after_an_undo(history: History) -> None:
+    history.run_to_the_end()
+    history.roll_back_to_a_phase(phase=CLEAN, fresh=False)
+    history.run_to_the_end([("write", b"a.txt", OKAPI)])
+    history.undo()
+    history.run_to_the_end()
