@@ -138,7 +138,8 @@ class Stage:
             page, reached_id = unfinished(self.state, self.head, self.after, _PAGE, self.through)
             if reached_id == self.after:
                 return True
-            planned = plan(self.state, page, self.configs, self.through)
+            limit_bytes = self.settings.input.max_file_size
+            planned = plan(self.state, page, self.configs, self.through, limit_bytes)
             if planned.reuse:
                 self._check_anew(planned.reuse)
                 self.call(reuse(planned.reuse))
@@ -213,7 +214,7 @@ class Stage:
         """What is asked for, by what it would be made from; nothing while that is not known."""
         done = {number for number, result in work.reached.items() if result.status == 1}
         if 1 not in done:
-            if work.content:
+            if work.content and work.size_bytes <= self.settings.input.max_file_size:
                 yield CLEAN, self.configs[CLEAN] + work.content + work.media_type.encode()
         elif 2 not in done:
             yield CHUNK, self.configs[CHUNK] + self._output(work.reached[1].artifact)

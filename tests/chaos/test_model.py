@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.folder import CLEAN, OKAPI
+from tests.chaos.folder import CLEAN, LONG, OKAPI
 from tests.chaos.model import History, check
 
 
@@ -32,4 +32,15 @@ def test_a_container_that_failed_is_read_again_in_the_first_run_after_an_undo(hi
     history.roll_back_to_a_phase(phase=CLEAN, fresh=False)
     history.run_to_the_end([("write", b"a.txt", OKAPI)])
     history.undo()
+    history.run_to_the_end()
+
+
+SIZE_LIMIT = 0
+"""The option that makes the limit smaller than a long text."""
+
+
+def test_a_document_above_the_size_limit_is_refused_again_when_it_is_tried_again(history: History) -> None:
+    history.run_to_the_end([("write", b"e.md", LONG)])
+    history.run_to_the_end(option=SIZE_LIMIT)
+    history.retry(phase=None, number=0)
     history.run_to_the_end()

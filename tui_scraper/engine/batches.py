@@ -92,7 +92,8 @@ class Batches:
         fresh = [work for work in page if work.version not in self.in_hand]
         if not fresh:
             return
-        planned = plan(self._around.state, fresh, self._configs, self._around.through)
+        limit_bytes = self._around.settings.input.max_file_size
+        planned = plan(self._around.state, fresh, self._configs, self._around.through, limit_bytes)
         self.in_hand.update(work.version for work in fresh)
         if planned.reuse:
             await self._writer.submit(reuse(planned.reuse))

@@ -14,6 +14,7 @@ from typing import Any
 
 import apsw
 
+from tui_scraper.engine.extract.media_types import STREAMED
 from tui_scraper.engine.models import PhaseName, Status
 from tui_scraper.engine.store.artifacts import LOST, Configs, find_artifacts
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER, artifact_key, clean_source
@@ -95,13 +96,17 @@ class Plan:
     index: list[Work] = field(default_factory=list)
 
 
-def plan(state: apsw.Connection, page: Sequence[Work], configs: Configs, through: PhaseName) -> Plan:
+def plan(
+    state: apsw.Connection, page: Sequence[Work], configs: Configs, through: PhaseName, limit_bytes: int
+) -> Plan:
     """Take over what exists for a page of documents, and say what is left to do.
 
-    What is taken over is entered into each work's `reached`, so that the rest can build on it.
+    What is taken over is entered into each work's `reached`, so that the rest can build on it. A document
+    above `limit_bytes` may have been read under another limit: it goes to a worker, who refuses it.
     """
     planned = Plan()
-    _take_over_clean(state, page, configs, planned)
+    allowed = [work for work in page if work.size_bytes <= limit_bytes or work.media_type in STREAMED]
+    _take_over_clean(state, allowed, configs, planned)
     if through is not PhaseName.CLEAN:
         _take_over_chunks(state, page, configs, planned)
     last = min(PHASE_NUMBER[through], _CLASSIFY)
