@@ -86,6 +86,9 @@ STAGES = (
     Stage("complete", (), command="retry"),
     Stage("exported", (), command="export"),
     Stage("rolling", (), command="rollback"),
+    Stage("freeing", (), command="gc", other_files=True),
+    Stage("verified", (), command="verify"),
+    Stage("repaired", (), command="verify --repair"),
 )
 _BY_NAME = {stage.name: stage for stage in STAGES}
 
@@ -177,6 +180,10 @@ class Bench:
                 return ["retry", "-w", str(workspace)]
             case "rollback":
                 return ["rollback", "clean", "--yes", "-w", str(workspace)]
+            case "gc":
+                return ["gc", "--keep", "1", "-w", str(workspace)]
+            case "verify" | "verify --repair":
+                return [*stage.command.split(), "-w", str(workspace)]
             case "export":
                 return ["export", str(workspace / "elsewhere"), "-w", str(workspace)]
         return self.run_on(workspace)
