@@ -72,8 +72,13 @@ def collect(directory: Path, *, keep: int | None = None, dry_run: bool = False) 
     checkpoints and what the last `keep` moves of the head can be taken back to. What cost money or was set by
     a person stays, always. A dry run changes nothing.
 
-    Raises WorkspaceLockedError where another process works in it, StoreError or StoreFullError.
+    Raises WorkspaceLockedError where another process works in it, StoreBlockedError or StoreError.
     """
+    with explained(directory):
+        return _collect(directory, keep, dry_run=dry_run)
+
+
+def _collect(directory: Path, keep: int | None, *, dry_run: bool) -> Collected:
     if dry_run:
         who = holder(directory)
         if who is not None:

@@ -88,6 +88,24 @@ def _explanation(
     return None
 
 
+_OF_THE_CONTENT = frozenset(
+    {
+        apsw.SQLITE_IOERR_READ,
+        apsw.SQLITE_IOERR_SHORT_READ,
+        apsw.SQLITE_IOERR_DATA,
+        apsw.SQLITE_IOERR_CORRUPTFS,
+    }
+)
+
+
+def is_damage(error: apsw.Error) -> bool:
+    """Whether an error is about what a database holds, not about what its disk or the system allows now."""
+    if isinstance(error, apsw.IOError):
+        return getattr(error, "extendedresult", 0) in _OF_THE_CONTENT
+    of_now = (apsw.FullError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.ProtocolError, apsw.BusyError)
+    return not isinstance(error, (*of_now, apsw.NoMemError))
+
+
 def _system_error(path: Path, connections: Sequence[apsw.Connection]) -> int:
     """The error number of the system behind SQLite's own, 0 where it is not known."""
     for connection in connections:

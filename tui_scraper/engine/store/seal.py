@@ -228,15 +228,15 @@ class Sealing:
         """Seal the workspace, when both databases are closed. Does nothing where `note` could not."""
         if not self._session:
             return
-        seal = Seal(
-            session=self._session,
-            found=(self._session, self._session),
-            last=self._last,
-            meta=self._meta,
-            logs={name: _log(self._directory / name) for name in (STATE_FILE, BLOB_FILE)},
-            index=index,
-        )
         with contextlib.suppress(StoreError):  # as in `note`: what is not sealed is not damaged
+            seal = Seal(
+                session=self._session,
+                found=(self._session, self._session),
+                last=self._last,
+                meta=self._meta,
+                logs={name: _log(self._directory / name) for name in (STATE_FILE, BLOB_FILE)},
+                index=index,
+            )
             write_seal(self._directory, seal)
 
 
@@ -260,8 +260,10 @@ def _log(path: Path) -> str:
         with open(f"{path}-wal", "rb") as file:
             header = file.read(_LOG_HEADER_BYTES)
             return f"{os.fstat(file.fileno()).st_size} {header.hex()}" if header else ""
-    except OSError:
+    except FileNotFoundError:
         return ""
+    except OSError as error:  # not to be seen is not the same as not there
+        raise disk.refusal(f"{path}-wal", error.errno or errno.EIO) from error
 
 
 def sessions(state: apsw.Connection, blobs: apsw.Connection) -> tuple[int, int]:

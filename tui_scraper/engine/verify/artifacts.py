@@ -13,7 +13,7 @@ import zstandard
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.store.artifacts import StoredLabel, sum_of
 from tui_scraper.engine.store.codec import MAX_RAW_BYTES, digest
-from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE
+from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, is_damage
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, PHASE_NUMBER
 from tui_scraper.engine.verify.look import Finding, Gathered, Look, damage
 from tui_scraper.engine.wire import Chunk, CleanText, Member
@@ -99,7 +99,9 @@ class _Reader:
     def _payload(self, artifact: int, phase: int, output: bytes, blob: int, amount: int) -> str:
         try:
             payload = self._look.blobs.execute("SELECT data FROM blob WHERE id = ?", (blob,)).get
-        except apsw.Error:
+        except apsw.Error as error:
+            if not is_damage(error):
+                raise
             return "payload"
         if not isinstance(payload, bytes):
             return "payload"

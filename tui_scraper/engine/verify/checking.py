@@ -23,6 +23,7 @@ from tui_scraper.engine.store.connection import (
     STATE_FILE,
     connect,
     explained,
+    is_damage,
     open_state,
 )
 from tui_scraper.engine.store.seal import SEAL_FILE, Seal, read_seal
@@ -80,7 +81,7 @@ def verify(directory: Path, progress: Progress = lambda _name, _count: None) -> 
     Raises WorkspaceLockedError where another process works in it, StoreError where a newer or an older
     version of the program made it, or where a database cannot be opened for another reason than damage.
     """
-    with locked(directory):
+    with explained(directory), locked(directory):
         return look_at(directory, progress)[0]
 
 
@@ -112,7 +113,9 @@ def look_at(directory: Path, progress: Progress) -> tuple[Report, Found]:
 def _seal(directory: Path) -> tuple[Seal | None, tuple[Damage, ...]]:
     try:
         return read_seal(directory), ()
-    except StoreError:
+    except StoreError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
         return None, (Damage("The file is damaged.", SEAL_FILE, "It is written anew."),)
 
 
@@ -137,10 +140,7 @@ def _opened(directory: Path, name: str) -> Iterator[apsw.Connection | str]:
 def _is_damage(error: apsw.Error | StoreError, path: Path) -> bool:
     """Whether a database cannot be opened because of what it holds, or because it is gone."""
     cause = error.__cause__ if isinstance(error, StoreError) else error
-    return not path.exists() or isinstance(cause, _OF_THE_CONTENT)
-
-
-_OF_THE_CONTENT = (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.SQLError)
+    return not path.exists() or (isinstance(cause, apsw.Error) and is_damage(cause))
 
 
 def _or(connection: apsw.Connection | str, other: apsw.Connection) -> apsw.Connection:
@@ -190,6 +190,8 @@ def _run(step: _Step, look: Look, progress: Progress, before: tuple[Damage, ...]
     except StoreBlockedError:
         raise
     except _UNREADABLE as error:
+        if isinstance(error, apsw.Error) and not is_damage(error):
+            raise
         look.found.structure.add(STATE_FILE)
         reason = safe_text(str(error), limit=200)
         damages.append(Damage(f"This could not be looked at to its end ({reason}).", STATE_FILE, REBUILT))

@@ -15,7 +15,7 @@ from typing import Any
 
 import apsw
 
-from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, page_checksums
+from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, is_damage, page_checksums
 from tui_scraper.engine.store.pages import open_pages
 from tui_scraper.engine.store.seal import (
     FOREIGN_LOG,
@@ -56,6 +56,8 @@ def _check_file(look: Look, connection: apsw.Connection, name: str) -> Iterator[
         rows: Any = connection.execute(f"PRAGMA integrity_check({_MESSAGES})")
         messages = [row[0] for row in rows]
     except apsw.Error as error:
+        if not is_damage(error):
+            raise
         failed = str(error)
     if not failed and messages == ["ok"]:
         if not connection.execute("PRAGMA page_count").get:

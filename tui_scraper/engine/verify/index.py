@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tui_scraper.engine.errors import StoreError
+from tui_scraper.engine.errors import StoreBlockedError, StoreError
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.search.segments import INDEX_DIR, damaged_files, index_mark
 from tui_scraper.engine.search.text_index import guarded, open_for_reading
@@ -49,6 +49,8 @@ def _damages(look: Look) -> Iterator[Damage]:
         )
     try:
         yield from _counted(look)
+    except StoreBlockedError:
+        raise
     except StoreError as error:
         yield Damage(f"The index cannot be read ({error}).", INDEX_DIR, _ANEW)
     yield from _unrecorded(look)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui_scraper.engine import disk
 from tui_scraper.engine.errors import StoreError, StoreFullError
 from tui_scraper.engine.export.manifest import read_manifest
 from tui_scraper.engine.safe_text import safe_text
@@ -61,7 +62,7 @@ def repair(directory: Path, progress: Progress = lambda _name, _count: None) -> 
     Raises WorkspaceLockedError, StoreFullError where there is no room for the copies, StoreError where
     something stands in the way.
     """
-    with locked(directory):
+    with explained(directory), locked(directory):
         _finish_replacing(directory)
         first, found = look_at(directory, progress)
         if first.sound:
@@ -139,8 +140,9 @@ def _copy_file(file: Path, copy: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        kind = StoreFullError if error.errno in (28, 122) else StoreError
-        raise kind(
+        if error.errno in disk.REFUSALS:
+            raise disk.refusal(file, error.errno) from error
+        raise StoreError(
             f"{safe_text(str(file))}: the copy before the repair failed ({error.strerror}). "
             "Nothing was changed."
         ) from error
@@ -175,7 +177,9 @@ def _rebuild(directory: Path, found: Found, progress: Progress) -> Iterator[str]
 def _readable_seal(directory: Path) -> Seal | None:
     try:
         return read_seal(directory)
-    except StoreError:
+    except StoreError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
         return None
 
 
