@@ -168,6 +168,7 @@ def contents(directory: Path) -> dict[str, Any]:
     try:
         tables = [row[0] for row in state.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         found = {table: state.execute(f"SELECT * FROM {table}").fetchall() for table in sorted(tables)}
+        found["meta"] = [row for row in found["meta"] if row[0] != "session"]  # how often it was opened
         return {**found, "blob": blobs.execute("SELECT id, length(data) FROM blob ORDER BY id").fetchall()}
     finally:
         state.close()

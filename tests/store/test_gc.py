@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.killing import check_store
-from tests.engine.running import change, check_counters, table
+from tests.engine.running import check_counters, table
 from tests.search.fabricated_store import Doc, Fabricator
 from tests.store.collecting import Expected, claim, contents, exported, head_now
 from tests.store.histories import STEPS, History
@@ -298,6 +298,19 @@ def test_leftovers_of_exports_and_old_copies_go_and_nothing_beside_them(
     assert (inside / "documents.jsonl").exists()
     assert [copy.exists() for copy in copies] == [False, False, True]
     assert sorted(path.name for path in target.iterdir()) == ["documents.jsonl", "manifest.json"]
+
+
+def change(workspace: Path, sql: str, file: str = "state.db") -> None:
+    """Change a database as the program does, so that its seal knows."""
+    writer = Writer(workspace)
+    try:
+        writer.call(
+            lambda transaction: (
+                (transaction.blobs if file == "blob.db" else transaction.state).execute(sql).fetchall()
+            )
+        )
+    finally:
+        writer.close()
 
 
 def put_payloads(directory: Path, number: int, size_bytes: int) -> None:
