@@ -11,7 +11,7 @@ import os
 import queue
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tui_scraper import formatting
@@ -65,8 +65,16 @@ def run(request: RunRequest, *, json_events: bool, verbose: bool = False, settin
     watch = SignalWatch(lambda _number: host.stop())
     view: _Lines | _JsonEvents = _JsonEvents() if json_events else _Lines()
     log_number = 0
+
+    def finish() -> int:
+        snapshot, error, code = host.snapshot(), host.error, watch.exit_code
+        if code is None:
+            code = error.exit_code if error is not None else _code(snapshot)
+        view.finish(snapshot, code, str(error) if error is not None else "")
+        return code
+
     host.start(request)
-    with _stopped_after(host):
+    with _stopped_after(host, finish):
         view.begin(request, settings_file)
         while True:
             ended = host.ended
@@ -82,13 +90,7 @@ def run(request: RunRequest, *, json_events: bool, verbose: bool = False, settin
             if watch.received is not None:
                 host.stop()  # a signal that came before the engine listened is not lost
             time.sleep(_POLL_S)
-    snapshot = host.snapshot()
-    error = host.error
-    code = watch.exit_code
-    if code is None:
-        code = error.exit_code if error is not None else _code(snapshot)
-    view.finish(snapshot, code, str(error) if error is not None else "")
-    return code
+    return finish()
 
 
 def _code(snapshot: RunSnapshot) -> int:
@@ -98,15 +100,17 @@ def _code(snapshot: RunSnapshot) -> int:
 
 
 @contextmanager
-def _stopped_after(host: EngineHost) -> Iterator[None]:
+def _stopped_after(host: EngineHost, finish: Callable[[], int]) -> Iterator[None]:
+    """Close the engine, however the block ends. One that a dead disk holds back is left, and said."""
     try:
         yield
     except BrokenPipeError:
         raise OutputGoneError from None
     finally:
         if not host.close(_CLOSE_S):
+            code = finish()
             sys.stdout.flush()
-            os._exit(1)  # something in a thread does not return; what is committed is safe
+            os._exit(code or 1)  # something in a thread does not return; what is committed is safe
 
 
 def _print_log(snapshot: RunSnapshot, after: int) -> int:

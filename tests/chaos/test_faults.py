@@ -39,6 +39,7 @@ def sampled(rounds: list[Round], seed: int, each: int) -> list[Round]:
     return [one for kind in kinds.values() for one in rng.sample(kind, min(each, len(kind)))]
 
 
+@pytest.mark.slow
 def test_whichever_call_fails_a_run_ends_with_a_sentence_and_the_next_one_completes(
     programs: Programs, bench: Bench
 ) -> None:
