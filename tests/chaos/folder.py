@@ -45,17 +45,17 @@ OKAPI = b"Notes about an okapi, once."
 LONG = b"A long letter about the garden, the harbour and the winter. " * 3
 BOX = boxed(("x.txt", ZEBRA), ("y.txt", LONG))
 BROKEN_BOX = BOX[:-60]
-TEXTS = (ZEBRA, OKAPI, LONG, b"An invoice for an axolotl.", b"")
-CONTENTS = (
-    *TEXTS,
-    b"%PDF-1.4 broken",
-    b"8BPS\0\1" + bytes(30),
-    BOX,
-    BROKEN_BOX,
-    boxed(("x.txt", OKAPI)),
-    boxed(("x.txt", ZEBRA), ("in.zip", boxed(("z.txt", LONG), ("x.txt", OKAPI)))),
-    boxed(("in.zip", BOX), ("empty.txt", b"")),
-)
+TEXTS = {"zebra": ZEBRA, "okapi": OKAPI, "long": LONG, "axolotl": b"An invoice for an axolotl.", "empty": b""}
+CONTENTS = {
+    **TEXTS,
+    "broken": b"%PDF-1.4 broken",
+    "unread": b"8BPS\0\1" + bytes(30),
+    "box": BOX,
+    "broken box": BROKEN_BOX,
+    "other box": boxed(("x.txt", OKAPI)),
+    "box in a box": boxed(("x.txt", ZEBRA), ("in.zip", boxed(("z.txt", LONG), ("x.txt", OKAPI)))),
+    "box beside nothing": boxed(("in.zip", BOX), ("empty.txt", b"")),
+}
 """What files may hold: texts, nothing, something broken, something nobody reads, and containers."""
 
 NAMES = (b"a.txt", b"b.txt", b"c.zip", b"d.zip", b"e.md", b"sub/f.txt")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.chaos.folder import CHUNK, CLEAN, INDEX, OPTIONS, Oracle, Outcome, settings_of
+from tests.chaos.folder import CHUNK, CLASSIFY, CLEAN, INDEX, OPTIONS, Oracle, Outcome, settings_of
 from tests.chaos.looking import Document, View, shown
 from tests.chaos.stage import Made, Stage
 from tests.engine.running import check_counters
@@ -84,7 +84,7 @@ class Model:
             done = [phase for phase in DOCUMENT_PHASES[1:] if phase in document.results]
             if PhaseName.INPUT in document.results:
                 assert not done, f"{path!r} was refused and has {done}"
-            assert tuple(done) == DOCUMENT_PHASES[1 : 1 + len(done)], f"{path!r} has only {done}"
+            assert self.lost or tuple(done) == DOCUMENT_PHASES[1 : 1 + len(done)], f"{path!r} has only {done}"
 
     def check_complete(self, oracle: Oracle, through: PhaseName) -> None:
         """A run that came to its end has left nothing to do, and all members of all containers."""
@@ -94,6 +94,9 @@ class Model:
             if document.parent is not None:
                 inside[document.parent].add(path)
             bad = any(status != "done" for status, *_ in document.results.values())
+            assert not set(document.artifacts.values()) & self.lost.keys(), (
+                f"{path!r}: what it became is lost"
+            )
             for phase in DOCUMENT_PHASES[1 : PHASES.index(through) + 1]:
                 assert bad or phase in document.results, f"{path!r} is still pending in {phase}"
         if PHASES.index(through) < PHASES.index(CLEAN):
@@ -109,20 +112,45 @@ class Model:
     def recover(self, stage: Stage, saved: Model) -> None:
         """A step was killed that would have led from `saved` to here: some of its commits were not made."""
         state = stage.state
-        points = {row[0] for row in state.execute("SELECT id FROM checkpoint")}
-        assert points <= self.points.keys()
-        self.points = {point: view for point, view in self.points.items() if point in points}
+        known = saved.points | self.points
+        self.points = {row[0]: known[row[0]] for row in state.execute("SELECT id FROM checkpoint")}
         names = dict(state.execute("SELECT id, name FROM checkpoint WHERE name IS NOT NULL").fetchall())
         assert names in (saved.names, self.names)
         self.names = names
-        if state.execute("SELECT count(*) FROM reflog").get == len(saved.moves):
-            self.moves = saved.moves
+        moves = state.execute("SELECT count(*) FROM reflog").get
+        assert moves in (len(saved.moves), len(self.moves))
+        self.moves = saved.moves if moves == len(saved.moves) else self.moves
         newest = int(state.execute("SELECT coalesce(max(seq), 0) FROM result").get)
         for key in [key for key, (_artifact, seq) in self.made.items() if seq > newest]:
             del self.made[key]
         self.lost.update(saved.lost)
         self.seen = self._seen_by(state, saved)
         self.moved = True
+
+    def forget(self, stage: Stage, keep: int | None) -> None:
+        """Garbage was collected: what history has forgotten cannot be gone back to, and may be made again."""
+        state = stage.state
+        points = {row[0] for row in state.execute("SELECT id FROM checkpoint")}
+        newest = set(sorted(self.points)[-keep:] if keep else ())
+        kept = self.points.keys() if keep is None else {*self.names, *newest, stage.head.checkpoint}
+        assert kept & self.points.keys() <= points <= self.points.keys()
+        self.points = {point: self.points[point] for point in points}
+        self.moves = self.moves if keep is None else self.moves[-keep:] if keep else []
+        assert state.execute("SELECT count(*) FROM reflog").get == len(self.moves)
+        artifacts = {row[0] for row in state.execute("SELECT id FROM artifact")}
+        for key in [
+            key for key, (made, _seq) in self.made.items() if made not in artifacts or key[0] is CLASSIFY
+        ]:
+            del self.made[key]
+        for point in self.points:
+            self.check_point(stage, point)
+
+    def check_point(self, stage: Stage, point: int) -> None:
+        """A checkpoint shows what the head showed when it was taken."""
+        head = read_point(stage.state, point)
+        assert head is not None
+        seen, known = stage.look(head), self.points[point]
+        assert (seen.documents, seen.settings) == (known.documents, known.settings), f"checkpoint {point}"
 
     def _seen_by(self, state: Any, saved: Model) -> dict[bytes, Seen]:
         """What the store knows of the folder, before the step or after it."""
@@ -163,10 +191,7 @@ class Model:
         points = sorted(self.points)
         self.checks += 1
         for point in {*points[-3:], *points[self.checks % max(1, len(points)) :][:1]}:
-            head = read_point(stage.state, point)
-            assert head is not None
-            seen, known = stage.look(head), self.points[point]
-            assert (seen.documents, seen.settings) == (known.documents, known.settings), f"checkpoint {point}"
+            self.check_point(stage, point)
         if self.moves:
             (before,) = stage.state.execute("SELECT before FROM reflog ORDER BY id DESC LIMIT 1").fetchone()
             assert stage.look(decode_head(stage.state, before)) == self.moves[-1]

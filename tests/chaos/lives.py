@@ -1,7 +1,7 @@
 """A workspace, its folder and its model, in a process that may be killed in any step.
 
-What a kill leaves is not left to chance: it is a copy of the database files in which the write-ahead log
-ends somewhere in what the step has written. `blob.db` is committed first, so it has all of it.
+What a kill leaves is not left to chance: it is a copy of the database files, taken after each commit of a
+step, in which the write-ahead logs end anywhere in what the next commit writes.
 """
 
 from __future__ import annotations
@@ -11,17 +11,24 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.folder import BOX, BROKEN_BOX, NAMES, OPTIONS, ZEBRA, Chosen, File, Folder, Oracle
 from tests.chaos.judging import Model, Seen
 from tests.chaos.stage import Stage
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.store.codec import digest
+from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE
 from tui_scraper.engine.store.members import SEPARATOR
+from tui_scraper.engine.verify.checking import verify
 from tui_scraper.engine.wire import DocumentReply
 
 SHARED_MEMORY = Path("/dev/shm")
 """A fast disk that need not survive anything: what a crash leaves is made by copying, not by luck."""
+
+
+_LOGS = (f"{BLOB_FILE}-wal", f"{STATE_FILE}-wal")
+"""In the order in which a commit writes them."""
 
 
 class Workplace:
@@ -47,8 +54,21 @@ class Workplace:
     def begin_again(self) -> None:
         """End well, and open the workspace in another process."""
         self.stage.close()
+        self.verify()
         self.stage = self._open()
         self.model.check(self.stage)
+
+    def verify(self) -> None:
+        """What is left when the process has ended well is sound in every other way, too.
+
+        There is no index here, and what was lost on purpose is damage.
+        """
+        unsure = {"index", "exports", *(("artifacts",) if self.model.lost else ())}
+        report = verify(self.stage.directory)
+        wrong = [
+            str(damage) for check in report.checks if check.name not in unsure for damage in check.damages
+        ]
+        assert not wrong, "\n".join(wrong)
 
     def remove(self) -> None:
         """Leave nothing behind."""
@@ -63,20 +83,40 @@ class Workplace:
     def do(self, step: Callable[[], None], *, atomic: bool = True) -> None:
         """Take a step; and where the process is to be killed in it, find what it leaves."""
         fraction, self.doomed = self.doomed, None
-        saved, before = self.model.copy(), self._files() if fraction is not None else {}
-        step()
-        if fraction is not None:
-            after = self._files()
-            assert after["state.db"] == before["state.db"]  # all that the step has written is in the log
-            old, new = before["state.db-wal"], after["state.db-wal"]
-            same = _shared(old, new)
-            after["state.db-wal"] = new[: same + int((len(new) - same) * fraction)]
+        if fraction is None:
+            step()
+        else:
+            saved = self.model.copy()
+            commits = self._watched(step)
+            left = commits[-1] if fraction == 1 else _cut(commits, fraction)
+            files = self._files() | left
             self.stage.close()
             self._lives += 1
-            self.stage = self._open(after)
-            if len(after["state.db-wal"]) < len(new):
+            self.stage = self._open(files)
+            if left != commits[-1]:
                 self._recover(saved, atomic=atomic)
         self.model.check(self.stage)
+
+    def _watched(self, step: Callable[[], None]) -> list[dict[str, bytes]]:
+        """Take a step. Returns the databases' files before it and after each of its commits."""
+        writer = self.stage.workspace.writer
+        commit = writer._commit
+        commits = [self._databases()]
+
+        def watched(group: Any) -> Any:
+            outcomes = commit(group)
+            commits.append(self._databases())
+            return outcomes
+
+        writer._commit = watched  # type: ignore[method-assign]
+        try:
+            step()
+        finally:
+            writer._commit = commit  # type: ignore[method-assign]
+        return commits
+
+    def _databases(self) -> dict[str, bytes]:
+        return {name: (self.stage.directory / name).read_bytes() for name in (*_LOGS, STATE_FILE, BLOB_FILE)}
 
     def _recover(self, saved: Model, *, atomic: bool) -> None:
         after = self.model.view
@@ -117,9 +157,24 @@ class Workplace:
         on_disk, seen = self.folder.files.get(name), self.model.seen.get(name)
         if reply.cause is not None and (path in self.trouble or on_disk is None):
             self.model.blamed.add((path, reply.phase, str(reply.cause)))
-        elif read and name == path and seen is not None and on_disk is not None:
+            read = read and bool(reply.content)
+        if read and name == path and seen is not None and on_disk is not None:
             assert not reply.content or reply.content == digest(on_disk.data)
             self.model.seen[name] = Seen(on_disk.data, seen.stamp)
+
+
+def _cut(commits: list[dict[str, bytes]], fraction: float) -> dict[str, bytes]:
+    """The databases as they are when this much was written, in the order in which it is."""
+    at = fraction * (len(commits) - 1)
+    before, after = commits[int(at)], commits[min(int(at) + 1, len(commits) - 1)]
+    assert all(before[name] == after[name] for name in (STATE_FILE, BLOB_FILE))  # all is in the logs still
+    left = dict(before)
+    for place, log in enumerate(_LOGS):
+        written = min(1.0, max(0.0, (at - int(at)) * len(_LOGS) - place))
+        if written > 0:
+            same = _shared(before[log], after[log])
+            left[log] = after[log][: same + int((len(after[log]) - same) * written)]
+    return left
 
 
 def _shared(old: bytes, new: bytes) -> int:

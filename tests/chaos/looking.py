@@ -35,11 +35,17 @@ class Document:
     size_bytes: int
     parent: bytes | None
     results: Results
+    artifacts: Mapping[PhaseName, int]
 
     def only(self, phases: Collection[PhaseName]) -> Document:
         """The same document with the results of some phases only."""
-        kept = {phase: result for phase, result in self.results.items() if phase in phases}
-        return dataclasses.replace(self, results=kept)
+        results = {phase: result for phase, result in self.results.items() if phase in phases}
+        artifacts = {phase: artifact for phase, artifact in self.artifacts.items() if phase in phases}
+        return dataclasses.replace(self, results=results, artifacts=artifacts)
+
+    def without(self, phases: Collection[PhaseName]) -> Document:
+        """The same document with some phases pending."""
+        return self.only(self.results.keys() - phases)
 
     @property
     def finished(self) -> bool:
@@ -54,6 +60,15 @@ class View:
     documents: Mapping[bytes, Document]
     settings: str
     pinned: bool
+
+    def without(self, lost: Collection[int]) -> View:
+        """The same where some artifacts are lost: what holds them is pending, and so is its index."""
+        documents = {
+            path: document.without({INDEX, *phases}) if phases else document
+            for path, document in self.documents.items()
+            for phases in [{phase for phase, artifact in document.artifacts.items() if artifact in lost}]
+        }
+        return dataclasses.replace(self, documents=documents)
 
 
 @dataclass
@@ -83,6 +98,7 @@ class Eyes:
         documents: dict[bytes, Document] = {}
         for version, path, size_bytes, parent, *found in rows:
             results: dict[PhaseName, Result] = {}
+            artifacts: dict[PhaseName, int] = {}
             for place, phase in enumerate(head.lineages):
                 status, artifact, cause = found[place * 3 : place * 3 + 3]
                 other = fed[version].get(PHASE_NUMBER[phase])
@@ -90,11 +106,18 @@ class Eyes:
                 if status:
                     value = self.value(artifact) if status == 1 and artifact else None
                     results[phase] = str(STATUSES[status]), cause or "", value
+                    if artifact:
+                        artifacts[phase] = artifact
             assert path not in documents
-            documents[path] = Document(version, size_bytes, parent, results)
+            documents[path] = Document(version, size_bytes, parent, results, artifacts)
         run = self.state.execute("SELECT settings FROM run WHERE id = ?", (head.run,)).get
         settings = _recorded(str(run)) if run else ""
         return View(documents, settings, head.pinned)
+
+    def lost_now(self) -> set[int]:
+        """Artifacts that have lost what they held."""
+        rows: Any = self.state.execute(f"SELECT id FROM artifact a WHERE {LOST}").fetchall()
+        return {row[0] for row in rows}
 
     def value(self, artifact: int) -> object:
         """What an artifact holds, decoded and checked against its sums."""

@@ -47,6 +47,7 @@ from tests.chaos.looking import View, shown
 from tui_scraper.engine.errors import UsageError
 from tui_scraper.engine.models import PHASES, PhaseName
 from tui_scraper.engine.store.checkpoints import changed_since_checkpoint, name_checkpoint
+from tui_scraper.engine.store.gc import Garbage, sweep
 from tui_scraper.engine.store.members import SEPARATOR
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.setbacks import put_back
@@ -55,11 +56,11 @@ from tui_scraper.engine.store.writer import Operation
 NUMBER = st.integers(0, 1_000)
 PHASE = st.sampled_from(list(PHASES))
 CHANGE = st.one_of(
-    st.tuples(st.just("write"), st.sampled_from(NAMES), st.sampled_from(CONTENTS)),
+    st.tuples(st.just("write"), st.sampled_from(NAMES), st.sampled_from(list(CONTENTS))),
     st.tuples(
         st.sampled_from(["touch", "rename", "remove", "bring back", "change without a sign"]),
         st.sampled_from(NAMES),
-        st.just(b""),
+        st.just(""),
     ),
 )
 CHANGES = st.lists(CHANGE, max_size=2)
@@ -80,16 +81,16 @@ class History(Workplace, RuleBasedStateMachine):
 
     # --- what changes before a run ---
 
-    def _prepare(self, changes: Sequence[tuple[str, bytes, bytes]], option: int | None) -> None:
+    def _prepare(self, changes: Sequence[tuple[str, bytes, str]], option: int | None) -> None:
         """Files change and a setting, before a run."""
-        for what, name, data in changes:
-            self._change(what, name, data)
+        for what, name, content in changes:
+            self._change(what, name, content)
         self.chosen = tuple(1 - old if place == option else old for place, old in enumerate(self.chosen))
 
-    def _change(self, what: str, name: bytes, data: bytes) -> None:
+    def _change(self, what: str, name: bytes, content: str) -> None:
         file = self.folder.files.get(name)
         if what == "write":
-            self.folder.write(name, data)
+            self.folder.write(name, CONTENTS[content])
         elif what == "bring back":
             if b"moved/" + name in self.folder.files:
                 self.folder.rename(b"moved/" + name, name)
@@ -121,7 +122,7 @@ class History(Workplace, RuleBasedStateMachine):
     @rule(changes=CHANGES, option=OPTION, accept=st.booleans())
     def run_to_the_end(
         self,
-        changes: Sequence[tuple[str, bytes, bytes]] = (),
+        changes: Sequence[tuple[str, bytes, str]] = (),
         option: int | None = None,
         accept: bool = False,
     ) -> None:
@@ -143,7 +144,7 @@ class History(Workplace, RuleBasedStateMachine):
     )
     def run_in_part(
         self,
-        changes: Sequence[tuple[str, bytes, bytes]],
+        changes: Sequence[tuple[str, bytes, str]],
         option: int | None,
         through: PhaseName,
         most: int | None,
@@ -158,7 +159,7 @@ class History(Workplace, RuleBasedStateMachine):
         def meddling() -> None:
             name = sorted(self.folder.files)[number % len(self.folder.files)]
             if meddle is not None and not self.folder.files[name].data.startswith(b"PK"):
-                self._change(meddle, name, TEXTS[number % len(TEXTS)])
+                self._change(meddle, name, list(TEXTS)[number % len(TEXTS)])
 
         self._prepare(changes, option)
         self.do(
@@ -262,9 +263,10 @@ class History(Workplace, RuleBasedStateMachine):
             newest = self.stage.state.execute("SELECT coalesce(max(id), 0) FROM artifact").get
             point = self._move(roll_back_to_phase(phase, fresh=fresh))
             documents = {path: document.only(kept) for path, document in before.documents.items()}
-            assert self.model.view == View(documents, before.settings, True)
+            kept_view = View(documents, before.settings, True)
+            assert self.model.view == kept_view.without(self.stage.eyes.lost_now())
             assert point not in self.model.points
-            self.model.points[point] = self.model.view
+            self.model.points[point] = kept_view
             if fresh:
                 self.model.asked_anew[self.stage.head.branch] = newest
 
@@ -277,7 +279,8 @@ class History(Workplace, RuleBasedStateMachine):
 
         def step() -> None:
             assert self._move(roll_back_to_checkpoint(point)) == point
-            assert self.model.view == dataclasses.replace(self.model.points[point], pinned=True)
+            wanted = dataclasses.replace(self.model.points[point], pinned=True)
+            assert self.model.view == wanted.without(self.stage.eyes.lost_now())
 
         self.do(step)
 
@@ -290,7 +293,7 @@ class History(Workplace, RuleBasedStateMachine):
                 return
             wanted = self.model.moves[-1]
             self._move(undo())
-            assert self.model.view == wanted
+            assert self.model.view == wanted.without(self.stage.eyes.lost_now())
 
         self.do(step)
 
@@ -343,7 +346,7 @@ class History(Workplace, RuleBasedStateMachine):
         def step() -> None:
             documents = dict(self.model.view.documents)
             for path, name in again.items():
-                documents[path] = documents[path].only(set(PHASES) - {name})
+                documents[path] = documents[path].without({name})
             assert self.stage.call(put_back(phase=phase, path=one)) == len(again)
             self.adopt()
             assert self.model.view.documents == documents
@@ -359,15 +362,23 @@ class History(Workplace, RuleBasedStateMachine):
             self.do(lambda: self._lose(artifacts[number % len(artifacts)]))
 
     def _lose(self, artifact: int) -> None:
-        documents = self.stage.lose(artifact)
-        wanted = {
-            path: document.only(set(PHASES) - documents.get(document.version, set()))
-            for path, document in self.model.view.documents.items()
-        }
+        before = self.model.view
+        self.stage.lose(artifact)
         self.adopt()
-        assert self.model.view.documents == wanted
+        assert self.model.view == before.without({artifact})
 
-    @rule(fraction=st.sampled_from([None, 0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 0.999, 1.0]))
+    @rule(keep=st.sampled_from([None, 0, 1, 3]))
+    def collect_garbage(self, keep: int | None) -> None:
+        def step() -> None:
+            before = self.model.view
+            sweep(self.stage.workspace.writer, Garbage(self.stage.state, self.stage.blobs, keep))
+            self.adopt()
+            assert self.model.view == before
+            self.model.forget(self.stage, keep)
+
+        self.do(step)
+
+    @rule(fraction=st.one_of(st.none(), st.integers(0, 1_000).map(lambda number: number / 1_000)))
     def end(self, fraction: float | None) -> None:
         """The process ends, well, or killed when so much of the next step was written; and another begins."""
         if fraction is None:

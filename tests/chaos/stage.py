@@ -31,17 +31,16 @@ from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.checkpoints import take_checkpoint
 from tui_scraper.engine.store.committing import commit_replies
 from tui_scraper.engine.store.connection import open_blobs, open_state
-from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.head import (
-    DOCUMENT_PHASES,
     PHASE_NUMBER,
     SALT,
     Head,
     read_head,
     salts,
 )
+from tui_scraper.engine.store.lost import put_lost_back, take_away
 from tui_scraper.engine.store.recording import record_indexed, reuse
-from tui_scraper.engine.store.results import Work, reached, unfinished, write_results
+from tui_scraper.engine.store.results import Work, reached, unfinished
 from tui_scraper.engine.store.writer import Operation, Transaction
 from tui_scraper.engine.wire import DocumentReply
 from tui_scraper.engine.workspace import Workspace
@@ -258,41 +257,14 @@ class Stage:
 
     # --- damage ---
 
-    def lose(self, artifact: int) -> dict[int, set[PhaseName]]:
-        """Take away what an artifact holds, and put back what it was the result of: version -> phases."""
+    def lose(self, artifact: int) -> None:
+        """Take away what an artifact holds, as a repair does."""
         self.lost.setdefault(artifact, self.eyes.value(artifact))
         for key in [key for key, (made, _seq) in self.made.items() if made == artifact]:
             del self.made[key]
 
-        def operation(transaction: Transaction) -> dict[int, set[PhaseName]]:
-            state = transaction.state
-            head = read_head(state)
-            state.execute(
-                "UPDATE artifact SET blob = NULL, data = iif(phase = 3, NULL, data) WHERE id = ?", (artifact,)
-            )
-            live: Any = state.execute(f"SELECT id FROM version v WHERE {head.live()}").fetchall()
-            lost: dict[int, set[PhaseName]] = {}
-            for version, found in reached(state, head, [row[0] for row in live]).items():
-                numbers = {number for number, result in found.items() if result.artifact == artifact}
-                if numbers and found[min(numbers)].status == 1:
-                    lost[version] = {DOCUMENT_PHASES[number] for number in found if number >= min(numbers)}
-                    rows = [
-                        (
-                            transaction.next_seq(),
-                            head.branch,
-                            number,
-                            head.lineages[DOCUMENT_PHASES[number]],
-                            version,
-                            0,
-                            None,
-                            1,
-                        )
-                        for number in found
-                        if number >= min(numbers)
-                    ]
-                    write_results(state, rows)
-            state.execute("UPDATE head SET settled = 0")
-            count_anew(state)
-            return lost
+        def operation(transaction: Transaction) -> None:
+            take_away(transaction.state, [artifact])
+            put_lost_back(transaction)
 
-        return self.call(operation)
+        self.call(operation)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.folder import CLEAN, LONG, OKAPI
+from tests.chaos.folder import CLEAN
 from tests.chaos.model import History, check
 
 
@@ -30,7 +30,7 @@ def test_many_long_random_histories_agree_with_the_model() -> None:
 def test_a_container_that_failed_is_read_again_in_the_first_run_after_an_undo(history: History) -> None:
     history.run_to_the_end()
     history.roll_back_to_a_phase(phase=CLEAN, fresh=False)
-    history.run_to_the_end([("write", b"a.txt", OKAPI)])
+    history.run_to_the_end([("write", b"a.txt", "okapi")])
     history.undo()
     history.run_to_the_end()
 
@@ -40,7 +40,7 @@ SIZE_LIMIT = 0
 
 
 def test_a_document_above_the_size_limit_is_refused_again_when_it_is_tried_again(history: History) -> None:
-    history.run_to_the_end([("write", b"e.md", LONG)])
+    history.run_to_the_end([("write", b"e.md", "long")])
     history.run_to_the_end(option=SIZE_LIMIT)
     history.retry(phase=None, number=0)
     history.run_to_the_end()
