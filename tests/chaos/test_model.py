@@ -8,6 +8,7 @@ import pytest
 
 from tests.chaos.folder import CLEAN
 from tests.chaos.model import History, check
+from tui_scraper.engine.models import PhaseName
 
 
 @pytest.fixture
@@ -43,4 +44,12 @@ def test_a_document_above_the_size_limit_is_refused_again_when_it_is_tried_again
     history.run_to_the_end([("write", b"e.md", "long")])
     history.run_to_the_end(option=SIZE_LIMIT)
     history.retry(phase=None, number=0)
+    history.run_to_the_end()
+
+
+def test_what_was_lost_is_made_again_after_an_undo(history: History) -> None:
+    history.run_to_the_end()
+    history.roll_back_to_a_phase(phase=PhaseName.INPUT, fresh=False)
+    history.lose_what_is_stored(number=0)
+    history.undo()
     history.run_to_the_end()

@@ -92,3 +92,5 @@ def put_versions_back(transaction: Transaction, head: Head, wanted: Sequence[tup
                 (transaction.next_seq(), head.branch, phase, lineage, version, _PENDING, None, attempt)
             )
     write_results(state, rows)
+    if rows:
+        state.execute("UPDATE head SET settled = 0")
