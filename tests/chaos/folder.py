@@ -49,7 +49,7 @@ TEXTS = {"zebra": ZEBRA, "okapi": OKAPI, "long": LONG, "axolotl": b"An invoice f
 CONTENTS = {
     **TEXTS,
     "broken": b"%PDF-1.4 broken",
-    "unread": b"8BPS\0\1" + bytes(30),
+    "unread": b"8BPS\0\1" + bytes(90),
     "box": BOX,
     "broken box": BROKEN_BOX,
     "other box": boxed(("x.txt", OKAPI)),

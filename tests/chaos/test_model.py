@@ -47,6 +47,12 @@ def test_a_document_above_the_size_limit_is_refused_again_when_it_is_tried_again
     history.run_to_the_end()
 
 
+def test_a_container_that_was_not_read_yet_is_not_refused_for_its_size(history: History) -> None:
+    history.be_in_trouble(number=2, phase=PhaseName.INPUT)  # c.zip
+    history.run_to_the_end()
+    history.run_to_the_end(option=SIZE_LIMIT)
+
+
 def test_what_was_lost_is_made_again_after_an_undo(history: History) -> None:
     history.run_to_the_end()
     history.roll_back_to_a_phase(phase=PhaseName.INPUT, fresh=False)

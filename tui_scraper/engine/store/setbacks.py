@@ -161,14 +161,15 @@ def put_back(
 def refuse_oversized(transaction: Transaction, limit_bytes: int, streamed: Collection[str]) -> None:
     """After `input.max_file_size` changed: refuse what is known to be larger, also if it was read before.
 
-    The limit does not hold for the media types in `streamed`.
+    The limit does not hold for the media types in `streamed`. What was not read yet may be one of them: a
+    worker finds out.
     """
     state = transaction.state
     head = open_scan(state)
     lineage = head.lineages[PhaseName.INPUT]
     rows: Any = state.execute(
         f"""SELECT v.id, v.size_bytes, v.document, v.media_type FROM version v
-        WHERE v.size_bytes > ? AND {head.live()}""",  # noqa: S608
+        WHERE v.size_bytes > ? AND v.media_type IS NOT NULL AND {head.live()}""",  # noqa: S608
         (limit_bytes,),
     ).fetchall()
     rows = [row for row in rows if row[3] not in streamed]
