@@ -17,6 +17,7 @@ from tests.engine.running import check_counters, export_bytes, rows, run_once, t
 from tui_scraper.engine import PhaseName, Reader, StoreError
 from tui_scraper.engine.store.connection import SCHEMA_VERSION, connect, open_state
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, undo
+from tui_scraper.engine.verify.checking import verify
 from tui_scraper.engine.workspace import reopen
 
 _DATA = Path(__file__).with_name("data")
@@ -46,6 +47,7 @@ def old(source: Path, tmp_path: Path) -> Path:
     workspace.mkdir()
     for name in ("state", "blob"):
         connection = apsw.Connection(str(workspace / f"{name}.db"))
+        connection.execute(f"PRAGMA page_size={65536 if name == 'blob' else 4096}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute((_DATA / f"schema-2-{name}.sql").read_text(encoding="utf-8"))
         if name == "state":
@@ -113,6 +115,18 @@ def reopen_old(workspace: Path) -> Path:
 
     Workspace(workspace, Path(os.fsdecode(source))).close()
     return workspace
+
+
+def test_one_that_was_rolled_back_is_sound_when_it_was_renewed(source: Path, old: Path) -> None:
+    connection = connect(old / "state.db")
+    connection.execute("INSERT INTO branch VALUES(2, 1, 18, 5)")
+    connection.execute("INSERT INTO counter SELECT 2, lineage, status, n, bytes, tokens FROM counter")
+    connection.execute("INSERT INTO reflog VALUES(1, 1795972082, 1, 2, 'rollback to checkpoint 6')")
+    connection.execute("UPDATE head SET branch = 2")
+    connection.close()
+    run_once(source, old)
+    wrong = [str(check) for check in verify(old).checks if not check.sound]
+    assert not wrong, wrong
 
 
 def test_killed_while_it_is_renewed_it_is_the_old_or_the_new_and_goes_on(source: Path, old: Path) -> None:

@@ -26,7 +26,8 @@ def _members(connection: apsw.Connection) -> None:
 def _time_travel(connection: apsw.Connection) -> None:
     """2 -> 3: moves of the head that can be taken back, sealed scans, counters by cause.
 
-    Counters of old checkpoints say nothing of causes: a rollback to one of them counts anew.
+    Counters of old checkpoints say nothing of causes: a rollback to one of them counts anew. Old moves cannot
+    be taken back; that there were some is kept, because the head may be where they have put it.
     """
     connection.execute(
         """ALTER TABLE config ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
@@ -42,6 +43,7 @@ def _time_travel(connection: apsw.Connection) -> None:
         ALTER TABLE head ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;
         CREATE INDEX failure_cause ON failure(cause);
         UPDATE head SET run = (SELECT coalesce(max(id), 0) FROM run);
+        INSERT INTO meta SELECT 'gone:reflog', count(*) FROM reflog HAVING count(*) > 0;
         DROP TABLE reflog;
         CREATE TABLE reflog(
             id INTEGER PRIMARY KEY,
