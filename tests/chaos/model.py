@@ -144,15 +144,15 @@ class History(Workplace, RuleBasedStateMachine):
     )
     def run_in_part(
         self,
-        changes: Sequence[tuple[str, bytes, str]],
-        option: int | None,
-        through: PhaseName,
-        most: int | None,
-        early: int | None,
-        marks: tuple[str, ...],
-        meddle: str | None,
-        retry: bool,
-        number: int,
+        changes: Sequence[tuple[str, bytes, str]] = (),
+        option: int | None = None,
+        through: PhaseName = PhaseName.OUTPUT,
+        most: int | None = None,
+        early: int | None = None,
+        marks: tuple[str, ...] = (),
+        meddle: str | None = None,
+        retry: bool = False,
+        number: int = 0,
     ) -> None:
         """A run that ends anywhere, while documents change and failures are tried again."""
 

@@ -36,8 +36,8 @@ def test_a_container_that_failed_is_read_again_in_the_first_run_after_an_undo(hi
     history.run_to_the_end()
 
 
-SIZE_LIMIT = 0
-"""The option that makes the limit smaller than a long text."""
+SIZE_LIMIT, CHUNK_SIZE = 0, 3
+"""Options: one makes the limit smaller than a long text, the other cuts it into more chunks."""
 
 
 def test_a_document_above_the_size_limit_is_refused_again_when_it_is_tried_again(history: History) -> None:
@@ -59,3 +59,17 @@ def test_what_was_lost_is_made_again_after_an_undo(history: History) -> None:
     history.lose_what_is_stored(number=0)
     history.undo()
     history.run_to_the_end()
+
+
+def test_what_is_lost_under_other_settings_is_made_again_when_they_come_back(history: History) -> None:
+    history.run_to_the_end()
+    history.run_to_the_end(option=CHUNK_SIZE)
+    history.lose_what_is_stored(number=1)  # the chunks of a.txt under the settings before
+    history.run_to_the_end(option=CHUNK_SIZE)
+
+
+def test_what_is_lost_is_pending_under_all_settings_that_share_it(history: History) -> None:
+    history.run_to_the_end()
+    history.run_to_the_end(option=CHUNK_SIZE)
+    history.lose_what_is_stored(number=0)  # the clean text of a.txt
+    history.run_in_part(option=CHUNK_SIZE, most=0, early=0)

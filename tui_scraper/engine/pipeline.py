@@ -50,6 +50,7 @@ from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.counters import PhaseCount, read_totals, set_lineages
 from tui_scraper.engine.store.epochs import begin as begin_scan
 from tui_scraper.engine.store.head import PhaseConfigs, read_head, salts
+from tui_scraper.engine.store.lost import settle_lost
 from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.reader import counts_of
 from tui_scraper.engine.store.results import sampled, unfinished
@@ -294,6 +295,7 @@ class Pipeline:
                 uphold_refusals(transaction)
             if before.lineages and (PhaseName.CLEAN in changed or scan - before.scan > 1):
                 match_members(transaction)
+            settle_lost(transaction)
             run = begin_run(settings_json)(transaction)
             state.execute("UPDATE head SET pinned = ?", (bool(before.pinned and waiting),))
             totals = read_totals(state, read_head(state))

@@ -37,6 +37,12 @@ def take_away(state: apsw.Connection, artifacts: Iterable[int]) -> None:
     state.execute("INSERT INTO meta VALUES(?, 1) ON CONFLICT DO NOTHING", (ANY_LOST,))
 
 
+def settle_lost(transaction: Transaction) -> None:
+    """Have what damage took away made again where the head is now: it was moved, or has other settings."""
+    if transaction.state.execute("SELECT 1 FROM meta WHERE key = ?", (ANY_LOST,)).get:
+        put_lost_back(transaction)
+
+
 def put_lost_back(transaction: Transaction) -> int:
     """Put the documents at the head back to pending whose results are lost. Returns how many results.
 
@@ -73,14 +79,19 @@ def lost_results(state: apsw.Connection, head: Head) -> list[tuple[bytes, int, i
 def put_versions_back(transaction: Transaction, head: Head, wanted: Sequence[tuple[int, int]]) -> None:
     """Append pending rows for some (phase, version), and for the index, which must be asked again then.
 
-    The counters are left as they are.
+    That holds for the index under all settings: those that are not in force may share what is lost. The
+    counters are left as they are.
     """
     state = transaction.state
-    pairs = dict.fromkeys(wanted)
-    pairs.update(dict.fromkeys((_INDEX, version) for _phase, version in wanted))
+    indexes: Any = state.execute("SELECT id FROM lineage WHERE phase = ?", (_INDEX,)).fetchall()
+    places = dict.fromkeys(
+        (phase, head.lineages[DOCUMENT_PHASES[phase]], version) for phase, version in wanted
+    )
+    places.update(
+        dict.fromkeys((_INDEX, lineage, version) for _phase, version in wanted for (lineage,) in indexes)
+    )
     rows = []
-    for phase, version in pairs:
-        lineage = head.lineages[DOCUMENT_PHASES[phase]]
+    for phase, lineage, version in places:
         latest: Any = state.execute(
             f"""SELECT r.status, r.attempt FROM result r WHERE r.lineage = ? AND r.version = ?
                 AND {head.visible()} ORDER BY r.seq DESC LIMIT 1""",  # noqa: S608

@@ -36,7 +36,7 @@ from tui_scraper.engine.store.head import (
     read_point,
     write_head,
 )
-from tui_scraper.engine.store.lost import ANY_LOST, put_lost_back
+from tui_scraper.engine.store.lost import settle_lost
 from tui_scraper.engine.store.writer import Operation, Transaction
 
 _OUTPUT = PHASE_NUMBER[PhaseName.OUTPUT]
@@ -66,7 +66,7 @@ def roll_back_to_phase(phase: PhaseName, *, fresh: bool = False) -> Operation[in
         why = f"rolled back to {phase}" + (", to be asked anew" if fresh else "")
         identifier = insert_checkpoint(transaction, read_head(state), phase, why)
         _arrive(transaction, before, dataclasses.replace(after, checkpoint=identifier), why)
-        _settle_lost(transaction)
+        settle_lost(transaction)
         return identifier
 
     return operation
@@ -92,7 +92,7 @@ def roll_back_to_checkpoint(checkpoint: int) -> Operation[int]:
             count_anew(state)
         else:
             put_rows(state, branch, decode_rows(counters))
-        _settle_lost(transaction)
+        settle_lost(transaction)
         return checkpoint
 
     return operation
@@ -114,7 +114,7 @@ def undo() -> Operation[int]:
         text, why = row
         after = decode_head(state, str(text))
         _arrive(transaction, before, after, f"undone: {why}" if not why.startswith("undone: ") else why[8:])
-        _settle_lost(transaction)
+        settle_lost(transaction)
         return after.checkpoint
 
     return operation
@@ -150,12 +150,6 @@ def _arrive(transaction: Transaction, before: Head, after: Head, why: str) -> No
         """UPDATE run SET state = 'incomplete'
         WHERE state = 'complete' AND id = (SELECT max(id) FROM run)"""
     )
-
-
-def _settle_lost(transaction: Transaction) -> None:
-    """What damage took away is to be made again, wherever the head goes."""
-    if transaction.state.execute("SELECT 1 FROM meta WHERE key = ?", (ANY_LOST,)).get:
-        put_lost_back(transaction)
 
 
 def _fork(transaction: Transaction, origin: Head, seq: int, kept: int) -> int:
