@@ -73,3 +73,16 @@ def test_what_is_lost_is_pending_under_all_settings_that_share_it(history: Histo
     history.run_to_the_end(option=CHUNK_SIZE)
     history.lose_what_is_stored(number=0)  # the clean text of a.txt
     history.run_in_part(option=CHUNK_SIZE, most=0, early=0)
+
+
+def test_nothing_is_inside_a_container_that_was_refused_where_an_undo_comes_back_to(
+    history: History,
+) -> None:
+    history.be_in_trouble(number=3, phase=PhaseName.INPUT)  # d.zip
+    history.run_to_the_end()
+    history.be_in_trouble(number=0, phase=None)
+    history.roll_back_to_a_phase(phase=PhaseName.OUTPUT, fresh=False)
+    history.retry(phase=None, number=0)
+    history.run_to_the_end()
+    history.undo()
+    history.run_to_the_end()

@@ -231,6 +231,7 @@ def match_members(transaction: Transaction) -> None:
     """After other settings of clean came into force: let the members be those that the containers yield now.
 
     A container that failed under these settings is read again, because what was readable in it is not known.
+    In one that may not be read there is nothing.
     """
     state = transaction.state
     head = open_scan(state)
@@ -240,6 +241,9 @@ def match_members(transaction: Transaction) -> None:
     ).fetchall()
     places = Places(state)
     for (document,) in containers:
+        if _is_refused(state, head, document):
+            end_members(transaction, head, document)
+            continue
         row: Any = state.execute(
             f"""SELECT v.id, v.size_bytes, d.path, d.parent, r.status, r.attempt, a.data,
                 coalesce(f.cause, ''), max(r.seq)
@@ -264,6 +268,17 @@ def match_members(transaction: Transaction) -> None:
             )
             add_count(state, head.branch, lineage, status, -1, -size_bytes, cause=cause)
             state.execute("UPDATE head SET settled = 0")
+
+
+def _is_refused(state: apsw.Connection, head: Head, document: int) -> bool:
+    """Whether the input phase has refused a document."""
+    status = state.execute(
+        f"""SELECT r.status FROM version v JOIN result r ON r.version = v.id
+        WHERE v.document = ? AND {head.live()} AND r.lineage = ? AND {head.visible()}
+        ORDER BY r.seq DESC LIMIT 1""",  # noqa: S608
+        (document, head.lineages[PhaseName.INPUT]),
+    ).get
+    return status is not None and status != STATUS_NUMBER[Status.PENDING]
 
 
 def end_versions(state: apsw.Connection, head: Head, versions: Iterable[int]) -> list[int]:
