@@ -129,6 +129,14 @@ def test_one_that_was_rolled_back_is_sound_when_it_was_renewed(source: Path, old
     assert not wrong, wrong
 
 
+def test_it_is_renewed_with_its_counters(old: Path) -> None:
+    open_state(old).close()  # as where a process is killed right after
+    check_counters(old)
+    with Reader(old) as reader:
+        counts = reader.status().counts
+    assert (counts.found, counts.done, counts.failed, counts.empty) == (6, 4, 1, 1)
+
+
 def test_killed_while_it_is_renewed_it_is_the_old_or_the_new_and_goes_on(source: Path, old: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from tui_scraper.engine.store.connection import open_state; "

@@ -23,7 +23,8 @@ import apsw.sqlite_extra
 
 from tui_scraper.engine import disk
 from tui_scraper.engine.errors import StoreError
-from tui_scraper.engine.store.migrations import MIGRATIONS
+from tui_scraper.engine.store.counters import count_anew
+from tui_scraper.engine.store.migrations import MIGRATIONS, RECOUNT
 
 SCHEMA_VERSION = 3
 STATE_FILE = "state.db"
@@ -236,6 +237,8 @@ def _migrate(connection: apsw.Connection, path: Path, version: int) -> None:
             MIGRATIONS[version](connection)
             version += 1
         connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (version,))
+        if connection.execute("DELETE FROM meta WHERE key = ? RETURNING 1", (RECOUNT,)).get:
+            count_anew(connection)
     if page_checksums() and not _has_checksums(connection):
         connection.execute("PRAGMA journal_mode=DELETE")  # pages cannot be laid out anew in a write-ahead log
         connection.reserve_bytes("main", _CHECKSUM_BYTES)

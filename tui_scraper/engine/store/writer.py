@@ -29,8 +29,6 @@ from tui_scraper.engine.store.connection import (
     open_blobs,
     open_state,
 )
-from tui_scraper.engine.store.counters import count_anew
-from tui_scraper.engine.store.migrations import RECOUNT
 from tui_scraper.engine.store.seal import Sealing, counted, highest
 
 T = TypeVar("T")
@@ -153,7 +151,6 @@ class Writer:
         try:
             sealing.begin(self._state, self._blobs)
             self._transaction = Transaction(self._state, self._blobs)
-            _settle_migration(self._state)
         except BaseException:
             self._blobs.close()
             self._state.close()
@@ -268,12 +265,6 @@ class Writer:
         self._blobs.execute("RELEASE one")
         self._state.execute("RELEASE one")
         return value, None
-
-
-def _settle_migration(state: apsw.Connection) -> None:
-    with state:
-        if state.execute("DELETE FROM meta WHERE key = ? RETURNING 1", (RECOUNT,)).get:
-            count_anew(state)
 
 
 def _is_empty(path: Path) -> bool:
