@@ -1,29 +1,19 @@
-"""Kills a run at random instants and checks what it leaves. Used by the tests and by hand:
+"""A corpus, and what every run that was killed must leave. From the command line it kills:
 
-    python -m tests.chaos.killing --rounds 100 --seed 1
-
-A round starts the program, kills it with SIGKILL after a random time, and checks the store. When a
-run comes to its end before it is killed, its export is compared, byte by byte, with that of an
-undisturbed run, and a new workspace is begun.
+python -m tests.chaos.killing --kills 500 --seed 1        runs and all other commands (`kills`)
+python -m tests.chaos.killing --rollbacks 200 --seed 1    going back, and the runs after it (`moving`)
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
-import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import apsw
-
-from tui_scraper.engine.store.connection import open_state
+from tui_scraper.engine.store.connection import connect, open_state
 from tui_scraper.engine.store.head import read_head
 
 WORDS = [
@@ -91,36 +81,32 @@ def write_corpus(directory: Path, files: int, seed: int = 1) -> None:
         path.write_bytes(text.encode("latin-1", "replace"))
 
 
-def command(source: Path, workspace: Path) -> list[str]:
-    """The program, as a person would run it."""
-    return [
-        sys.executable,
-        "-m",
-        "tui_scraper",
-        "run",
-        str(source),
-        "-w",
-        str(workspace),
-        "--offline",
-        "--json",
-    ]
-
-
 def exported(workspace: Path) -> bytes:
     """The export's rows."""
     return (workspace / "export" / "documents.jsonl").read_bytes()
 
 
+def begun(workspace: Path) -> bool:
+    """Whether the databases have their tables. Killed before they were committed they hold nothing.
+
+    Nor is there anything to see while the layout of a database is being changed, which goes through a journal
+    that only a writer can roll back.
+    """
+    for name, table in (("state.db", "head"), ("blob.db", "blob")):
+        path = workspace / name
+        if not path.exists() or Path(f"{path}-journal").exists():
+            return False
+        with contextlib.closing(connect(path, read_only=True)) as connection:
+            if not connection.table_exists(None, table):
+                return False
+    return True
+
+
 def check_store(workspace: Path) -> int:
     """Raise AssertionError where a killed run has left anything wrong. Returns the results committed."""
-    if not (workspace / "state.db").exists():
+    if not begun(workspace):
         return 0
-    try:
-        state = open_state(workspace, read_only=True)
-    except Exception:
-        # killed before the schema was committed: an empty file is all there may be
-        assert not (workspace / "export").exists()
-        return 0
+    state = open_state(workspace, read_only=True)
     with state:
         assert state.execute("PRAGMA quick_check").get == "ok"
         head = read_head(state)
@@ -129,9 +115,8 @@ def check_store(workspace: Path) -> int:
             GROUP BY branch, lineage, version HAVING count(*) > 1)"""
         ).get
         assert redone == 0, f"{redone} acknowledged results were made again"
-        blobs = apsw.Connection(str(workspace / "blob.db"), flags=apsw.SQLITE_OPEN_READONLY)
-        with blobs:
-            have = {row[0] for row in blobs.execute("SELECT id FROM blob")}
+        with contextlib.closing(connect(workspace / "blob.db", read_only=True)) as blobs:
+            have = {row[0] for row in blobs.execute("SELECT id FROM blob").fetchall()}
         referred = {row[0] for row in state.execute("SELECT blob FROM artifact WHERE blob IS NOT NULL")}
         assert referred <= have, "an artifact refers to a payload that is not there"
         orphans = state.execute(
@@ -142,7 +127,8 @@ def check_store(workspace: Path) -> int:
         for phase, lineage in head.lineages.items():
             counted = dict(
                 state.execute(
-                    "SELECT status, n FROM counter WHERE branch = ? AND lineage = ? AND n != 0",
+                    """SELECT status, sum(n) FROM counter WHERE branch = ? AND lineage = ?
+                    GROUP BY status HAVING sum(n) != 0""",
                     (head.branch, lineage),
                 ).fetchall()
             )
@@ -159,99 +145,44 @@ def check_store(workspace: Path) -> int:
         return int(state.execute("SELECT count(*) FROM result").get)
 
 
-def processes_of(workspace: Path) -> list[int]:
-    """Processes of the program that still run: none may outlive a killed engine for long."""
+def processes_of(scratch: Path) -> list[int]:
+    """Other processes that have anything to do with a folder: none may outlive what started it."""
     found = []
-    marker = b"tui_scraper.engine.workers.zygote"
     for entry in os.listdir("/proc"):
-        try:
-            with open(f"/proc/{entry}/cmdline", "rb") as file:
-                line = file.read()
-            with open(f"/proc/{entry}/environ", "rb") as file:
-                ours = os.fsencode(workspace) in file.read()
-        except (OSError, NotADirectoryError):
+        if not entry.isdecimal() or int(entry) == os.getpid():
             continue
-        if marker in line and ours:
+        try:
+            texts = [Path(f"/proc/{entry}/{name}").read_bytes() for name in ("cmdline", "environ")]
+            opened = [os.fsencode(os.readlink(link)) for link in Path(f"/proc/{entry}/fd").iterdir()]
+        except OSError:
+            continue
+        if any(os.fsencode(scratch) in text for text in (*texts, *opened)):
             found.append(int(entry))
     return found
 
 
-@dataclass
-class Report:
-    """What a series of rounds saw."""
-
-    rounds: int = 0
-    kills: int = 0
-    completions: int = 0
-    results_at_kill: list[int] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        kept = self.results_at_kill
-        return (
-            f"{self.rounds} rounds, {self.kills} kills, {self.completions} completed runs with an export "
-            "equal to the undisturbed one; results committed at a kill: "
-            f"{min(kept, default=0)} to {max(kept, default=0)}"
-        )
-
-
-def torture(scratch: Path, rounds: int, seed: int, files: int = 400) -> Report:
-    """Run the rounds. Raises AssertionError with what was wrong."""
-    rng = random.Random(seed)
-    source, reference = scratch / "source", scratch / "reference"
-    write_corpus(source, files)
-    started = time.monotonic()
-    first = subprocess.run(command(source, reference), stdout=subprocess.DEVNULL, check=False)
-    whole_s = time.monotonic() - started
-    assert first.returncode == 3, (
-        f"the undisturbed run ended with {first.returncode}"
-    )  # some documents are broken
-    wanted = exported(reference)
-    report = Report()
-    workspace = scratch / "workspace-0"
-    while report.rounds < rounds:
-        report.rounds += 1
-        process = subprocess.Popen(
-            command(source, workspace),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "VIRTUAL_ENV": str(workspace)},
-        )
-        try:
-            _out, errors = process.communicate(timeout=rng.uniform(0.1, whole_s * 1.1))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            report.kills += 1
-            report.results_at_kill.append(check_store(workspace))
-            continue
-        report.completions += _completed(workspace, process.returncode, errors, wanted)
-        workspace = scratch / f"workspace-{report.rounds}"
-    last = subprocess.run(
-        command(source, workspace), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
-    )
-    report.completions += _completed(workspace, last.returncode, last.stderr, wanted)
-    return report
-
-
-def _completed(workspace: Path, code: int, errors: bytes, wanted: bytes) -> int:
-    assert code == 3, f"a resumed run ended with {code}: {errors.decode(errors='replace')[-500:]}"
-    check_store(workspace)
-    assert exported(workspace) == wanted, f"{workspace}: the export differs from that of an undisturbed run"
-    shutil.rmtree(workspace)
-    return 1
-
-
 def main() -> None:
     """Run from the command line."""
+    from tests.chaos import kills, moving
+    from tests.chaos.loaded import Programs
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--kills", "--rounds", type=int, default=0)
+    parser.add_argument("--rollbacks", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--files", type=int, default=400)
+    parser.add_argument("--started", action="store_true", help="start each command as a person would")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        print(torture(Path(scratch), options.rounds, options.seed, options.files))
+        marked = {"VIRTUAL_ENV": scratch}
+        with Programs(started=options.started, environment=marked) as programs:
+            if options.kills or not options.rollbacks:
+                print(kills.torture(Path(scratch), options.kills or 100, options.seed, programs))
+            if options.rollbacks:
+                print(moving.torture(Path(scratch), options.rollbacks, options.seed, programs))
+        left = processes_of(Path(scratch))
+        assert not left, f"processes were left behind: {left}"
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class Eyes:
         if lost:
             return self.lost[artifact]
         self.lost.pop(artifact, None)
-        assert data_sum == sum_of(data)
+        assert data_sum in (None, sum_of(data))  # none where an older version of the program made it
         if phase == PHASE_NUMBER[CLASSIFY]:
             return tuple(msgspec.msgpack.decode(data, type=StoredLabel).labels)
         if artifact not in self._values:

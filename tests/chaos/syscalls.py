@@ -18,6 +18,7 @@ import fcntl
 import mmap
 import os
 import select
+import signal
 import struct
 import time
 from collections import Counter
@@ -76,6 +77,8 @@ _CALLS: dict[str, tuple[str, int, int, tuple[str, ...]]] = {
 GROUPS = tuple(dict.fromkeys(group for group, *_rest in _CALLS.values()))
 CHANGING = frozenset({"write", "fsync", "rename", "open", "unlink"})
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EROFS")
+KILL = "KILL"
+_KILLED = -1
 _LOCKING = frozenset({fcntl.F_SETLK, fcntl.F_SETLKW, 37, 38})  # 37, 38: the locks of open files
 
 
@@ -84,7 +87,8 @@ class Fault:
     """The `nth` call of a group on something in `folder` fails with `error`.
 
     `lasting`: so does everything there from then on that a disk in this state refuses. With `nth` 0 nothing
-    fails, and all calls are counted.
+    fails, and all calls are counted. With the error `KILL` the program is killed instead, and the call is not
+    carried out.
     """
 
     calls: str
@@ -226,6 +230,9 @@ class Watch:
             return
         number, thread, _flags, call, _machine, _place, *arguments = _NOTIFICATION.unpack(notification)
         error = self._judge(thread, self._names[call], tuple(arguments))
+        if error == _KILLED:
+            os.kill(self._pid, signal.SIGKILL)
+            return
         answer = _ANSWER.pack(number, 0, -error, 0 if error else _CONTINUE)
         try:
             fcntl.ioctl(self._listener, _SEND, bytearray(answer))
@@ -254,7 +261,7 @@ class Watch:
         if self.seen < fault.nth or not (fault.lasting or (group == fault.calls and self.seen == fault.nth)):
             return 0
         self.hits.append(f"{name} {path[len(fault.folder) + 1 :] or '.'}")
-        return int(getattr(errno, fault.error))
+        return _KILLED if fault.error == KILL else int(getattr(errno, fault.error))
 
     def _process(self, thread: int) -> int:
         if thread not in self._groups:
