@@ -8,13 +8,17 @@ because neither vocabulary has a token that crosses certain places, called joint
 
 from __future__ import annotations
 
+import contextlib
 import re
 from bisect import bisect_left, bisect_right
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import quicktok
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.slow_tokens import SlowVocabulary
 
 _ENCODINGS = {"o200k": "o200k_base", "cl100k": "cl100k_base"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -25,36 +29,85 @@ _SEAM_SEARCH_CHARS = 4_096
 
 
 class _Vocabulary:
-    """A loaded encoding, with the lengths of its tokens in bytes.
+    """An encoding, with the lengths of its tokens in bytes. Its tables are built when they are needed.
 
     A length is looked up when its token is first met: asking for all 200,000 takes longer than loading
-    anything else that a worker needs.
+    anything else that a worker needs, but the tables.
     """
 
-    def __init__(self, encoding: Any) -> None:
-        self.encoding = encoding
-        self._lengths = np.zeros(encoding.n_vocab, np.uint8)
+    def __init__(self, name: str) -> None:
+        self.slow: SlowVocabulary | None = None
+        self._name = name
+        self._encoding: Any = None
+        self._lengths = np.zeros(0, np.uint8)
 
-    def lengths(self, tokens: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """How many bytes each of these tokens has."""
-        found = self._lengths.take(tokens)
+    @property
+    def has_tables(self) -> bool:
+        """Whether the tables have been built."""
+        return self._encoding is not None
+
+    @property
+    def encoding(self) -> Any:
+        """The encoding with its tables."""
+        if self._encoding is None:
+            self._encoding = quicktok.get_encoding(_ENCODINGS[self._name])
+            self._lengths = np.zeros(self._encoding.n_vocab, np.uint8)
+        return self._encoding
+
+    def count(self, text: str) -> int:
+        """The number of tokens of a text. Raises TypeError for what cannot be encoded."""
+        lengths = self._slow_lengths(text)
+        return len(lengths) if lengths is not None else int(self.encoding.count(text))
+
+    def lengths(self, text: str) -> np.ndarray[Any, Any]:
+        """How many bytes each token of a text has, in order."""
+        lengths = self._slow_lengths(text)
+        if lengths is not None:
+            return np.array(lengths, np.uint8)
+        tokens, _ = self.encoding.encode_batch([text], 1)  # 1: no thread is started
+        found: np.ndarray[Any, Any] = self._lengths.take(tokens)
         if not found.all():
             for token in np.unique(tokens[found == 0]):
                 self._lengths[token] = len(self.encoding.decode_single_token_bytes(int(token)))
             found = self._lengths.take(tokens)
         return found
 
+    def _slow_lengths(self, text: str) -> list[int] | None:
+        return self.slow.lengths(text) if self.slow is not None and not self.has_tables else None
+
 
 @cache
 def _load(name: str) -> _Vocabulary:
-    return _Vocabulary(quicktok.get_encoding(_ENCODINGS[name]))
+    return _Vocabulary(name)
 
 
 def preload(*vocabularies: str) -> None:
-    """Load vocabularies (default: o200k) before worker processes are forked, which then share them."""
+    """Build the tables of vocabularies (default: o200k) before workers are forked, which then share them."""
     for name in vocabularies or ("o200k",):
-        _load(name)
+        chosen = _load(name)
+        chosen.encoding.count("warm")
+        chosen.slow = None
         Ruler("warm", name).count(0, 4)
+
+
+def expect_little(vocabulary: str = "o200k") -> bool:
+    """Be ready soon for a little text, and build tables only where that is not enough.
+
+    Returns whether that can be done; without it the tables are built with the first text.
+    """
+    from tui_scraper.engine.slow_tokens import SlowVocabulary
+
+    chosen = _load(vocabulary)
+    if chosen.slow is None and vocabulary == "o200k":
+        with contextlib.suppress(OSError, ValueError):
+            chosen.slow = SlowVocabulary()
+    return chosen.slow is not None
+
+
+def is_overtaxed(vocabulary: str = "o200k") -> bool:
+    """Whether it was more than `expect_little` is for: another process with tables goes on better."""
+    slow = _load(vocabulary).slow
+    return slow is not None and (slow.is_spent or _load(vocabulary).has_tables)
 
 
 def count(text: str, vocabulary: str = "o200k") -> int:
@@ -62,11 +115,11 @@ def count(text: str, vocabulary: str = "o200k") -> int:
 
     A lone surrogate, which cannot be encoded, counts as U+FFFD.
     """
-    encoding = _load(vocabulary).encoding
+    chosen = _load(vocabulary)
     try:
-        return int(encoding.count(text))
+        return chosen.count(text)
     except TypeError:
-        return int(encoding.count(_encodable(text)))
+        return chosen.count(_encodable(text))
 
 
 def _encodable(text: str) -> str:
@@ -147,7 +200,7 @@ class Ruler:
         Between the first and the last joint of the slice that is known already; only the words at its
         two ends are tokenized again. A slice without joints is tokenized whole.
         """
-        text, ends, encoding = self._text, self._ends, self._vocabulary.encoding
+        text, ends, vocabulary = self._text, self._ends, self._vocabulary
         head = self._first_joint(start, end)
         tail = self._last_joint(head, end)
         if self._seam <= head < tail <= self._read:
@@ -156,10 +209,10 @@ class Ruler:
                 self.characters_tokenized += end - tail + head - start
                 between = last - first
                 if start < head:
-                    between += int(encoding.count(text[start:head]))
-                return between + int(encoding.count(text[tail:end])) if tail < end else between
+                    between += vocabulary.count(text[start:head])
+                return between + vocabulary.count(text[tail:end]) if tail < end else between
         self.characters_tokenized += end - start
-        return int(encoding.count(text[start:end]))
+        return vocabulary.count(text[start:end])
 
     def _first_joint(self, start: int, end: int) -> int:
         text = self._text
@@ -193,8 +246,7 @@ class Ruler:
         start, text = self._read, self._text
         end = self._window_end(start)
         window = text[start:end]
-        tokens, _ = self._vocabulary.encoding.encode_batch([window], 1)  # 1: no thread is started
-        ends = self._vocabulary.lengths(tokens).cumsum(dtype=np.int64)
+        ends = self._vocabulary.lengths(window).cumsum(dtype=np.int64)
         if not window.isascii():
             # From bytes to characters: a token that ends inside a character ends where that does.
             data = np.frombuffer(window.encode(), np.uint8)
