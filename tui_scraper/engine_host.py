@@ -33,13 +33,14 @@ _Command = Callable[[Engine], Coroutine[Any, Any, Any] | None]
 class EngineHost:
     """Runs one engine at a time on one workspace.
 
-    Every method returns at once, except `close`. All may be called from any thread.
+    Every method returns at once, except `wait` and `close`. All may be called from any thread.
     """
 
     def __init__(self, emit: Emit = lambda _event: None) -> None:
         self._emit = emit
         self._snapshot = RunSnapshot()
         self._session: _Session | None = None
+        self._published = threading.Event()
 
     @property
     def error(self) -> TuiScraperError | None:
@@ -63,6 +64,11 @@ class EngineHost:
     def snapshot(self) -> RunSnapshot:
         """What the run looks like now. Cheap; call it as often as the screen is painted."""
         return self._snapshot
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for the next snapshot, but not longer than that. For one thread."""
+        self._published.wait(timeout_s)
+        self._published.clear()
 
     def pause(self) -> None:
         """Take up no further documents; what is in hand is finished and committed."""
@@ -109,6 +115,7 @@ class EngineHost:
 
     def _publish(self, snapshot: RunSnapshot) -> None:
         self._snapshot = snapshot
+        self._published.set()
 
 
 class _Session:

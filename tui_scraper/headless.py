@@ -89,7 +89,7 @@ def run(request: RunRequest, *, json_events: bool, verbose: bool = False, settin
                 break
             if watch.received is not None:
                 host.stop()  # a signal that came before the engine listened is not lost
-            time.sleep(_POLL_S)
+            host.wait(_POLL_S)
     return finish()
 
 

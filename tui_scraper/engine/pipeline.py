@@ -255,9 +255,12 @@ class Pipeline:
                 await self._scan_and_feed(group, work, begun.scan)
                 if indexer is not None:
                     await indexer.flush()
-                await work.end_workers()  # what they hold in memory is worth more to the export
-                if not self._stop.is_set():
-                    await self._finish(work)
+                ending = asyncio.ensure_future(work.end_workers())  # the export has more use for their memory
+                try:
+                    if not self._stop.is_set():
+                        await self._finish(work)
+                finally:
+                    await ending
                 for watcher in watchers:
                     watcher.cancel()
         except BaseExceptionGroup as errors:
