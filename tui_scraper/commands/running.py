@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 
 from tui_scraper.commands.arguments import (
     PHASE_CHOICES,
@@ -59,12 +60,12 @@ def _add_how_to_run(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """`run PATH`, and `watch PATH`, which stays and takes up changes."""
+    _prewarm(options)
     from tui_scraper.engine.workspace import is_workspace, source_of
 
     if options.workspace is None and is_workspace(options.path):
         options.workspace, options.path = options.path, source_of(options.path)
     require_folder(options.path)
-    _prewarm(options)
     overrides: dict[str, dict[str, object]] = {}
     if options.offline:
         overrides["classify"] = {"backend": "local"}
@@ -99,10 +100,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _prewarm(options: argparse.Namespace) -> None:
-    """Start loading the workers now, unless the last run was complete and this one may need none."""
-    from tui_scraper.engine.workers import launch
-    from tui_scraper.engine.workspace import is_complete
+    """Start the process of the workers before anything else: it loads beside this one, if it expects work."""
+    if os.path.isdir(options.path):
+        from tui_scraper.engine.workers import launch
 
-    if not is_complete(options.path, options.workspace):
         with contextlib.suppress(OSError):  # the pool tries again, and says why it cannot
-            launch.prewarm()
+            launch.prewarm(options.path, options.workspace)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
@@ -26,7 +27,9 @@ from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.search.segments import INDEX_DIR, index_mark
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.connection import STATE_FILE, explained, open_state
-from tui_scraper.engine.store.writer import Transaction, Writer
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.store.writer import Transaction
 
 ENVIRONMENT = "TUI_SCRAPER_WORKSPACE"
 _LOCK_FILE = "lock"
@@ -70,16 +73,20 @@ def is_workspace(directory: Path) -> bool:
     return os.path.isfile(directory / STATE_FILE)
 
 
-def is_complete(source: Path, workspace: Path | None) -> bool:
-    """Whether the last run over a folder came to its end, as far as can be told without opening much."""
+def completed_since(source: Path, workspace: Path | None) -> float | None:
+    """When the last run over a folder began, if it came to its end, as told without opening much.
+
+    None where it did not, or there was none.
+    """
     directory = choose_directory(source, workspace)
     if not is_workspace(directory):
-        return False
+        return None
     try:
         with explained(directory), contextlib.closing(open_state(directory, read_only=True)) as state:
-            return bool(state.execute("SELECT state FROM run ORDER BY id DESC LIMIT 1").get == "complete")
+            row: Any = state.execute("SELECT state, started FROM run ORDER BY id DESC LIMIT 1").fetchone()
     except StoreError:  # the run itself will say what is wrong
-        return False
+        return None
+    return float(row[1]) if row is not None and row[0] == "complete" else None
 
 
 def find_directory(named: Path | None) -> Path:
@@ -166,6 +173,8 @@ class Workspace:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise _cannot_make(directory, error) from None
+        from tui_scraper.engine.store.writer import Writer  # who only looks for a workspace needs none
+
         self._lock = _take_lock(directory)
         try:
             with explained(directory):

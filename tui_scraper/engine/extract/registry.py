@@ -72,18 +72,18 @@ def _problem(name: str, what: str, error: Exception) -> str:
     return f"The plugin '{safe_text(name)}' {what} ({reason}); its formats are not read."
 
 
-def preload() -> None:
+def preload(*, parsers: bool = True) -> None:
     """Import what workers should have warm, in the process they are forked from.
 
-    PDFium is imported but not started: each worker starts its own. A module that is missing here is
-    missed when a document needs it.
+    Without `parsers`, what only some formats need is left to the first document that needs it. PDFium is
+    imported but not started: each worker starts its own.
     """
     from tui_scraper.engine.extract import language, tidy
 
-    for chosen in registry().formats:
-        for name in chosen.modules:
+    formats = registry().formats
+    if parsers:
+        for name in {*(name for chosen in formats for name in chosen.modules), "chardet", "ftfy"}:
             importlib.import_module(name)
-    for name in ("chardet", "ftfy", "fasttext"):
-        importlib.import_module(name)
+    importlib.import_module("fasttext")
     language.preload()
     tidy.preload()

@@ -1,8 +1,9 @@
 """Starting the zygote: at once, before the rest of the program is even imported.
 
 Loading what workers need takes most of a second on a core that would otherwise idle, so a command
-that knows it will need workers calls `prewarm` first thing; the pool takes what is there. A zygote
-that nobody takes ends with this process, when its socket closes.
+that may need workers calls `prewarm` first thing; the pool takes what is there. Whether it loads before it
+is asked to is its own decision (`expecting`). A zygote that nobody takes ends with this process, when its
+socket closes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 _KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 _SET_ENVIRONMENT = {
@@ -36,10 +38,13 @@ class Zygote:
 _warm: list[Zygote] = []
 
 
-def prewarm() -> None:
-    """Start a zygote for the pool that will be made soon. Raises OSError where no process can be made."""
+def prewarm(path: Path, workspace: Path | None) -> None:
+    """Start a zygote for the pool that may be made soon, for a run over a folder.
+
+    Raises OSError where no process can be made.
+    """
     if not _warm:
-        _warm.append(_launch())
+        _warm.append(_launch(path, *([workspace] if workspace is not None else [])))
 
 
 def take() -> Zygote:
@@ -61,11 +66,12 @@ def release() -> None:
         zygote.process.wait()
 
 
-def _launch() -> Zygote:
+def _launch(*expected: Path) -> Zygote:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-        command = [sys.executable, "-P", "-m", "tui_scraper.engine.workers.zygote", str(theirs.fileno())]
+        module = "tui_scraper.engine.workers.expecting"
+        command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), *map(os.path.abspath, expected)]
         # -P: modules are never taken from the folder that the program was started in.
         process = subprocess.Popen(
             command,

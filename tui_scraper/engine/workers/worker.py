@@ -16,6 +16,7 @@ import time
 
 import msgspec
 
+from tui_scraper.engine import tokens
 from tui_scraper.engine.phases.document import Processor
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.wire import DocumentReply
@@ -47,7 +48,8 @@ def work(connection: socket.socket, heartbeat: mmap.mmap, start: ZygoteSettings)
         until = time.monotonic_ns() - since + int(seconds * 1e9) if seconds else 0
         HEARTBEAT.pack_into(heartbeat, 0, version, since, until)
 
-    processor = Processor(Settings.model_validate_json(start.settings), start.until, allow=allow)
+    settings = Settings.model_validate_json(start.settings)
+    processor, vocabulary = Processor(settings, start.until, allow=allow), settings.chunk.tokenizer
     decoder = msgspec.msgpack.Decoder(Batch)
     encoder = msgspec.msgpack.Encoder()
     collect_at = time.monotonic() + _COLLECT_EVERY_S
@@ -64,7 +66,8 @@ def work(connection: socket.socket, heartbeat: mmap.mmap, start: ZygoteSettings)
             if size > FLUSH_BYTES:
                 send_frame(connection, encoder.encode(Replies(done, False, 0)))
                 done, size = [], 0
-            if _is_worn(connection) or (start.allow_programs and sandbox.children(os.getpid())):
+            worn = _is_worn(connection) or tokens.is_overtaxed(vocabulary)
+            if worn or (start.allow_programs and sandbox.children(os.getpid())):
                 send_frame(connection, encoder.encode(Replies(done, True, 0, worn=True)))
                 return
         processor.release()

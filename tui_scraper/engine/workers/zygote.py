@@ -4,7 +4,7 @@ It never reads a document. It runs in a session of its own, so that no key typed
 and no hang-up reaches the workers; it holds no key of any provider; and when the engine goes away,
 however it goes, its socket closes and everything here ends.
 
-Started by `launch` as `python -m tui_scraper.engine.workers.zygote FD`.
+Started by `expecting`, in the process that `launch` has made.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 
 import msgspec
 
@@ -40,35 +39,52 @@ _MAX_MESSAGE = 1_000_000
 _STRAY_ROUNDS = 100
 
 
-def main(descriptor: int) -> None:
-    """Serve until the engine closes its end."""
+def main(descriptor: int, *, few: bool = False) -> None:
+    """Serve until the engine closes its end. With `few` documents expected not all is loaded at once."""
     control = socket.socket(fileno=descriptor)
     network = sandbox.leave_network()
     sandbox.adopt_orphans()
-    _preload()
+    _preload(few=few)
     data = control.recv(_MAX_MESSAGE)
     if not data:  # nobody needed workers after all
         return
     start = msgspec.json.decode(data, type=ZygoteSettings)
-    tokens.preload(Settings.model_validate_json(start.settings).chunk.tokenizer)
-    gc.collect()
-    gc.freeze()  # keeps the collector from touching, and so copying, the pages that workers share
+    few = few and tokens.expect_little(_vocabulary(start))
+    if not few:
+        tokens.preload(_vocabulary(start))
+    _freeze()
     box = sandbox.Sandbox(start, network)
     box.try_out()
-    _Zygote(control, start, box).serve()
+    _Zygote(control, start, box, few=few).serve()
 
 
-def _preload() -> None:
-    registry.preload()
-    tokens.preload()
+def _preload(*, few: bool) -> None:
+    registry.preload(parsers=not few)
+    tokens.expect_little() if few else tokens.preload()
     labels.preload()
 
 
+def _vocabulary(start: ZygoteSettings) -> str:
+    return Settings.model_validate_json(start.settings).chunk.tokenizer
+
+
+def _freeze() -> None:
+    """Keep the collector from touching, and so copying, the pages that workers share."""
+    gc.collect()
+    gc.freeze()
+
+
 class _Zygote:
-    def __init__(self, control: socket.socket, start: ZygoteSettings, box: sandbox.Sandbox) -> None:
+    """`few`: not everything is loaded; a second worker for the same slot needs the rest."""
+
+    def __init__(
+        self, control: socket.socket, start: ZygoteSettings, box: sandbox.Sandbox, *, few: bool
+    ) -> None:
         self._control = control
         self._start = start
         self._box = box
+        self._few = few
+        self._slots: set[int] = set()
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, int] = {}
         self._decoder = msgspec.json.Decoder(ToZygote)
@@ -107,6 +123,12 @@ class _Zygote:
         return True
 
     def _spawn(self, slot: int, connection: int, page: int) -> None:
+        if self._few and slot in self._slots:  # the first one there had more to do than was expected
+            self._few = False
+            registry.preload()
+            tokens.preload(_vocabulary(self._start))
+            _freeze()
+        self._slots.add(slot)
         pid = os.fork()
         if pid == 0:
             self._become_worker(connection, page)
@@ -206,7 +228,3 @@ def _end(pid: int) -> None:
     for kill in (os.killpg, os.kill):  # the group exists only once the worker has made it
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(pid, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
