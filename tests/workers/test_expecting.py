@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import time
@@ -17,7 +18,7 @@ from tui_scraper.engine.store.runs import begin_run, end_run
 from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.wire import DocumentReply, WorkItem
 from tui_scraper.engine.workers import launch
-from tui_scraper.engine.workers.expecting import changed_after, last_complete
+from tui_scraper.engine.workers.expecting import changed_after, is_little, last_complete
 from tui_scraper.engine.workers.frames import FromZygote, Ready, ZygoteSettings
 from tui_scraper.engine.workers.pool import Pool
 from tui_scraper.engine.workspace import Workspace
@@ -66,7 +67,7 @@ def since(workspace: Path, source: Path) -> float:
 
 
 def test_nothing_has_changed_since_a_run_that_saw_it_all(source: Path, workspace: Path) -> None:
-    assert not changed_after(os.fsencode(source), since(workspace, source))
+    assert not any(changed_after(os.fsencode(source), since(workspace, source)))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_nothing_has_changed_since_a_run_that_saw_it_all(source: Path, workspace
 )
 def test_a_change_is_seen(source: Path, workspace: Path, change: Callable[[Path], object]) -> None:
     change(source)
-    assert changed_after(os.fsencode(source), since(workspace, source))
+    assert any(changed_after(os.fsencode(source), since(workspace, source)))
 
 
 def test_what_the_scan_passes_over_is_no_change(source: Path, workspace: Path, tmp_path: Path) -> None:
@@ -92,13 +93,21 @@ def test_what_the_scan_passes_over_is_no_change(source: Path, workspace: Path, t
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/file").write_text("not below the source")
     (source / "link").symlink_to(tmp_path / "elsewhere")
-    assert not changed_after(os.fsencode(source), since(workspace, source))
-    assert not changed_after(os.fsencode(tmp_path / "missing"), 0)
+    assert not any(changed_after(os.fsencode(source), since(workspace, source)))
+    assert not any(changed_after(os.fsencode(tmp_path / "missing"), 0))
 
 
 def test_who_is_asked_looks_no_further(source: Path) -> None:
-    assert changed_after(os.fsencode(source), 0)
-    assert not changed_after(os.fsencode(source), 0, lambda: True)
+    assert any(changed_after(os.fsencode(source), 0))
+    assert not any(changed_after(os.fsencode(source), 0, lambda: True))
+
+
+def test_what_has_changed_is_little_by_all_of_it(source: Path) -> None:
+    assert is_little(10, changed_after(os.fsencode(source), 0))
+    assert not is_little(300_000, iter(()))
+    (source / "large.txt").write_bytes(bytes(300_000))
+    assert not is_little(0, changed_after(os.fsencode(source), 0))
+    assert not is_little(10, itertools.repeat(0))
 
 
 @pytest.mark.parametrize("ended", ["incomplete", "stopped", "failed", "paused"])
@@ -197,6 +206,7 @@ async def test_more_than_was_expected_gives_the_same_from_workers_that_have_ever
     for expects_little, times in ((True, 3), (False, 1)):
         if expects_little:
             launch.prewarm(source, workspace)
+            until(lambda: has_loaded(launch._warm[0]), "a process that has seen how little has changed")
         pool = Pool(1, SETTINGS, PhaseName.CHUNK, readable=(os.fsencode(tmp_path),))
         await pool.start()
         try:

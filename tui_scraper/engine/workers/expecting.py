@@ -3,8 +3,8 @@
 Loading takes longer than all the rest of a run that has little to do, so it cannot wait until the scan has
 found something; but where nothing has changed it would be for nothing. So this process looks at the time
 stamps of the source, beside the engine that is still starting. It loads at once where a file seems to have
-come or changed since the last complete run, or where there was none, and else when the engine asks. After a
-complete run little is expected, and only what that needs is loaded at first.
+come or changed since the last complete run, or where there was none, and else when the engine asks. Where
+little has changed, only what that needs is loaded at first.
 
 Started by `launch` as `python -m tui_scraper.engine.workers.expecting FD [PATH [WORKSPACE]]`.
 """
@@ -15,9 +15,12 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+_LITTLE_BYTES = 200_000
+_MOST_LOOKED_AT = 50_000
 
 
 def main(descriptor: int, path: Path | None = None, workspace: Path | None = None) -> None:
@@ -27,14 +30,29 @@ def main(descriptor: int, path: Path | None = None, workspace: Path | None = Non
     def is_asked() -> bool:
         return bool(select.select([control], [], [], 0)[0])
 
-    since = None if path is None else last_complete(path, workspace)
-    if since is not None and not changed_after(os.fsencode(since.source), since.time, is_asked):
+    last = None if path is None else last_complete(path, workspace)
+    changed = iter(()) if last is None else changed_after(os.fsencode(last.source), last.time, is_asked)
+    first = next(changed, None)
+    if last is not None and first is None:
         select.select([control], [], [])
     if is_asked() and not control.recv(1, socket.MSG_PEEK):
         return
     from tui_scraper.engine.workers import zygote
 
-    zygote.main(control.detach(), few=since is not None)
+    zygote.main(control.detach(), few=lambda: first is not None and is_little(first, changed))
+
+
+def is_little(first: int, more: Iterable[int]) -> bool:
+    """Whether some files, by their sizes in bytes, are less than what it takes to load everything for.
+
+    What could not be looked through soon is not little. `more` stands for files that have not changed by 0.
+    """
+    size_bytes = first
+    for looked_at, more_bytes in enumerate(more):
+        size_bytes += more_bytes
+        if size_bytes > _LITTLE_BYTES or looked_at > _MOST_LOOKED_AT:
+            return False
+    return size_bytes <= _LITTLE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +74,15 @@ def last_complete(path: Path, workspace: Path | None) -> LastComplete | None:
     return LastComplete(source, time) if source is not None and time is not None else None
 
 
-def changed_after(folder: bytes, since: float, is_asked: Callable[[], bool] = lambda: False) -> bool:
-    """Whether any file below a folder has come, moved or changed after a moment (a Unix time).
+def changed_after(folder: bytes, since: float, is_asked: Callable[[], bool] = lambda: False) -> Iterator[int]:
+    """The sizes of the files below a folder that have come, moved or changed after a moment (a Unix time).
 
+    From the first of them on, those that have not are 0 each. Before it the look around ends when `is_asked`.
     The kernel sets the time that is looked at, whatever time stamp a copy was given. Hidden files and
     folders, links, and what cannot be looked at are passed over.
     """
-    waiting = [folder]
-    while waiting and not is_asked():
+    waiting, found = [folder], False
+    while waiting and (found or not is_asked()):
         try:
             with os.scandir(waiting.pop()) as entries:
                 for entry in entries:
@@ -71,11 +90,14 @@ def changed_after(folder: bytes, since: float, is_asked: Callable[[], bool] = la
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-                    elif entry.stat(follow_symlinks=False).st_ctime >= since:
-                        return True
+                        continue
+                    status = entry.stat(follow_symlinks=False)
+                    changed = status.st_ctime >= since
+                    found = found or changed
+                    if found:
+                        yield status.st_size if changed else 0
         except OSError:  # the scan says so
             continue
-    return False
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import os
 import selectors
 import signal
 import socket
+from collections.abc import Callable
 
 import msgspec
 
@@ -39,23 +40,24 @@ _MAX_MESSAGE = 1_000_000
 _STRAY_ROUNDS = 100
 
 
-def main(descriptor: int, *, few: bool = False) -> None:
-    """Serve until the engine closes its end. With `few` documents expected not all is loaded at once."""
+def main(descriptor: int, *, few: Callable[[], bool] = lambda: False) -> None:
+    """Serve until the engine closes its end. Where `few` documents are expected not all is loaded at once."""
     control = socket.socket(fileno=descriptor)
     network = sandbox.leave_network()
     sandbox.adopt_orphans()
-    _preload(few=few)
+    little = few()
+    _preload(few=little)
     data = control.recv(_MAX_MESSAGE)
     if not data:  # nobody needed workers after all
         return
     start = msgspec.json.decode(data, type=ZygoteSettings)
-    few = few and tokens.expect_little(_vocabulary(start))
-    if not few:
+    little = little and tokens.expect_little(_vocabulary(start))
+    if not little:
         tokens.preload(_vocabulary(start))
     _freeze()
     box = sandbox.Sandbox(start, network)
     box.try_out()
-    _Zygote(control, start, box, few=few).serve()
+    _Zygote(control, start, box, few=little).serve()
 
 
 def _preload(*, few: bool) -> None:
