@@ -16,6 +16,7 @@ import pytest
 from tests.engine.running import check_counters, export_bytes, rows, run_once, table
 from tui_scraper.engine import PhaseName, Reader, StoreError
 from tui_scraper.engine.store.connection import SCHEMA_VERSION, connect, open_state
+from tui_scraper.engine.store.pages import open_pages
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, undo
 from tui_scraper.engine.verify.checking import verify
 from tui_scraper.engine.workspace import reopen
@@ -67,6 +68,23 @@ def test_a_run_renews_it_and_reads_nothing_again(source: Path, old: Path, tmp_pa
     copy = apsw.Connection(str(old / "state-schema-2.db"), flags=apsw.SQLITE_OPEN_READONLY)
     assert copy.execute("SELECT value FROM meta WHERE key = 'schema'").get == 2
     copy.close()
+
+
+def test_every_page_has_a_checksum_afterwards(old: Path) -> None:
+    reopen_old(old)
+    for name in ("state", "blob"):
+        with open_pages(old / f"{name}.db", {"state": 4096, "blob": 65536}[name], checksums=True) as pages:
+            assert pages.count
+            assert not list(pages.damaged())
+    connection = connect(old / "state.db", read_only=True)
+    root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'artifact'").get
+    connection.close()
+    with (old / "state.db").open("r+b") as file:
+        file.seek(root * 4096 - 200)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+    assert any("artifact" in damage.where for damage in verify(old).damages)
 
 
 def table_of(workspace: Path, sql: str) -> list[tuple[object, ...]]:

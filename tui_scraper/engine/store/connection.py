@@ -126,6 +126,9 @@ def _damaged(path: Path, what: str) -> StoreError:
 
 _CHECKSUM_BYTES = 8
 """At the end of each page, as cksumvfs has them."""
+_HEADER_BYTES, _RESERVED_AT = 100, 20
+"""https://sqlite.org/fileformat2.html#the_database_header"""
+_BUSY_MS = 10_000
 
 
 @functools.cache
@@ -144,17 +147,22 @@ def page_checksums() -> bool:
     return True
 
 
-def _has_checksums(connection: apsw.Connection) -> bool:
-    return connection.reserve_bytes("main", -1) == _CHECKSUM_BYTES
+_FIRST_READS = 50
+_FIRST_READ_S = 0.005
+
+
+def _has_checksums(path: Path) -> bool:
+    """Whether the pages of a database have room for checksums, by its header (a connection says what is meant)."""
+    with path.open("rb") as file:
+        return file.read(_HEADER_BYTES)[_RESERVED_AT : _RESERVED_AT + 1] == bytes([_CHECKSUM_BYTES])
 
 
 def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False) -> apsw.Connection:
     """One connection. Writers create the file; readers see committed data only."""
-    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     checked = page_checksums()
-    connection = apsw.Connection(str(path), flags=flags)
-    connection.set_busy_timeout(10_000)
-    if not checked and _has_checksums(connection):
+    connection = _open_to_read(path) if read_only else apsw.Connection(str(path))
+    connection.set_busy_timeout(_BUSY_MS)
+    if not checked and _has_checksums(path):
         connection.close()
         raise StoreError(
             f"{path}: this database has page checksums, which this build of apsw cannot write. "
@@ -173,6 +181,28 @@ def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False
         connection.execute(f"PRAGMA cache_size=-{cache_kib}")
         connection.execute("PRAGMA temp_store=MEMORY")
     return connection
+
+
+def _open_to_read(path: Path) -> apsw.Connection:
+    """A connection that has its write-ahead log open, from when on nothing is read while it is written.
+
+    Before, SQLite reads the first page without the lock that keeps a log from being folded back meanwhile, and
+    a connection opened to an empty file goes on with the page size it has guessed. So a database that is being
+    made can seem damaged; it is if a connection opened later says so too.
+    """
+    for _ in range(_FIRST_READS):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(_BUSY_MS)
+        try:
+            connection.execute("PRAGMA schema_version").fetchall()
+            if connection.execute("PRAGMA journal_mode").get == "wal":
+                return connection
+        except apsw.Error as error:
+            if getattr(error, "extendedresult", 0) != apsw.SQLITE_IOERR_DATA:
+                return connection  # it will say the same when it is used
+        connection.close()
+        time.sleep(_FIRST_READ_S)
+    return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
 
 
 @contextmanager
@@ -212,6 +242,8 @@ def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
                 f"{path}: the workspace has schema {version}, this program knows {SCHEMA_VERSION}. "
                 "It was left untouched; use a newer tui-scraper."
             )
+        if not read_only:
+            _give_checksums(connection, path)
         return connection
 
 
@@ -239,7 +271,11 @@ def _migrate(connection: apsw.Connection, path: Path, version: int) -> None:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (version,))
         if connection.execute("DELETE FROM meta WHERE key = ? RETURNING 1", (RECOUNT,)).get:
             count_anew(connection)
-    if page_checksums() and not _has_checksums(connection):
+
+
+def _give_checksums(connection: apsw.Connection, path: Path) -> None:
+    """Lay the pages of a database out anew if an earlier version, or build, has left them no room for checksums."""
+    if page_checksums() and not _has_checksums(path):
         connection.execute("PRAGMA journal_mode=DELETE")  # pages cannot be laid out anew in a write-ahead log
         connection.reserve_bytes("main", _CHECKSUM_BYTES)
         connection.execute("VACUUM")
@@ -254,4 +290,5 @@ def open_blobs(directory: Path, *, read_only: bool = False) -> apsw.Connection:
     with explained(path, connection):
         if not read_only:
             connection.execute("CREATE TABLE IF NOT EXISTS blob(id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
+            _give_checksums(connection, path)
         return connection
