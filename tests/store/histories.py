@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from tests.store.test_promises import Store, reply
 from tui_scraper.engine import PhaseName, UsageError
+from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.checkpoints import name_checkpoint, take_checkpoint
 from tui_scraper.engine.store.codec import digest, pack
 from tui_scraper.engine.store.committing import commit_replies
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import count_anew
-from tui_scraper.engine.store.head import Head, read_head, read_point
+from tui_scraper.engine.store.head import Head, config_hash, config_of, read_head, read_point
 from tui_scraper.engine.store.recording import record_indexed
 from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
@@ -50,6 +51,7 @@ class History(Store):
 
     def __init__(self, directory: Path) -> None:
         self.setting = 0
+        self._moved = False
         super().__init__(directory)
         self.scan({b"a": 1, b"b": 1, b"c.zip": 2})
 
@@ -72,13 +74,16 @@ class History(Store):
                 self.writer.call(take_checkpoint(PhaseName.CLEAN))
             case "to phase":
                 self.writer.call(roll_back_to_phase(values[0], fresh=values[1]))
+                self._stay()
             case "to checkpoint" if known := self.checkpoints():
                 self.writer.call(roll_back_to_checkpoint(known[values[0] % len(known)]))
+                self._stay()
             case "undo":
                 try:
                     self.writer.call(undo())
                 except UsageError:  # there is nothing to undo yet
                     return
+                self._stay()
             case "name" if known := self.checkpoints():
                 chosen = known[values[0] % len(known)]
                 self.writer.call(name_checkpoint(chosen, f"point {chosen}"))
@@ -86,7 +91,13 @@ class History(Store):
                 self.writer.close()
                 self.writer = Writer(self.directory)
 
+    def scan(self, contents: dict[bytes, int]) -> None:
+        super().scan(contents)
+        self._contents, self._moved = contents, False
+
     def work(self, outcome: str = "done", limit: int = 1000) -> None:
+        if self._moved:
+            self.scan(self._contents)  # no run works where it has not looked
         chosen = self.pending()[:limit]
         pairs = [(work, self._own(work, reply(work, outcome))) for work in chosen]
         attempts = {work.version: work.reached[4].attempt if 4 in work.reached else 0 for work in chosen}
@@ -98,6 +109,17 @@ class History(Store):
         ]
         if entries:
             self.writer.call(record_indexed(entries))
+
+    def _stay(self) -> None:
+        """Go on with the settings of where the head has gone, as a run does."""
+        self._moved = True
+        state = open_state(self.directory, read_only=True)
+        try:
+            found = {phase: config_of(state, lineage) for phase, lineage in read_head(state).lineages.items()}
+        finally:
+            state.close()
+        self.configs = Configs({phase: config_hash(phase, *config) for phase, config in found.items()})
+        self.setting = int(str(found[PhaseName.CLASSIFY][1]["setting"]))
 
     def _own(self, work: Work, answer: DocumentReply) -> DocumentReply:
         """The answer with a text, chunks and a label that fewer documents share."""
