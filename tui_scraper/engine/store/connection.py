@@ -152,7 +152,7 @@ _FIRST_READ_S = 0.005
 
 
 def _has_checksums(path: Path) -> bool:
-    """Whether the pages of a database have room for checksums, by its header (a connection says what is meant)."""
+    """Whether pages have room for checksums, by the header of the file: a connection says what is meant."""
     with path.open("rb") as file:
         return file.read(_HEADER_BYTES)[_RESERVED_AT : _RESERVED_AT + 1] == bytes([_CHECKSUM_BYTES])
 
@@ -186,9 +186,9 @@ def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False
 def _open_to_read(path: Path) -> apsw.Connection:
     """A connection that has its write-ahead log open, from when on nothing is read while it is written.
 
-    Before, SQLite reads the first page without the lock that keeps a log from being folded back meanwhile, and
-    a connection opened to an empty file goes on with the page size it has guessed. So a database that is being
-    made can seem damaged; it is if a connection opened later says so too.
+    Before, SQLite reads the first page without the lock that keeps a log from being folded back meanwhile,
+    and a connection opened to an empty file goes on with the page size it has guessed. So a database that is
+    being made can seem damaged; it is if a connection opened later says so too.
     """
     for _ in range(_FIRST_READS):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
@@ -274,7 +274,7 @@ def _migrate(connection: apsw.Connection, path: Path, version: int) -> None:
 
 
 def _give_checksums(connection: apsw.Connection, path: Path) -> None:
-    """Lay the pages of a database out anew if an earlier version, or build, has left them no room for checksums."""
+    """Lay pages out anew that an earlier version, or another build, has left no room for checksums."""
     if page_checksums() and not _has_checksums(path):
         connection.execute("PRAGMA journal_mode=DELETE")  # pages cannot be laid out anew in a write-ahead log
         connection.reserve_bytes("main", _CHECKSUM_BYTES)
