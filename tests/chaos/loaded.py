@@ -339,7 +339,7 @@ class _Child:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def _fork_zygote() -> Any:
+def _fork_zygote(*_expected: Path) -> Any:
     from tui_scraper.engine.workers import zygote
 
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

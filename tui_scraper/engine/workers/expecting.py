@@ -31,7 +31,10 @@ def main(descriptor: int, path: Path | None = None, workspace: Path | None = Non
         return bool(select.select([control], [], [], 0)[0])
 
     last = None if path is None else last_complete(path, workspace)
-    changed = iter(()) if last is None else changed_after(os.fsencode(last.source), last.time, is_asked)
+    changed: Iterator[int] = iter(())
+    if path is not None:
+        since = last or LastComplete(path, 0)
+        changed = changed_after(os.fsencode(since.source), since.time, is_asked)
     first = next(changed, None)
     if last is not None and first is None:
         select.select([control], [], [])

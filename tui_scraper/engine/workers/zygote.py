@@ -60,7 +60,7 @@ def main(descriptor: int, *, few: Callable[[], bool] = lambda: False) -> None:
     _Zygote(control, start, box, few=little).serve()
 
 
-def _preload(*, few: bool) -> None:
+def _preload(*, few: bool = False) -> None:
     registry.preload(parsers=not few)
     tokens.expect_little() if few else tokens.preload()
     labels.preload()
