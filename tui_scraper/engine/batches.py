@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import apsw
 
@@ -134,6 +136,7 @@ class Batches:
             around.log.warning,
             readable=(around.source,),
             allow_programs=bool(ocr.languages(around.settings.clean)),
+            expected=(Path(os.fsdecode(around.source)), around.writer.directory),
         )
         self.pool = pool
         await pool.start()

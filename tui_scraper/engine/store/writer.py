@@ -138,7 +138,7 @@ class Writer:
     """The writer thread of one workspace. `close` drains the queue first."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         if _is_empty(directory / STATE_FILE) and not _is_empty(directory / BLOB_FILE):
             raise StoreError(
@@ -228,7 +228,7 @@ class Writer:
         outcomes: list[tuple[Any, BaseException | None]] = []
         self._transaction.begin()
         try:
-            with explained(self._directory, self._blobs, self._state):
+            with explained(self.directory, self._blobs, self._state):
                 self._blobs.execute("BEGIN IMMEDIATE")
                 self._state.execute("BEGIN IMMEDIATE")
                 for operation, _future, _loop in group:
@@ -243,7 +243,7 @@ class Writer:
                     except apsw.Error:  # SQLite has rolled back by itself
                         continue
             self._transaction.forget()
-            failure = error if isinstance(error, StoreError) else StoreError(f"{self._directory}: {error}")
+            failure = error if isinstance(error, StoreError) else StoreError(f"{self.directory}: {error}")
             return [(None, failure)] * len(group)
         self.commits += 1
         return outcomes

@@ -15,12 +15,15 @@ import os
 import select
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _LITTLE_BYTES = 200_000
 _MOST_LOOKED_AT = 50_000
+_LOOK_S = 0.1
+"""How long it may look around when the engine waits already."""
 
 
 def main(descriptor: int, path: Path | None = None, workspace: Path | None = None) -> None:
@@ -30,11 +33,16 @@ def main(descriptor: int, path: Path | None = None, workspace: Path | None = Non
     def is_asked() -> bool:
         return bool(select.select([control], [], [], 0)[0])
 
+    began = time.monotonic()
+
+    def is_waited_for() -> bool:
+        return time.monotonic() - began > _LOOK_S and is_asked()
+
     last = None if path is None else last_complete(path, workspace)
     changed: Iterator[int] = iter(())
     if path is not None:
         since = last or LastComplete(path, 0)
-        changed = changed_after(os.fsencode(since.source), since.time, is_asked)
+        changed = changed_after(os.fsencode(since.source), since.time, is_waited_for)
     first = next(changed, None)
     if last is not None and first is None:
         select.select([control], [], [])
@@ -73,8 +81,8 @@ def last_complete(path: Path, workspace: Path | None) -> LastComplete | None:
     source: Path | None = path
     if workspace is None and is_workspace(path):
         workspace, source = path, source_of(path)
-    time = completed_since(path, workspace) if source is not None else None
-    return LastComplete(source, time) if source is not None and time is not None else None
+    began = completed_since(path, workspace) if source is not None else None
+    return LastComplete(source, began) if source is not None and began is not None else None
 
 
 def changed_after(folder: bytes, since: float, is_asked: Callable[[], bool] = lambda: False) -> Iterator[int]:

@@ -47,14 +47,17 @@ def prewarm(path: Path, workspace: Path | None) -> None:
         _warm.append(_launch(path, *([workspace] if workspace is not None else [])))
 
 
-def take() -> Zygote:
-    """The prewarmed zygote, or a new one. Raises OSError where no process can be made."""
+def take(*expected: Path) -> Zygote:
+    """The prewarmed zygote, or a new one. Raises OSError where no process can be made.
+
+    `expected`: the folder that there is work in, and the workspace.
+    """
     while _warm:
         zygote = _warm.pop()
         if zygote.process.poll() is None:
             return zygote
         zygote.control.close()
-    return _launch()
+    return _launch(*expected)
 
 
 def release() -> None:

@@ -23,6 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
@@ -104,7 +105,8 @@ class Pool:
     """A fixed number of workers. `run` may be called by any number of tasks; they wait for a free worker.
 
     Workers can read what lies below the folders in `readable`. `allow_programs` lets them start the
-    system's programs. Once started, `measures` says what keeps them in, and `sandbox` the same in short.
+    system's programs. `expected` is the folder of documents and the workspace, for a guess how much there is
+    to do. Once started, `measures` says what keeps them in, and `sandbox` the same in short.
     """
 
     def __init__(
@@ -116,8 +118,10 @@ class Pool:
         *,
         readable: Sequence[bytes] = (),
         allow_programs: bool = False,
+        expected: tuple[Path, ...] = (),
     ) -> None:
         self.size = size
+        self._expected = expected
         self.sandbox = ""
         self.measures: tuple[Measure, ...] = ()
         self._settings = settings
@@ -157,7 +161,7 @@ class Pool:
         if self.size > _MAX_SIZE:
             raise TuiScraperError(f"engine.workers: at most {_MAX_SIZE} are possible.")
         try:
-            zygote = launch.take()
+            zygote = launch.take(*self._expected)
         except OSError as error:
             raise TuiScraperError(f"No worker process can be started ({error.strerror}).") from None
         zygote.control.setblocking(False)
