@@ -178,7 +178,7 @@ def contents(directory: Path) -> dict[str, Any]:
 def main() -> None:
     """Collect in this process, which may not live to see the end."""
     directory, keep = Path(sys.argv[1]), int(sys.argv[2])
-    gc._PAGE, gc._PAYLOADS = 7, 3
+    gc._PAGE, gc._ARTIFACTS = 7, 3
     left = int(sys.argv[3]) if len(sys.argv) > 3 else -1
 
     def before_commit() -> bool:

@@ -94,7 +94,7 @@ def _collect(directory: Path, keep: int | None, *, dry_run: bool) -> Collected:
     workspace = reopen(directory)
     try:
         with _reading(directory) as (state, blobs), explained(directory):
-            freed = sweep(workspace.writer, Garbage(state, blobs, keep))
+            freed = sweep(directory, workspace.writer, Garbage(state, blobs, keep))
             freed = dataclasses.replace(freed, index_entries=_clear_index(directory, workspace.writer, state))
             files, file_bytes, notes = _clear_files(directory, state, dry_run=False)
         notes += tuple(shrink(directory))

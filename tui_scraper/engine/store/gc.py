@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
@@ -26,6 +27,7 @@ import msgspec
 
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.store.artifacts import StoredLabel
+from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, connect
 from tui_scraper.engine.store.head import PHASE_NUMBER, Head, decode_head, read_head, read_point
 from tui_scraper.engine.store.writer import FLOOR, GONE, Operation, Transaction, Writer
 
@@ -34,9 +36,16 @@ T = TypeVar("T")
 COLLECTING = "collecting"
 """Key in `meta`: checkpoints were forgotten, and what only they needed may not have gone yet."""
 
-_PAGE = 5_000
-_PAYLOADS = 500
-"""Payloads that go in one commit: each may be megabytes, and the write-ahead log holds their pages."""
+_PAGE = 20_000
+"""Rows that are read, or go in one commit."""
+
+_ARTIFACTS = 100_000
+"""Artifacts that go in one commit. Their keys lie at random, so few of them would touch as many pages."""
+
+_LOG_BYTES = 64_000_000
+"""How long a write-ahead log may get before the next page waits until it is in the database."""
+
+_LOG_WAIT_MS = 200
 
 _CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
 _CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
@@ -161,7 +170,7 @@ class Garbage:
     def count(self) -> Freed:
         """What would go."""
         artifacts = chunks = payloads = payload_bytes = 0
-        for _artifact, phase in self.artifacts():
+        for _artifact, phase, _key in self.artifacts():
             artifacts += 1
             chunks += phase == _CHUNK
         for _payload, size_bytes in self.payloads():
@@ -254,10 +263,10 @@ class Garbage:
             before = page[-1][0]
             yield from (seq for seq, _artifact, needed in page if not needed)
 
-    def artifacts(self) -> Iterator[tuple[int, int]]:
-        """(artifact, phase) of artifacts."""
-        rows = self._rows("SELECT id, phase FROM artifact")
-        return ((artifact, phase) for artifact, phase in rows if artifact not in self._artifacts)
+    def artifacts(self) -> Iterator[tuple[Any, ...]]:
+        """(artifact, phase, key) of artifacts."""
+        rows = self._rows("SELECT id, phase, key FROM artifact")
+        return (row for row in rows if row[0] not in self._artifacts)
 
     def versions(self) -> Iterator[int]:
         """Versions of documents."""
@@ -283,31 +292,64 @@ class Garbage:
         return _paged(self._state, f"{question} WHERE id > ? ORDER BY id")
 
 
-def sweep(writer: Writer, garbage: Garbage) -> Freed:
+def sweep(directory: Path, writer: Writer, garbage: Garbage) -> Freed:
     """Free what is in the two databases. What the index holds of it is left there: see `left_in_index`."""
     checkpoints, moves = garbage.checkpoints(), garbage.moves()
     writer.call(_forget(checkpoints, moves, garbage.forgets))
     results = artifacts = versions = documents = payloads = payload_bytes = 0
-    for numbers in pages(garbage.results(), _PAGE):
-        writer.call(_delete(("failure", "seq"), ("result", "seq"), numbers=numbers))
-        results += len(numbers)
-    for found in pages(garbage.artifacts(), _PAGE):
-        writer.call(_delete_artifacts(found))
-        artifacts += len(found)
-    for numbers in pages(garbage.versions(), _PAGE):
-        writer.call(_delete(("version", "id"), numbers=numbers))
-        versions += len(numbers)
-    for numbers in pages(garbage.documents(), _PAGE):
-        writer.call(_delete(("document", "id"), numbers=numbers))
-        documents += len(numbers)
-    for rows in pages(garbage.payloads(), _PAYLOADS):
-        writer.call(_delete_payloads([payload for payload, _size in rows]))
-        payloads += len(rows)
-        payload_bytes += sum(size_bytes for _payload, size_bytes in rows)
+    with _Logs(directory) as logs:
+        for numbers in pages(garbage.results(), _PAGE):
+            writer.call(_delete(("failure", "seq"), ("result", "seq"), numbers=numbers))
+            results += len(numbers)
+            logs.fold()
+        for found in pages(garbage.artifacts(), _ARTIFACTS):
+            writer.call(_delete_artifacts(found))
+            artifacts += len(found)
+            logs.fold()
+        for numbers in pages(garbage.versions(), _PAGE):
+            writer.call(_delete(("version", "id"), numbers=numbers))
+            versions += len(numbers)
+            logs.fold()
+        for numbers in pages(garbage.documents(), _PAGE):
+            writer.call(_delete(("document", "id"), numbers=numbers))
+            documents += len(numbers)
+            logs.fold()
+        for rows in pages(garbage.payloads(), _PAGE):
+            writer.call(_delete_payloads([payload for payload, _size in rows]))
+            payloads += len(rows)
+            payload_bytes += sum(size_bytes for _payload, size_bytes in rows)
+            logs.fold()
     writer.call(_finish)
     return Freed(
         len(checkpoints), len(moves), results, versions, documents, artifacts, 0, payloads, payload_bytes
     )
+
+
+class _Logs:
+    """The write-ahead logs of a workspace, kept short while page upon page is deleted.
+
+    The writer's own thread that does so stands behind one that never rests: the log would get many times
+    as long as what is deleted. Where a reader needs what is in it, it grows on.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._files = [directory / name for name in (STATE_FILE, BLOB_FILE)]
+
+    def __enter__(self) -> _Logs:
+        self._connections = [connect(path) for path in self._files]
+        for connection in self._connections:
+            connection.set_busy_timeout(_LOG_WAIT_MS)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for connection in self._connections:
+            connection.close()
+
+    def fold(self) -> None:
+        """Move what is committed into the databases, where it has become much."""
+        for path, connection in zip(self._files, self._connections, strict=True):
+            if path.with_name(f"{path.name}-wal").stat().st_size > _LOG_BYTES:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def left_in_index(state: apsw.Connection) -> Iterator[int]:
@@ -412,14 +454,15 @@ def _delete(*tables: tuple[str, str], numbers: list[int]) -> Operation[None]:
     return operation
 
 
-def _delete_artifacts(found: list[tuple[int, int]]) -> Operation[None]:
+def _delete_artifacts(found: list[tuple[Any, ...]]) -> Operation[None]:
     def operation(transaction: Transaction) -> None:
         # The index may hold what was never recorded, where a process ended between the two.
         transaction.state.executemany(
             "INSERT INTO indexed VALUES(?) ON CONFLICT DO NOTHING",
-            [(artifact,) for artifact, phase in found if phase == _CHUNK],
+            [(artifact,) for artifact, phase, _key in found if phase == _CHUNK],
         )
-        _delete(("artifact", "id"), numbers=[artifact for artifact, _phase in found])(transaction)
+        by_key = sorted(found, key=lambda row: row[2])
+        _delete(("artifact", "id"), numbers=[artifact for artifact, *_ in by_key])(transaction)
 
     return operation
 
