@@ -47,7 +47,8 @@ from tests.chaos.looking import View, shown
 from tui_scraper.engine.errors import UsageError
 from tui_scraper.engine.models import PHASES, PhaseName
 from tui_scraper.engine.store.checkpoints import changed_since_checkpoint, name_checkpoint
-from tui_scraper.engine.store.gc import Garbage, sweep
+from tui_scraper.engine.store.garbage import Garbage
+from tui_scraper.engine.store.gc import sweep
 from tui_scraper.engine.store.members import SEPARATOR
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.setbacks import put_back
@@ -371,7 +372,11 @@ class History(Workplace, RuleBasedStateMachine):
     def collect_garbage(self, keep: int | None) -> None:
         def step() -> None:
             before = self.model.view
-            sweep(self.stage.workspace.writer, Garbage(self.stage.state, self.stage.blobs, keep))
+            sweep(
+                self.stage.workspace.directory,
+                self.stage.workspace.writer,
+                Garbage(self.stage.state, self.stage.blobs, keep),
+            )
             self.adopt()
             assert self.model.view == before
             self.model.forget(self.stage, keep)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.cli.test_commands import run
 from tui_scraper import plain_history
 from tui_scraper.engine.gc import Collected
-from tui_scraper.engine.store.gc import Freed
+from tui_scraper.engine.store.garbage import Freed
 from tui_scraper.engine.workspace import Workspace
 
 

@@ -18,7 +18,8 @@ from tui_scraper.engine.store.codec import digest, pack
 from tui_scraper.engine.store.committing import commit_replies
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.counters import set_lineages
-from tui_scraper.engine.store.gc import Garbage, sweep
+from tui_scraper.engine.store.garbage import Garbage
+from tui_scraper.engine.store.gc import sweep
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
 from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.recording import record_indexed
@@ -149,7 +150,7 @@ class ChangingCorpus:
         state = open_state(self.directory, read_only=True)
         blobs = open_blobs(self.directory, read_only=True)
         try:
-            freed = sweep(self.writer, Garbage(state, blobs, keep=0))
+            freed = sweep(self.directory, self.writer, Garbage(state, blobs, keep=0))
         finally:
             blobs.close()
             state.close()

@@ -19,9 +19,10 @@ import msgspec
 from tests.store.histories import points
 from tui_scraper.engine import gc as command
 from tui_scraper.engine.export.lines import read_rows
-from tui_scraper.engine.store import gc
+from tui_scraper.engine.store import garbage, gc
+from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.connection import open_blobs, open_state
-from tui_scraper.engine.store.head import Head
+from tui_scraper.engine.store.head import Head, decode_head
 from tui_scraper.engine.store.writer import Transaction
 
 PAID = frozenset({"openai", "human"})
@@ -85,7 +86,7 @@ class Expected:
         for move in moves:
             for end in ("before", "after"):
                 text = state.execute(f"SELECT {end} FROM reflog WHERE id = ?", (move,)).get
-                heads[f"{end} move {move}"] = gc.decode_head(state, text)
+                heads[f"{end} move {move}"] = decode_head(state, text)
                 checkpoints.add(heads[f"{end} move {move}"].checkpoint)
         every = points(state)
         self.points: dict[str, Head] = {"head": every[-1], **heads}
@@ -119,7 +120,7 @@ class Expected:
         self.paid = {
             row[0]
             for row in state.execute("SELECT id, cost_nano_usd, data FROM artifact WHERE phase = 3")
-            if row[1] or msgspec.msgpack.decode(row[2], type=gc.StoredLabel).method in PAID
+            if row[1] or msgspec.msgpack.decode(row[2], type=StoredLabel).method in PAID
         }
         self.artifacts = self.paid | {row[2] for row in kept if row[2] is not None}
         artifacts: Any = state.execute("SELECT id, blob FROM artifact WHERE blob IS NOT NULL").fetchall()
@@ -178,7 +179,8 @@ def contents(directory: Path) -> dict[str, Any]:
 def main() -> None:
     """Collect in this process, which may not live to see the end."""
     directory, keep = Path(sys.argv[1]), int(sys.argv[2])
-    gc._PAGE, gc._ARTIFACTS = 7, 3
+    garbage.PAGE = gc._PAGE = 7
+    gc._ARTIFACTS = 3
     left = int(sys.argv[3]) if len(sys.argv) > 3 else -1
 
     def before_commit() -> bool:

@@ -32,7 +32,7 @@ from tui_scraper.engine.search.text_index import open_for_reading
 from tui_scraper.engine.store import gc, shrink
 from tui_scraper.engine.store.checkpoints import name_checkpoint, take_checkpoint
 from tui_scraper.engine.store.connection import open_blobs, open_state
-from tui_scraper.engine.store.gc import Freed
+from tui_scraper.engine.store.garbage import Freed
 from tui_scraper.engine.store.reader import Reader
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, undo
 from tui_scraper.engine.store.writer import FLOOR, GONE, Writer

@@ -31,7 +31,8 @@ from tui_scraper.engine.store.connection import (
     open_state,
     snapshot,
 )
-from tui_scraper.engine.store.gc import Freed, Garbage, forget_indexed, left_in_index, pages, sweep
+from tui_scraper.engine.store.garbage import Freed, Garbage, left_in_index
+from tui_scraper.engine.store.gc import forget_indexed, pages, sweep
 from tui_scraper.engine.store.shrink import shrink
 from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.workspace import holder, reopen

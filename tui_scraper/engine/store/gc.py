@@ -1,43 +1,29 @@
-"""Garbage in the store: rows and payloads that no point of history which is kept can need.
+"""Collecting garbage: what `garbage` has not marked goes, a page in each commit.
 
-Marking comes first and changes nothing. The points that are kept say up to where each lineage of each branch
-is seen and at which scans documents are present; from that follow the results, versions, artifacts and
-payloads that are needed. A byte for each row is all the memory it takes. Then goes what is not marked, a page
-in each commit, in the order opposite to that of writing: results (newest first, so that at any instant the
-rest is history as it once was), then artifacts, versions and documents, and payloads last. A process that is
-killed in between leaves nothing that refers to what is not there, and the next one frees what it has not come
-to: `collecting` in `meta` says that checkpoints were forgotten whose rows may still be there.
-
-Where no history is to be forgotten, only what no result refers to is garbage. What was paid for or set by a
-person never is.
+In the order opposite to that of writing: results (newest first, so that at any instant the rest is history as
+it once was), then artifacts, versions and documents, and payloads last. A process that is killed in between
+leaves nothing that refers to what is not there, and the next one frees what it has not come to: `collecting`
+in `meta` says that checkpoints were forgotten whose rows may still be there.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
-import msgspec
 
-from tui_scraper.engine.models import PhaseName
-from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, connect
-from tui_scraper.engine.store.head import PHASE_NUMBER, Head, decode_head, read_head, read_point
+from tui_scraper.engine.store.garbage import CHUNK, COLLECTING, Freed, Garbage, last_of
 from tui_scraper.engine.store.writer import FLOOR, GONE, Operation, Transaction, Writer
 
 T = TypeVar("T")
 
-COLLECTING = "collecting"
-"""Key in `meta`: checkpoints were forgotten, and what only they needed may not have gone yet."""
-
 _PAGE = 20_000
-"""Rows that are read, or go in one commit."""
+"""Rows that go in one commit."""
 
 _ARTIFACTS = 100_000
 """Artifacts that go in one commit. Their keys lie at random, so few of them would touch as many pages."""
@@ -47,282 +33,40 @@ _LOG_BYTES = 64_000_000
 
 _LOG_WAIT_MS = 200
 
-_CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
-_CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
-
-_NOT_OURS = frozenset({"openai", "human"})
-"""Methods of labels that cannot be made again for nothing."""
-
-_LABEL = msgspec.msgpack.Decoder(StoredLabel)
-
-
-@dataclass(frozen=True)
-class Freed:
-    """What goes. `moves` are those of the head that cannot be taken back any more.
-
-    `index_entries` are the chunk artifacts among it, which the full-text index may hold.
-    """
-
-    checkpoints: int = 0
-    moves: int = 0
-    results: int = 0
-    versions: int = 0
-    documents: int = 0
-    artifacts: int = 0
-    index_entries: int = 0
-    payloads: int = 0
-    payload_bytes: int = 0
-
-
-class _Marks:
-    """Which rows of a table are needed, by id. What is newer than the marking is, too."""
-
-    def __init__(self, last: int) -> None:
-        self._bytes = bytearray(last + 1)
-
-    def add(self, number: int) -> None:
-        if number < len(self._bytes):
-            self._bytes[number] = 1
-
-    def __contains__(self, number: int) -> bool:
-        return number >= len(self._bytes) or self._bytes[number] == 1
-
-    def gaps(self) -> Iterator[tuple[int, int]]:
-        """(first, last) of each run of ids that are not needed."""
-        at = self._bytes.find(0, 1)
-        while at >= 0:
-            end = self._bytes.find(1, at)
-            if end < 0:
-                end = len(self._bytes)
-            yield at, end - 1
-            at = self._bytes.find(0, end)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """What stays of history: ids of checkpoints and of moves, and the points that these are."""
-
-    checkpoints: frozenset[int]
-    moves: frozenset[int]
-    points: tuple[Head, ...]
-
-    @cached_property
-    def horizon(self) -> dict[tuple[int, int], int]:
-        """(branch, lineage) -> the newest result there that a point sees on a lineage of its own."""
-        found: dict[tuple[int, int], int] = {}
-        for point in self.points:
-            for branch, seq, last_phase in point.chain:
-                for phase, lineage in point.lineages.items():
-                    if PHASE_NUMBER[phase] <= last_phase:
-                        found[branch, lineage] = max(found.get((branch, lineage), 0), seq)
-        return found
-
-    def first_scan(self) -> Callable[[int], float]:
-        """A function that says which scan, from a given one on, is the first that a point looks at."""
-        scans = sorted({point.scan for point in self.points})
-
-        def first(scan: int) -> float:
-            place = bisect_left(scans, scan)
-            return scans[place] if place < len(scans) else float("inf")
-
-        return first
-
-
-class Garbage:
-    """What can be freed in a store that nobody writes to meanwhile. The connections may be read-only.
-
-    `keep` is how many of the newest checkpoints and of the last moves of the head stay, besides the head
-    itself and every checkpoint with a name or a note. None keeps all of history.
-    """
-
-    def __init__(self, state: apsw.Connection, blobs: apsw.Connection, keep: int | None) -> None:
-        self._state = state
-        self._blobs = blobs
-        self._keep = keep
-        unfinished = state.execute("SELECT 1 FROM meta WHERE key = ?", (COLLECTING,)).get
-        self.forgets = keep is not None
-        self._whole = keep is None and not unfinished
-        self._versions = _Marks(_last(state, "version"))
-        self._documents = _Marks(_last(state, "document"))
-        self._artifacts = _Marks(_last(state, "artifact"))
-        self._payloads = _Marks(_last(blobs, "blob"))
-        self._mark()
-
-    @cached_property
-    def _kept(self) -> _Kept:
-        state, limit = self._state, -1 if self._keep is None else self._keep
-        moves: Any = state.execute(
-            "SELECT id, before, after FROM reflog ORDER BY id DESC LIMIT ?", (limit,)
-        ).fetchall()
-        heads = [read_head(state)]
-        for _move, before, after in moves:
-            heads += [decode_head(state, before), decode_head(state, after)]
-        checkpoints: Any = state.execute(
-            """SELECT id FROM checkpoint WHERE name IS NOT NULL OR note IS NOT NULL
-            UNION SELECT * FROM (SELECT id FROM checkpoint ORDER BY id DESC LIMIT ?)""",
-            (limit,),
-        ).fetchall()
-        wanted = {head.checkpoint for head in heads}.union(row[0] for row in checkpoints)
-        found = {checkpoint: read_point(state, checkpoint) for checkpoint in wanted}
-        points = {checkpoint: point for checkpoint, point in found.items() if point is not None}
-        return _Kept(frozenset(points), frozenset(move for move, *_ in moves), (*heads, *points.values()))
-
-    def count(self) -> Freed:
-        """What would go."""
-        artifacts = chunks = payloads = payload_bytes = 0
-        for _artifact, phase, _key in self.artifacts():
-            artifacts += 1
-            chunks += phase == _CHUNK
-        for _payload, size_bytes in self.payloads():
-            payloads += 1
-            payload_bytes += size_bytes
-        return Freed(
-            checkpoints=len(self.checkpoints()),
-            moves=len(self.moves()),
-            results=_length(self.results()),
-            versions=_length(self.versions()),
-            documents=_length(self.documents()),
-            artifacts=artifacts,
-            index_entries=chunks + _length(left_in_index(self._state)),
-            payloads=payloads,
-            payload_bytes=payload_bytes,
-        )
-
-    # --- marking
-
-    def _mark(self) -> None:
-        if not self._whole:
-            self._mark_versions()
-            self._mark_containers()
-        for _seq, artifact, needed in self._judged("ORDER BY seq"):
-            if needed and artifact is not None:
-                self._artifacts.add(artifact)
-        self._mark_what_was_paid()
-        for artifact, payload in self._state.execute("SELECT id, blob FROM artifact WHERE blob IS NOT NULL"):
-            if artifact in self._artifacts:
-                self._payloads.add(payload)
-
-    def _mark_versions(self) -> None:
-        """Versions present at a point that is kept, and those that the folder is known to hold now."""
-        first_scan = self._kept.first_scan()
-        for version, document, begun, ended in self._state.execute(
-            "SELECT id, document, scan_from, scan_to FROM version"
-        ):
-            if ended is None or first_scan(begun) < ended:
-                self._versions.add(version)
-                self._documents.add(document)
-
-    def _mark_containers(self) -> None:
-        """A container stays for as long as anything inside it does. It is older than what is inside."""
-        for document, parent in self._state.execute(
-            "SELECT id, parent FROM document WHERE parent > 0 ORDER BY id DESC"
-        ):
-            if document in self._documents:
-                self._documents.add(parent)
-
-    def _mark_what_was_paid(self) -> None:
-        for artifact, cost, data in self._state.execute(
-            f"""SELECT id, cost_nano_usd, iif(phase = {_CLASSIFY}, data, NULL) FROM artifact
-            WHERE phase = {_CLASSIFY} OR cost_nano_usd > 0"""  # noqa: S608
-        ):
-            if artifact not in self._artifacts and (cost > 0 or (data is not None and _is_paid(data))):
-                self._artifacts.add(artifact)
-
-    def _judged(self, rest: str, *values: int) -> Iterator[tuple[int, int | None, bool]]:
-        """(seq, artifact, whether it is needed) of results."""
-        rows: Any = self._state.execute(
-            f"SELECT seq, artifact, branch, lineage, version FROM result {rest}",  # noqa: S608
-            values,
-        )
-        if self._whole:
-            yield from ((seq, artifact, True) for seq, artifact, *_ in rows)
-            return
-        horizon, versions = self._kept.horizon, self._versions
-        for seq, artifact, branch, lineage, version in rows:
-            yield seq, artifact, seq <= horizon.get((branch, lineage), -1) and version in versions
-
-    # --- what is not marked
-
-    def checkpoints(self) -> list[int]:
-        """Checkpoints to forget."""
-        every: Any = self._state.execute("SELECT id FROM checkpoint ORDER BY id")
-        return [row[0] for row in every if row[0] not in self._kept.checkpoints] if self.forgets else []
-
-    def moves(self) -> list[int]:
-        """Moves of the head to forget."""
-        every: Any = self._state.execute("SELECT id FROM reflog ORDER BY id")
-        return [row[0] for row in every if row[0] not in self._kept.moves] if self.forgets else []
-
-    def results(self) -> Iterator[int]:
-        """Results, the newest first."""
-        before = _last(self._state, "result", "seq") + 1
-        while not self._whole:
-            page = list(self._judged("WHERE seq < ? ORDER BY seq DESC LIMIT ?", before, _PAGE))
-            if not page:
-                return
-            before = page[-1][0]
-            yield from (seq for seq, _artifact, needed in page if not needed)
-
-    def artifacts(self) -> Iterator[tuple[Any, ...]]:
-        """(artifact, phase, key) of artifacts."""
-        rows = self._rows("SELECT id, phase, key FROM artifact")
-        return (row for row in rows if row[0] not in self._artifacts)
-
-    def versions(self) -> Iterator[int]:
-        """Versions of documents."""
-        rows = () if self._whole else self._rows("SELECT id FROM version")
-        return (version for (version,) in rows if version not in self._versions)
-
-    def documents(self) -> Iterator[int]:
-        """Documents of which no version stays, nor anything inside them."""
-        rows = () if self._whole else self._rows("SELECT id FROM document")
-        return (document for (document,) in rows if document not in self._documents)
-
-    def payloads(self) -> Iterator[tuple[Any, ...]]:
-        """(payload, bytes) of payloads. Reads only where there are some: the file may have many gigabytes."""
-        for first, last in self._payloads.gaps():
-            yield from _paged(
-                self._blobs,
-                "SELECT id, length(data) FROM blob WHERE id > ? AND id <= ? ORDER BY id",
-                first - 1,
-                last,
-            )
-
-    def _rows(self, question: str) -> Iterator[tuple[Any, ...]]:
-        return _paged(self._state, f"{question} WHERE id > ? ORDER BY id")
-
 
 def sweep(directory: Path, writer: Writer, garbage: Garbage) -> Freed:
     """Free what is in the two databases. What the index holds of it is left there: see `left_in_index`."""
     checkpoints, moves = garbage.checkpoints(), garbage.moves()
     writer.call(_forget(checkpoints, moves, garbage.forgets))
-    results = artifacts = versions = documents = payloads = payload_bytes = 0
+    payload_bytes = 0
+
+    def payloads() -> Iterator[int]:
+        nonlocal payload_bytes
+        for payload, size_bytes in garbage.payloads():
+            payload_bytes += size_bytes
+            yield payload
+
     with _Logs(directory) as logs:
-        for numbers in pages(garbage.results(), _PAGE):
-            writer.call(_delete(("failure", "seq"), ("result", "seq"), numbers=numbers))
-            results += len(numbers)
-            logs.fold()
-        for found in pages(garbage.artifacts(), _ARTIFACTS):
-            writer.call(_delete_artifacts(found))
-            artifacts += len(found)
-            logs.fold()
-        for numbers in pages(garbage.versions(), _PAGE):
-            writer.call(_delete(("version", "id"), numbers=numbers))
-            versions += len(numbers)
-            logs.fold()
-        for numbers in pages(garbage.documents(), _PAGE):
-            writer.call(_delete(("document", "id"), numbers=numbers))
-            documents += len(numbers)
-            logs.fold()
-        for rows in pages(garbage.payloads(), _PAGE):
-            writer.call(_delete_payloads([payload for payload, _size in rows]))
-            payloads += len(rows)
-            payload_bytes += sum(size_bytes for _payload, size_bytes in rows)
-            logs.fold()
+
+        def delete(found: Iterable[T], operation: Callable[[list[T]], Operation[None]], size: int) -> int:
+            count = 0
+            for page in pages(found, size):
+                writer.call(operation(page))
+                logs.fold()
+                count += len(page)
+            return count
+
+        freed = Freed(
+            checkpoints=len(checkpoints),
+            moves=len(moves),
+            results=delete(garbage.results(), _rows_of(("failure", "seq"), ("result", "seq")), _PAGE),
+            artifacts=delete(garbage.artifacts(), _delete_artifacts, _ARTIFACTS),
+            versions=delete(garbage.versions(), _rows_of(("version", "id")), _PAGE),
+            documents=delete(garbage.documents(), _rows_of(("document", "id")), _PAGE),
+            payloads=delete(payloads(), _delete_payloads, _PAGE),
+        )
     writer.call(_finish)
-    return Freed(
-        len(checkpoints), len(moves), results, versions, documents, artifacts, 0, payloads, payload_bytes
-    )
+    return dataclasses.replace(freed, payload_bytes=payload_bytes)
 
 
 class _Logs:
@@ -352,16 +96,6 @@ class _Logs:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def left_in_index(state: apsw.Connection) -> Iterator[int]:
-    """Chunk artifacts that are gone and that the full-text index may hold still. May be deleted meanwhile."""
-    rows = _paged(
-        state,
-        """SELECT artifact FROM indexed i WHERE artifact > ?
-        AND NOT EXISTS (SELECT 1 FROM artifact a WHERE a.id = i.artifact) ORDER BY artifact""",
-    )
-    return (row[0] for row in rows)
-
-
 def forget_indexed(artifacts: Iterable[int]) -> Operation[None]:
     """Record that the index holds some artifacts no more."""
 
@@ -371,21 +105,6 @@ def forget_indexed(artifacts: Iterable[int]) -> Operation[None]:
         )
 
     return operation
-
-
-def _paged(
-    connection: apsw.Connection, question: str, after: int = 0, *values: int
-) -> Iterator[tuple[Any, ...]]:
-    """Rows above `after`, in the order of their first column; they may be deleted meanwhile.
-
-    Each page is a read of its own, because a long one would hold up the write-ahead log.
-    """
-    while True:
-        page: Any = connection.execute(f"{question} LIMIT ?", (after, *values, _PAGE)).fetchall()
-        if not page:
-            return
-        after = page[-1][0]
-        yield from page
 
 
 def pages(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -402,8 +121,8 @@ def _forget(checkpoints: list[int], moves: list[int], forgets: bool) -> Operatio
         state = transaction.state
         given = {
             **transaction.handed_out,
-            "checkpoint": _last(state, "checkpoint"),
-            "reflog": _last(state, "reflog"),
+            "checkpoint": last_of(state, "checkpoint"),
+            "reflog": last_of(state, "reflog"),
         }
         for table, last in given.items():
             state.execute(
@@ -417,7 +136,7 @@ def _forget(checkpoints: list[int], moves: list[int], forgets: bool) -> Operatio
             state.execute("INSERT INTO meta VALUES(?, 1) ON CONFLICT DO NOTHING", (COLLECTING,))
         state.executemany("UPDATE checkpoint SET parent = ? WHERE id = ?", _parents(state, checkpoints))
         for table, numbers in (("checkpoint", checkpoints), ("reflog", moves)):
-            _delete((table, "id"), numbers=numbers)(transaction)
+            _delete([(table, "id")], numbers)(transaction)
 
     return operation
 
@@ -438,8 +157,12 @@ def _parents(state: apsw.Connection, forgotten: Iterable[int]) -> list[tuple[int
     return moved
 
 
-def _delete(*tables: tuple[str, str], numbers: list[int]) -> Operation[None]:
-    """Delete the rows with these numbers from tables, given as (table, column)."""
+def _rows_of(*tables: tuple[str, str]) -> Callable[[list[int]], Operation[None]]:
+    """What deletes the rows with some numbers from tables, given as (table, column)."""
+    return lambda numbers: _delete(tables, numbers)
+
+
+def _delete(tables: Iterable[tuple[str, str]], numbers: list[int]) -> Operation[None]:
 
     def operation(transaction: Transaction) -> None:
         for table, column in tables:
@@ -459,10 +182,10 @@ def _delete_artifacts(found: list[tuple[Any, ...]]) -> Operation[None]:
         # The index may hold what was never recorded, where a process ended between the two.
         transaction.state.executemany(
             "INSERT INTO indexed VALUES(?) ON CONFLICT DO NOTHING",
-            [(artifact,) for artifact, phase, _key in found if phase == _CHUNK],
+            [(artifact,) for artifact, phase, _key in found if phase == CHUNK],
         )
         by_key = sorted(found, key=lambda row: row[2])
-        _delete(("artifact", "id"), numbers=[artifact for artifact, *_ in by_key])(transaction)
+        _delete([("artifact", "id")], [artifact for artifact, *_ in by_key])(transaction)
 
     return operation
 
@@ -476,19 +199,3 @@ def _delete_payloads(numbers: list[int]) -> Operation[None]:
 
 def _finish(transaction: Transaction) -> None:
     transaction.state.execute("DELETE FROM meta WHERE key = ?", (COLLECTING,))
-
-
-def _is_paid(data: bytes) -> bool:
-    """Whether a label is a model's or a person's; of one that cannot be read it is not known, so it stays."""
-    try:
-        return _LABEL.decode(data).method in _NOT_OURS
-    except msgspec.MsgspecError:
-        return True
-
-
-def _last(connection: apsw.Connection, table: str, column: str = "id") -> int:
-    return int(connection.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").get)  # noqa: S608
-
-
-def _length(items: Iterable[object]) -> int:
-    return sum(1 for _item in items)
