@@ -39,6 +39,7 @@ from tests.chaos.killing import check_store, exported, write_corpus
 from tests.chaos.loaded import Outcome, Programs
 from tests.chaos.syscalls import GROUPS, Fault, count
 from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.store.connection import page_checksums
 from tui_scraper.engine.store.reader import Reader
 
 CALLS = ("fsync", "write", "rename", "open")
@@ -316,6 +317,7 @@ def judge_words(outcome: Outcome) -> Iterator[str]:
 
 def judge_files(workspace: Path) -> Iterator[str]:
     """The store of a workspace that nobody works in is sound. A copy is looked at, as after a crash."""
+    page_checksums()  # without them SQLite would fold the log into pages that lack theirs
     with tempfile.TemporaryDirectory() as place:
         copy = Path(place)
         for path in workspace.glob("*.db*"):
