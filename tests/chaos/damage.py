@@ -4,7 +4,8 @@
 
 One workspace is made by real runs, with archives, a retry, other settings, a named checkpoint and rollbacks.
 Each round copies it, damages the copy, and asks `verify`. Then it repairs the copy, asks again, runs, and
-compares the export, byte by byte, with that of the workspace that nothing happened to.
+compares the export, byte by byte, with that of the workspace that nothing happened to. Every other repair is
+killed on its way first, and made again.
 
 What is not done here, because nobody can tell it from a workspace as it should be:
 
@@ -26,6 +27,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 import zipfile
 from collections import Counter
@@ -501,13 +503,15 @@ class Tally:
 
     rounds: int = 0
     repaired: int = 0
+    killed: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.kinds.items()))
         return (
-            f"{self.rounds} damages, all found by verify; {self.repaired} repaired, verified as sound, and "
-            f"exported like the undisturbed workspace ({kinds})"
+            f"{self.rounds} damages, all found by verify; {self.repaired} repaired, {self.killed} of them "
+            "after a repair that was killed, verified as sound, and exported like the undisturbed workspace "
+            f"({kinds})"
         )
 
 
@@ -535,6 +539,8 @@ def torture(
         tally.rounds += 1
         tally.kinds[kind] += 1
         if repairs is None or tally.repaired < repairs:
+            if tally.repaired % 2:
+                tally.killed += killed_repair(copy, rng.random() * _REPAIR_S)
             mend(copy, sound, what)
             tally.repaired += 1
         shutil.rmtree(copy)
@@ -576,6 +582,30 @@ def _bytes_of(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.stat().st_size and not path.name.endswith("-shm") and path.name != "lock"
     }
+
+
+_REPAIR_S = 0.5
+_REPAIR = """
+import sys
+from pathlib import Path
+from tui_scraper.engine.verify import repair
+print(flush=True)
+repair(Path(sys.argv[1]))
+"""
+
+
+def killed_repair(copy: Path, after_s: float) -> bool:
+    """Repair in a process that is killed after so long. Whether it was; else it had come to its end."""
+    with subprocess.Popen([sys.executable, "-c", _REPAIR, str(copy)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            code = process.wait(after_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return True
+    assert code == 0
+    return False
 
 
 def mend(copy: Path, sound: Sound, what: str) -> None:
