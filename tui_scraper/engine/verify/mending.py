@@ -125,7 +125,7 @@ class _Mending:
         """Numbers that were handed out are not handed out again, although their rows are gone."""
         floors = dict(self._look.seal.last) if self._look.seal is not None else {}
         if self._look.seal is None or not self._look.seal.closed:
-            seqs = "SELECT max(seq) FROM checkpoint UNION SELECT max(fork_seq) FROM branch"
+            seqs = "SELECT max(seq) AS seq FROM checkpoint UNION SELECT max(fork_seq) FROM branch"
             floors["result"] = max(
                 floors.get("result", 0),
                 self._look.one(f"SELECT coalesce(max(seq), 0) FROM ({seqs})"),  # noqa: S608
