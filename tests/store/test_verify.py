@@ -138,6 +138,17 @@ def test_a_workspace_that_was_killed_is_sound(workspace: Path) -> None:
     assert not [damage for damage in report.damages if "export" not in damage.where], told(report)
 
 
+def test_a_workspace_that_was_killed_is_mended_also_without_its_results(workspace: Path) -> None:
+    writer = Writer(workspace)
+    writer.call(lambda transaction: transaction.state.execute("DELETE FROM result WHERE seq > 9"))
+    killed = workspace.parent / "killed"
+    shutil.copytree(workspace, killed)
+    writer.close()
+    assert not verify(killed).sound
+    repaired = repair(killed)
+    assert repaired.after.sound, (told(repaired.after), repaired.done)
+
+
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(STEPS, min_size=4, max_size=14))
 def test_no_history_looks_damaged_open_or_closed(
