@@ -17,7 +17,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +214,10 @@ class Move:
     before: View
     after: View
 
+    def on(self, workspace: Path) -> Move:
+        """The same with all that its command needs to be told."""
+        return replace(self, arguments=[*self.arguments, "--yes", "-w", str(workspace)])
+
     def check(self, workspace: Path, outcome: Outcome) -> bool:
         """Whether it was made. It is made wholly or not at all, and certainly if the command says so."""
         with looking(workspace) as eyes:
@@ -224,8 +228,12 @@ class Move:
         return found == self.after
 
 
-def moves(workspace: Path) -> list[Move]:
-    """Every move that can be made now: to phases, to checkpoints, and back."""
+_POINTS = 12
+"""Checkpoints that are looked at, of those that a move may go to. There are ever more of them."""
+
+
+def moves(workspace: Path, rng: random.Random) -> list[Move]:
+    """Moves that can be made now: to phases, to some checkpoints, and back."""
     found = []
     with looking(workspace) as eyes:
         before = eyes.look()
@@ -235,14 +243,24 @@ def moves(workspace: Path) -> list[Move]:
             kept = PHASES[: number + 1]
             documents = {path: document.only(kept) for path, document in before.documents.items()}
             found.append(Move(["rollback", phase], before, View(documents, before.settings, True)))
-        for (checkpoint,) in eyes.state.execute("SELECT id FROM checkpoint").fetchall():
-            seen = eyes.look(read_point(eyes.state, checkpoint))
-            after = View(seen.documents, seen.settings, True)
-            found.append(Move(["rollback", str(checkpoint)], before, after))
+        points: list[Any] = eyes.state.execute("SELECT id FROM checkpoint ORDER BY id").fetchall()
+        for (checkpoint,) in rng.sample(points, min(len(points), _POINTS)):
+            found.append(_to_checkpoint(eyes, before, checkpoint))
         last: Any = eyes.state.execute("SELECT before FROM reflog ORDER BY id DESC LIMIT 1").fetchone()
         if last:
             found.append(Move(["rollback", "--undo"], before, eyes.look(decode_head(eyes.state, last[0]))))
-    return [Move([*move.arguments, "--yes", "-w", str(workspace)], before, move.after) for move in found]
+    return [move.on(workspace) for move in found]
+
+
+def move_to(workspace: Path, checkpoint: int) -> Move:
+    """The move to a checkpoint."""
+    with looking(workspace) as eyes:
+        return _to_checkpoint(eyes, eyes.look(), checkpoint).on(workspace)
+
+
+def _to_checkpoint(eyes: Eyes, before: View, checkpoint: int) -> Move:
+    seen = eyes.look(read_point(eyes.state, checkpoint))
+    return Move(["rollback", str(checkpoint)], before, View(seen.documents, seen.settings, True))
 
 
 def torture(scratch: Path, kills: int, seed: int, programs: Programs) -> Report:
@@ -264,7 +282,7 @@ def torture(scratch: Path, kills: int, seed: int, programs: Programs) -> Report:
 
 
 def _one(place: Place, killer: Killer, workspace: Path, rng: random.Random) -> None:
-    possible = moves(workspace) if begun(workspace) and not is_older(workspace) else []
+    possible = moves(workspace, rng) if begun(workspace) and not is_older(workspace) else []
     spare = rng.random() > _SHARE_KILLED
     match _choose(rng, possible):
         case "move":

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.kills import KILLED, Killer, Move, Place, Report, looking, moves
+from tests.chaos.kills import KILLED, Killer, Move, Place, Report, looking, move_to, moves
 from tests.chaos.loaded import Programs
 from tests.engine.running import check_counters
 from tui_scraper.engine.models import PHASES
@@ -44,14 +44,13 @@ def torture(scratch: Path, rounds: int, seed: int, programs: Programs) -> Report
 
 
 def _one(place: Place, killer: Killer, workspace: Path, rng: random.Random) -> None:
-    move = rng.choice(moves(workspace))
+    move = rng.choice(moves(workspace, rng))
     _make(killer, workspace, move)
     checkpoint = _at(workspace)
     for _run in range(rng.randrange(3)):
         outcome = killer.run(place.run_on(workspace, "--until", rng.choice(PHASES)), workspace)
         killer.judge(workspace, outcome)
-    (again,) = [move for move in moves(workspace) if move.arguments[1] == str(checkpoint)]
-    _make(killer, workspace, again)
+    _make(killer, workspace, move_to(workspace, checkpoint))
     assert _at(workspace) == checkpoint
     with looking(workspace) as eyes:
         found, wanted = eyes.look(), eyes.look(read_point(eyes.state, checkpoint))
