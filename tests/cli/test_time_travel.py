@@ -135,7 +135,7 @@ def test_after_a_rollback_a_run_names_the_settings_that_wait(
     settings.write_text("# a remark\n[chunk]\nmax_tokens = 64\noverlap = 0\n")
     run("rollback", "clean", "--yes", "-w", workspace)
     shown = run("rollback", "--undo", "--config", settings, "-w", workspace).out
-    assert "The file differs in chunk.max_tokens, chunk.overlap; `run --accept-settings`:" in shown
+    assert "The file differs in chunk.max_tokens, chunk.overlap; `run --accept-settings` takes it:" in shown
     ended = run("run", source, "-w", workspace, "--config", settings)
     assert "stay in force. Those of the file differ in chunk.max_tokens, chunk.overlap;" in ended.out
     ended = run("run", source, "-w", workspace, "--config", settings, "--json", "--accept-settings")
