@@ -155,7 +155,10 @@ def preview_lines(preview: Preview) -> Iterator[str]:
     if preview.waiting:
         keys = ", ".join(change.key for change in preview.waiting)
         end = ":" if preview.if_accepted else "."
-        yield f"The settings of then stay in force. The file differs in {keys}; `run --accept-settings` takes it{end}"
+        yield (
+            f"The settings of then stay in force. The file differs in {keys}; "
+            f"`run --accept-settings` takes it{end}"
+        )
         yield from (f"  {sentence}" for sentence in preview.if_accepted)
 
 
