@@ -16,6 +16,9 @@ What is not done here, because nobody can tell it from a workspace as it should 
   is not kept, only its hash. As before, a disk cannot do that.
 - an export, and the record of one, replaced by those of another sound export: `export DIR` does that.
 - the whole workspace replaced by an older copy of itself: that is what a backup is for.
+
+A cause of a failure that was changed so is found by the counts of causes, but not which of the two is right:
+the count is mended, and a `retry` makes the failure anew. After such a damage no export is compared.
 """
 
 from __future__ import annotations
@@ -616,7 +619,7 @@ def mend(copy: Path, sound: Sound, what: str) -> None:
     run_once(sound.source, copy, settings=SETTINGS)
     report = verify(copy)
     assert report.sound, f"after {what}, repair and run: {[damage.what for damage in report.damages]}"
-    if export_bytes(copy) != sound.export:
+    if export_bytes(copy) != sound.export and not what.startswith("failure.cause"):
         raise AssertionError(
             f"after {what}, repair and run, the export differs: {_first_difference(copy, sound)}"
         )
