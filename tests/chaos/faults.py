@@ -230,6 +230,7 @@ class Bench:
         code, sentence = _expected(one, outcome)
         finished = outcome.event("run_finished")
         said = str(finished.get("error")) if one.stage.command == "run" else outcome.errors.strip()
+        said = said or " ".join(outcome.said.split())  # what verify finds it says there
         if outcome.code != code:
             yield f"it ended with {outcome.code}, not {code}: {said}"
         if not sentence.search(said) or not said.endswith("."):
