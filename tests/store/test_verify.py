@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,14 @@ from tui_scraper.engine.search.segments import index_mark
 from tui_scraper.engine.search.text_index import TextIndex
 from tui_scraper.engine.store.checkpoints import name_checkpoint, take_checkpoint
 from tui_scraper.engine.store.codec import pack
-from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, connect, open_blobs, open_state
+from tui_scraper.engine.store.connection import (
+    BLOB_FILE,
+    STATE_FILE,
+    connect,
+    open_blobs,
+    open_state,
+    without_checking,
+)
 from tui_scraper.engine.store.head import read_head
 from tui_scraper.engine.store.results import unfinished
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase
@@ -147,6 +156,28 @@ def test_a_workspace_that_was_killed_is_mended_also_without_its_results(workspac
     assert not verify(killed).sound
     repaired = repair(killed)
     assert repaired.after.sound, (told(repaired.after), repaired.done)
+
+
+def test_a_log_that_another_program_has_folded_back_loses_nothing(workspace: Path) -> None:
+    writer = Writer(workspace)
+    writer.call(take_checkpoint(PhaseName.INDEX))
+    killed = workspace.parent / "killed"
+    shutil.copytree(workspace, killed)
+    writer.close()
+    before = sql_without_checking(killed, "SELECT * FROM result")
+    for name in (STATE_FILE, BLOB_FILE):
+        with contextlib.closing(sqlite3.connect(killed / name)) as connection:
+            connection.execute("SELECT * FROM sqlite_master").fetchall()  # and it folds when it closes
+    report = verify(killed)
+    assert "Another program has opened it" in told(report)
+    repaired = repair(killed)
+    assert repaired.after.sound, (told(repaired.after), repaired.done)
+    assert sql(killed, "SELECT * FROM result") == before
+
+
+def sql_without_checking(workspace: Path, statement: str) -> Any:
+    with contextlib.closing(without_checking(workspace / STATE_FILE)) as connection:
+        return connection.execute(statement).fetchall()
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -205,6 +205,13 @@ def _open_to_read(path: Path) -> apsw.Connection:
     return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
 
 
+def without_checking(path: Path) -> apsw.Connection:
+    """A connection to read a database with, whatever checksums its pages have."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.execute("PRAGMA checksum_verification=OFF").fetchall()
+    return connection
+
+
 @contextmanager
 def snapshot(connection: apsw.Connection, path: Path) -> Iterator[apsw.Connection]:
     """One consistent view of the committed data for as long as the block lasts."""

@@ -6,21 +6,30 @@ lies in.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import apsw
 
-from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, is_damage, page_checksums
+from tui_scraper.engine.store.connection import (
+    BLOB_FILE,
+    STATE_FILE,
+    is_damage,
+    page_checksums,
+    without_checking,
+)
 from tui_scraper.engine.store.pages import open_pages
 from tui_scraper.engine.store.seal import (
     FOREIGN_LOG,
     NUMBERED,
     SEAL_FILE,
+    Seal,
     counted,
     discrepancies,
     foreign_logs,
@@ -69,11 +78,31 @@ def _check_file(look: Look, connection: apsw.Connection, name: str) -> Iterator[
             yield Damage(f"The file has {size:,} bytes, which is not a whole number of pages.", name, REBUILT)
         return
     look.found.structure.add(name)
+    if is_folded_elsewhere(look.directory, name, look.seal):
+        what = "Another program has opened it after a run was killed, and left pages without their checksums."
+        yield Damage(what, name, "It is laid out anew; nothing is lost.")
+        return
     pages = list(damaged_pages(look, name))
     yield from pages
     if not pages:
         for message in messages or [failed]:
             yield Damage(f"SQLite says of this database: {message}", name, REBUILT)
+
+
+def is_folded_elsewhere(directory: Path, name: str, seal: Seal | None) -> bool:
+    """Whether all that is wrong with a database is that its log was folded back by a plain SQLite.
+
+    That can only be where the workspace was not closed, and the log is gone; and then nothing else is wrong.
+    """
+    path = directory / name
+    log = path.with_name(f"{name}-wal")
+    if not page_checksums() or seal is None or seal.closed or (log.exists() and log.stat().st_size):
+        return False
+    try:
+        with contextlib.closing(without_checking(path)) as connection:
+            return bool(connection.execute("PRAGMA integrity_check(1)").get == "ok")
+    except apsw.Error:
+        return False
 
 
 def _log_bytes(look: Look, name: str) -> int:

@@ -28,11 +28,11 @@ from tui_scraper.engine.search.segments import INDEX_DIR, index_mark
 from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, connect, explained
 from tui_scraper.engine.store.seal import Seal, Sealing, read_seal, write_seal
 from tui_scraper.engine.verify.checking import Progress, look_at
-from tui_scraper.engine.verify.databases import PAGE_BYTES
+from tui_scraper.engine.verify.databases import PAGE_BYTES, is_folded_elsewhere
 from tui_scraper.engine.verify.look import Found, Look
 from tui_scraper.engine.verify.mending import mend
 from tui_scraper.engine.verify.report import Report
-from tui_scraper.engine.verify.salvage import NEW, replace_databases, salvage
+from tui_scraper.engine.verify.salvage import NEW, lay_out_anew, replace_databases, salvage
 from tui_scraper.engine.workspace import locked
 
 _ENDINGS = ("", "-wal")
@@ -165,6 +165,10 @@ def _rebuild(directory: Path, found: Found, progress: Progress) -> Iterator[str]
         return
     seal = _readable_seal(directory)
     for name in names:
+        if is_folded_elsewhere(directory, name, seal):
+            lay_out_anew(directory, name)
+            yield f"{name} laid out anew with checksums"
+            continue
         if not (directory / name).exists():
             (directory / name).touch()
         saved = salvage(directory, name, seal, functools.partial(progress, f"saving {name}"))

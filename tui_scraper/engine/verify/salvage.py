@@ -7,6 +7,7 @@ lies beside the old one until all of it is there.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import time
@@ -23,6 +24,7 @@ from tui_scraper.engine.store.connection import (
     connect,
     explained,
     page_checksums,
+    without_checking,
 )
 from tui_scraper.engine.store.pages import PageFile, Trees, Unreadable, Value, open_pages
 from tui_scraper.engine.store.seal import Seal, sealed_meta
@@ -102,12 +104,28 @@ def salvage(directory: Path, name: str, seal: Seal | None, tick: Callable[[int],
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             connection.close()
-    descriptor = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
+    _sync(new)
+    return saved
+
+
+def lay_out_anew(directory: Path, name: str) -> None:
+    """Write `<name>.salvaged` with all that a database holds, and with checksums.
+
+    Raises as `salvage` does.
+    """
+    new = directory / (name + NEW)
+    new.unlink(missing_ok=True)
+    with explained(new), contextlib.closing(without_checking(directory / name)) as connection:
+        connection.execute("VACUUM INTO ?", (str(new),))
+    _sync(new)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return saved
 
 
 class _Salvage:
