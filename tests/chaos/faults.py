@@ -276,7 +276,7 @@ def _expected(one: Round, outcome: Outcome) -> tuple[int, re.Pattern[str]]:
     SQLite and tantivy do not tell the error of every call; one that does not come again cannot be found out.
     """
     first = outcome.hits[0] if outcome.hits else ""
-    if not one.lasting and one.calls == "open" and ".db" in first:
+    if not one.lasting and one.calls == "open" and ".db" in first and _CANNOT_OPEN.search(outcome.said):
         return 1, _CANNOT_OPEN
     if not one.lasting and "index/" in first and _INDEX_ENDED.search(outcome.said):
         return 1, _INDEX_ENDED

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,10 +175,32 @@ def test_killed_while_it_is_renewed_it_is_the_old_or_the_new_and_goes_on(source:
             process.send_signal(signal.SIGKILL)
             process.wait()
         process.stdout.close()
-        assert table_of(old, "SELECT value FROM meta WHERE key = 'schema'")[0][0] in {2, SCHEMA_VERSION}
+        if (old / "state.db-journal").exists():
+            with pytest.raises(StoreError, match="`tui-scraper run` goes on with it"):
+                open_state(old, read_only=True)
+        else:
+            assert table_of(old, "SELECT value FROM meta WHERE key = 'schema'")[0][0] in {2, SCHEMA_VERSION}
     run_once(source, old)
     check_counters(old)
     assert rows(old)["guide.md"]["status"] == "done"
+
+
+def test_an_interrupted_renewal_is_said_until_a_run_goes_on_with_it(source: Path, old: Path) -> None:
+    reopen_old(old)
+    with contextlib.closing(connect(old / "state.db")) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE meta SET value = 98 WHERE key = 'schema'")
+        connection.cache_flush()
+        interrupted = source.parent / "interrupted"
+        shutil.copytree(old, interrupted)
+        connection.execute("ROLLBACK")
+        connection.execute("PRAGMA journal_mode=WAL")
+    assert (interrupted / "state.db-journal").stat().st_size
+    with pytest.raises(StoreError, match="`tui-scraper run` goes on with it"):
+        open_state(interrupted, read_only=True)
+    with contextlib.closing(open_state(interrupted)) as connection:
+        assert connection.execute("SELECT value FROM meta WHERE key = 'schema'").get == SCHEMA_VERSION
 
 
 def test_a_newer_one_is_refused_untouched(old: Path) -> None:

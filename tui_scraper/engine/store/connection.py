@@ -160,6 +160,11 @@ def _has_checksums(path: Path) -> bool:
 def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False) -> apsw.Connection:
     """One connection. Writers create the file; readers see committed data only."""
     checked = page_checksums()
+    if read_only and os.path.exists(f"{path}-journal"):  # only who writes may take back what it began
+        raise StoreError(
+            f"{path}: renewing this workspace was interrupted; `tui-scraper run` goes on with it. "
+            "Nothing is lost."
+        )
     connection = _open_to_read(path) if read_only else apsw.Connection(str(path))
     connection.set_busy_timeout(_BUSY_MS)
     if not checked and _has_checksums(path):
