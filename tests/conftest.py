@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,24 @@ import pytest
 sys.path.insert(
     0, str(Path(__file__).parents[1])
 )  # `pytest` alone finds `tests.…` as `python -m pytest` does
+
+from tests.zygotes import Zygotes, started
+from tui_scraper.engine.workers import launch
+
+_LOADED_BEFORE = ("engine", "export", "store", "ui", "chaos")
+"""Folders of tests whose workers come from a process that has loaded what they need (`tests.zygotes`)."""
+
+
+@pytest.fixture(scope="session")
+def _zygotes() -> Iterator[Zygotes]:
+    with started() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _workers_that_are_loaded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.path.parent.name in _LOADED_BEFORE:
+        monkeypatch.setattr(launch, "_launch", request.getfixturevalue("_zygotes"))
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
