@@ -160,11 +160,6 @@ def _has_checksums(path: Path) -> bool:
 def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False) -> apsw.Connection:
     """One connection. Writers create the file; readers see committed data only."""
     checked = page_checksums()
-    if read_only and os.path.exists(f"{path}-journal"):  # only who writes may take back what it began
-        raise StoreError(
-            f"{path}: renewing this workspace was interrupted; `tui-scraper run` goes on with it. "
-            "Nothing is lost."
-        )
     connection = _open_to_read(path) if read_only else apsw.Connection(str(path))
     connection.set_busy_timeout(_BUSY_MS)
     if not checked and _has_checksums(path):
@@ -203,10 +198,16 @@ def _open_to_read(path: Path) -> apsw.Connection:
             if connection.execute("PRAGMA journal_mode").get == "wal":
                 return connection
         except apsw.Error as error:
-            if getattr(error, "extendedresult", 0) != apsw.SQLITE_IOERR_DATA:
+            damaged = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
+            if not damaged and not isinstance(error, apsw.ReadOnlyError):  # the latter: there is a journal
                 return connection  # it will say the same when it is used
         connection.close()
         time.sleep(_FIRST_READ_S)
+    if os.path.exists(f"{path}-journal"):  # only who writes may take back what was begun
+        raise StoreError(
+            f"{path}: renewing this workspace was interrupted; `tui-scraper run` goes on with it. "
+            "Nothing is lost."
+        )
     return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
 
 
