@@ -80,7 +80,7 @@ def _check_file(look: Look, connection: apsw.Connection, name: str) -> Iterator[
     look.found.structure.add(name)
     if is_folded_elsewhere(look.directory, name, look.seal):
         what = "Another program has opened it after a run was killed, and left pages without their checksums."
-        yield Damage(what, name, "It is laid out anew; nothing is lost.")
+        yield Damage(what, name, "It is laid out anew; what it holds is then held against its hashes.")
         return
     pages = list(damaged_pages(look, name))
     yield from pages
@@ -90,9 +90,10 @@ def _check_file(look: Look, connection: apsw.Connection, name: str) -> Iterator[
 
 
 def is_folded_elsewhere(directory: Path, name: str, seal: Seal | None) -> bool:
-    """Whether all that is wrong with a database is that its log was folded back by a plain SQLite.
+    """Whether pages seem to lack their checksums only because a plain SQLite has folded the log back.
 
-    That can only be where the workspace was not closed, and the log is gone; and then nothing else is wrong.
+    That can only be where the workspace was not closed, and the log is gone. A bit that flipped there besides
+    is found by the other checks alone: by the hashes of texts, keys and labels, not in what has none.
     """
     path = directory / name
     log = path.with_name(f"{name}-wal")
