@@ -145,6 +145,17 @@ async def test_the_log_follows_only_at_its_end(make_app: MakeApp) -> None:
         await until_text(pilot, "the newest", "following")
 
 
+async def test_a_key_pressed_before_the_scrollbar_is_there_is_not_lost(make_app: MakeApp) -> None:
+    few, many = busy(workspace=OPEN, log=()), busy(workspace=OPEN)
+    async with make_app(host=ServedHost(few)).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "following")
+        log = pilot.app.screen.query_one(LogView)
+        assert not log.show_vertical_scrollbar
+        log.add(many)
+        log.action_edge(-1)
+        assert (log.following, log.scroll_offset.y) == (False, 0)
+
+
 async def test_nothing_is_painted_while_nothing_changes(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

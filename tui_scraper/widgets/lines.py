@@ -111,8 +111,8 @@ class ScrollLines(ScrollView, can_focus=True):
             self._lines = new
             self.virtual_size = Size(self.size.width, len(new))
             self.refresh()
-        if follow:  # `force`: Textual scrolls nothing before the scrollbar is there
-            self.scroll_end(animate=False, immediate=True, force=True)
+        if follow:
+            self._scroll_to_edge(1)
 
     def render_line(self, y: int) -> Strip:
         """Draw the line at a place of the window."""
@@ -124,15 +124,17 @@ class ScrollLines(ScrollView, can_focus=True):
 
     def action_move(self, lines: int) -> None:
         """Scroll by lines."""
-        self.scroll_relative(y=lines, animate=False)
+        self.scroll_relative(y=lines, animate=False, force=True)
 
     def action_page(self, pages: int) -> None:
         """Scroll by windows, one line less so that the eye finds its place."""
-        self.scroll_relative(y=pages * max(1, self.size.height - 1), animate=False)
+        self.scroll_relative(y=pages * max(1, self.size.height - 1), animate=False, force=True)
 
     def action_edge(self, end: int) -> None:
         """Scroll to the beginning (-1) or the end (1)."""
-        if end > 0:
-            self.scroll_end(animate=False, immediate=True)
-        else:
-            self.scroll_home(animate=False, immediate=True)
+        self._scroll_to_edge(end)
+
+    def _scroll_to_edge(self, end: int) -> None:
+        """`force`: Textual scrolls nothing before the scrollbar is there, and the key would be lost."""
+        scroll = self.scroll_end if end > 0 else self.scroll_home
+        scroll(animate=False, immediate=True, force=True)
