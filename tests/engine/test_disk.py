@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -12,6 +13,7 @@ from tui_scraper.engine import disk
 from tui_scraper.engine.errors import StoreBlockedError, StoreError, StoreFullError
 from tui_scraper.engine.export import folder
 from tui_scraper.engine.search.text_index import DamagedIndexError, _explained
+from tui_scraper.engine.store import connection
 from tui_scraper.engine.store.connection import explained
 
 
@@ -84,3 +86,20 @@ def test_an_index_on_a_failing_disk_is_not_called_damaged(
     with pytest.raises(StoreError) as caught, _explained(tmp_path):
         raise ValueError(text)
     assert type(caught.value) is kind
+
+
+def test_a_database_that_another_program_keeps_locked_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_BUSY_MS", 1)
+    with (
+        closing(connection.open_state(tmp_path)) as ours,
+        closing(apsw.Connection(str(tmp_path / "state.db"))) as theirs,
+    ):
+        theirs.execute("BEGIN IMMEDIATE")
+        with (
+            pytest.raises(StoreError, match=r"state.db: another program keeps .* is saved; end that program"),
+            explained(tmp_path / "state.db", ours),
+            ours,
+        ):
+            ours.execute("DELETE FROM ledger")

@@ -86,6 +86,13 @@ def _explanation(
                 f"{path}: the database cannot be opened for writing ({error}). Everything finished so far is "
                 "saved; see that you may read and write this file and its folder, and start again."
             )
+        case apsw.BusyError():  # also where the system refuses the lock for another reason
+            if number := disk.state_of(path):
+                return disk.refusal(path, number)
+            return StoreError(
+                f"{path}: another program keeps this database locked. Everything finished so far is saved; "
+                "end that program and start again."
+            )
     return None
 
 
