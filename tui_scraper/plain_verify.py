@@ -50,7 +50,8 @@ def verify_lines(report: Report) -> Iterator[str]:
 
 def _check_lines(check: Check) -> Iterator[str]:
     sign = "✓" if check.sound else "✗"
-    yield f"{sign} {check.name:10}{check.looked_at:>12,} {check.unit}"
+    unit = check.unit.removesuffix("s") if check.looked_at == 1 else check.unit
+    yield f"{sign} {check.name:10}{check.looked_at:>12,} {unit}"
     for damage in check.damages:
         yield from (f"    {line}" for line in formatting.wrap(damage.what, 100))
         if damage.documents:

@@ -75,6 +75,15 @@ def test_what_cannot_be_locked_is_not_taken_for_locked_by_another(programs: Prog
     assert "reported an error" in str(outcome.event("run_finished")["error"])
 
 
+def test_a_disk_error_at_a_small_file_is_a_disk_error(programs: Programs, bench: Bench) -> None:
+    workspace = bench.begun("freeing", "without-a-seal")
+    outcome = programs.run(
+        ["gc", "-w", str(workspace)], Fault("open", "EIO", 1, str(workspace / "seal.json"), lasting=True)
+    )
+    assert outcome.code == 1
+    assert "seal.json: the disk reported an error (Input/output error). Everything" in outcome.errors
+
+
 @pytest.mark.slow
 def test_every_one_of_the_first_hundred_calls_may_fail(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:

@@ -42,6 +42,12 @@ def opens(directory: Path) -> None:
     Writer(directory).close()
 
 
+def test_a_seal_that_cannot_be_read_is_said_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / SEAL_FILE).mkdir()
+    with pytest.raises(StoreError, match=r"cannot be read \(Is a directory\).* saved; see that you may"):
+        read_seal(tmp_path)
+
+
 def test_a_workspace_is_opened_and_closed_under_numbers_that_only_grow(tmp_path: Path) -> None:
     directory = made(tmp_path / "ws")
     first = read_seal(directory)

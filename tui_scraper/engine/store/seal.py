@@ -90,7 +90,12 @@ def read_seal(directory: Path) -> Seal | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StoreError(f"{path}: this cannot be read ({error.strerror}).") from error
+        if error.errno in disk.REFUSALS:
+            raise disk.refusal(path, error.errno) from error
+        raise StoreError(
+            f"{path}: this file cannot be read ({error.strerror}). Everything finished so far is saved; "
+            "see that you may read it, and start again."
+        ) from error
     try:
         file = msgspec.json.decode(data, type=_File)
     except (msgspec.MsgspecError, UnicodeDecodeError):
