@@ -56,6 +56,7 @@ SENTENCES = {
 """What is said where such an error ends a run."""
 _CANNOT_OPEN = re.compile(r"cannot be opened for writing.* saved")
 _UNREADABLE = re.compile(r"reported an error|the database is damaged.*verify")
+_INDEX_UNREADABLE = re.compile(r"✗ index .*cannot be (read|locked)")
 _INDEX_ENDED = re.compile(r"search index (could not be written|cannot be locked).* saved")
 """What a run that such an error ends exits with, and what its sentence says."""
 
@@ -276,8 +277,12 @@ def _expected(one: Round, outcome: Outcome) -> tuple[int, re.Pattern[str]]:
     SQLite and tantivy do not tell the error of every call; one that does not come again cannot be found out.
     """
     first = outcome.hits[0] if outcome.hits else ""
-    if not one.lasting and one.calls == "open" and ".db" in first and _CANNOT_OPEN.search(outcome.said):
-        return 1, _CANNOT_OPEN
+    if not one.lasting and one.calls == "open" and ".db" in first:
+        for sentence in (_CANNOT_OPEN, SENTENCES["EIO"]):
+            if sentence.search(outcome.said):
+                return 1, sentence
+    if one.error == "EIO" and one.stage.command == "verify" and "index/" in first:
+        return 1, _INDEX_UNREADABLE
     if not one.lasting and "index/" in first and _INDEX_ENDED.search(outcome.said):
         return 1, _INDEX_ENDED
     if one.error == "EIO" and any(re.match(r"p?read.*\.db", hit) for hit in outcome.hits):

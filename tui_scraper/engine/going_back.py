@@ -17,9 +17,8 @@ from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.settings_in_force import KeyChange, changes, sentences, settings_at
 from tui_scraper.engine.store.checkpoints import find_checkpoint
 from tui_scraper.engine.store.connection import open_state, snapshot
-from tui_scraper.engine.store.counters import PhaseCount, Totals, count_at, read_totals
+from tui_scraper.engine.store.counters import PhaseCount, Totals, count_at, counts_of, read_totals
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, Head, decode_head, read_head, read_point
-from tui_scraper.engine.store.reader import counts_of
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,11 @@ from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.settings_in_force import InForce, changes, sentences, settings_at
 from tui_scraper.engine.store.checkpoints import changed_since_checkpoint, take_checkpoint
 from tui_scraper.engine.store.connection import open_blobs, open_state
-from tui_scraper.engine.store.counters import PhaseCount, read_totals, set_lineages
+from tui_scraper.engine.store.counters import PhaseCount, counts_of, read_totals, set_lineages
 from tui_scraper.engine.store.epochs import begin as begin_scan
 from tui_scraper.engine.store.head import PhaseConfigs, read_head, salts
 from tui_scraper.engine.store.lost import settle_lost
 from tui_scraper.engine.store.members import match_members
-from tui_scraper.engine.store.reader import counts_of
 from tui_scraper.engine.store.results import sampled, unfinished
 from tui_scraper.engine.store.runs import begin_run, end_run
 from tui_scraper.engine.store.setbacks import put_back, refuse_oversized, uphold_refusals

@@ -21,9 +21,8 @@ from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.connection import snapshot
-from tui_scraper.engine.store.counters import PhaseCount, Totals, read_totals
+from tui_scraper.engine.store.counters import PhaseCount, Totals, counts_of, read_totals
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, read_head
-from tui_scraper.engine.store.reader import counts_of
 
 _WINDOW_S = 10.0
 _STEP_S = 1.0

@@ -14,9 +14,8 @@ from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.connection import open_state
-from tui_scraper.engine.store.counters import read_totals
+from tui_scraper.engine.store.counters import counts_of, read_totals
 from tui_scraper.engine.store.head import read_head
-from tui_scraper.engine.store.reader import counts_of
 from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.threads import in_thread
 

@@ -43,19 +43,24 @@ def segment_files(directory: Path) -> list[Path]:
 
 
 def index_mark(directory: Path) -> str:
-    """What tells this state of an index from any other; '' where there is none.
-
-    The files of segments never change, so their sizes and ends stand for them.
-    """
+    """As `read_mark`; '' where there is no index or it cannot be read."""
     try:
-        parts = [(directory / META_FILE).read_bytes()]
-        for path in segment_files(directory):
-            with path.open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - _TAIL_BYTES))
-                parts.append(b"%s %d %s" % (os.fsencode(path.name), size, file.read()))
+        return read_mark(directory)
     except (OSError, ValueError):
         return ""
+
+
+def read_mark(directory: Path) -> str:
+    """What tells this state of an index from any other.
+
+    The files of segments never change, so their sizes and ends stand for them. Raises as `segment_files`.
+    """
+    parts = [(directory / META_FILE).read_bytes()]
+    for path in segment_files(directory):
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            parts.append(b"%s %d %s" % (os.fsencode(path.name), size, file.read()))
     return digest(b"\0".join(parts)).hex()
 
 

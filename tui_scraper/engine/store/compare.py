@@ -28,6 +28,7 @@ from tui_scraper.engine.store.counters import (
     PhaseCount,
     Row,
     counter_rows,
+    counts_of,
     decode_rows,
     totals_of,
 )
@@ -39,7 +40,6 @@ from tui_scraper.engine.store.head import (
     STATUSES,
     Head,
 )
-from tui_scraper.engine.store.reader import counts_of
 from tui_scraper.engine.store.results import Reached, reached
 
 _PAGE = 500

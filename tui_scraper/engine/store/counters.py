@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-from tui_scraper.engine.models import PhaseName, Status
+from tui_scraper.engine.models import Counts, PhaseName, Status
 from tui_scraper.engine.store.head import (
     DOCUMENT_PHASES,
     STATUS_NUMBER,
@@ -216,3 +216,26 @@ def totals_of(rows: Iterable[Row], lineages: dict[PhaseName, int]) -> Totals:
         found.n - sum(part.n for part in refused), found.size_bytes - sum(part.size_bytes for part in refused)
     )
     return totals
+
+
+def counts_of(totals: Totals) -> Counts:
+    """Documents by status, from the counters of the phases.
+
+    A document is done when it has passed the last phase that leaves a result of its own.
+    """
+    by_status = dict.fromkeys(Status, 0)
+    for phase in DOCUMENT_PHASES:
+        for status in (Status.FAILED, Status.SKIPPED, Status.EMPTY):
+            by_status[status] += totals[phase].get(status, PhaseCount()).n
+    found = sum(count.n for count in totals[PhaseName.INPUT].values())
+    done = totals[PhaseName.INDEX].get(Status.DONE, PhaseCount()).n
+    bad = by_status[Status.FAILED] + by_status[Status.SKIPPED] + by_status[Status.EMPTY]
+    return Counts(
+        found=found,
+        done=done,
+        failed=by_status[Status.FAILED],
+        skipped=by_status[Status.SKIPPED],
+        empty=by_status[Status.EMPTY],
+        pending=found - done - bad,
+        inside=totals.inside.n,
+    )

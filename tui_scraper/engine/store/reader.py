@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tui_scraper.engine.models import (
     PHASES,
@@ -19,7 +19,6 @@ from tui_scraper.engine.models import (
     CauseCount,
     Checkpoint,
     CheckpointDetails,
-    Counts,
     FailureRow,
     PhaseName,
     Status,
@@ -33,38 +32,13 @@ from tui_scraper.engine.store.checkpoints import (
     thinned,
 )
 from tui_scraper.engine.store.codec import unpack
+from tui_scraper.engine.store.compare import Comparison, compare
 from tui_scraper.engine.store.connection import open_blobs, open_state, snapshot
-from tui_scraper.engine.store.counters import PhaseCount, Totals, read_totals
+from tui_scraper.engine.store.counters import counts_of, read_totals
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, STATUSES, Head, read_head, read_point
 from tui_scraper.engine.store.runs import settings_of
 from tui_scraper.engine.store.setbacks import bad_results
 from tui_scraper.engine.wire import CleanText
-
-if TYPE_CHECKING:
-    from tui_scraper.engine.store.compare import Comparison
-
-
-def counts_of(totals: Totals) -> Counts:
-    """Documents by status, from the counters of the phases.
-
-    A document is done when it has passed the last phase that leaves a result of its own.
-    """
-    by_status = dict.fromkeys(Status, 0)
-    for phase in DOCUMENT_PHASES:
-        for status in (Status.FAILED, Status.SKIPPED, Status.EMPTY):
-            by_status[status] += totals[phase].get(status, PhaseCount()).n
-    found = sum(count.n for count in totals[PhaseName.INPUT].values())
-    done = totals[PhaseName.INDEX].get(Status.DONE, PhaseCount()).n
-    bad = by_status[Status.FAILED] + by_status[Status.SKIPPED] + by_status[Status.EMPTY]
-    return Counts(
-        found=found,
-        done=done,
-        failed=by_status[Status.FAILED],
-        skipped=by_status[Status.SKIPPED],
-        empty=by_status[Status.EMPTY],
-        pending=found - done - bad,
-        inside=totals.inside.n,
-    )
 
 
 class Reader:
@@ -208,8 +182,6 @@ class Reader:
         Nothing else can be asked of this reader inside the block. Raises UsageError where there is no such
         checkpoint.
         """
-        from tui_scraper.engine.store.compare import compare  # it counts as this module does
-
         with snapshot(self._state, self._directory):
             there = read_head(self._state) if b is None else self._point(b)
             yield compare(self._state, self._point(a), there)

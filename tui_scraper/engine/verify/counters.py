@@ -15,13 +15,13 @@ from tui_scraper.engine.store.connection import STATE_FILE
 from tui_scraper.engine.store.counters import (
     Row,
     counter_rows,
+    counts_of,
     decode_rows,
     recount,
     recount_found,
     totals_of,
 )
 from tui_scraper.engine.store.head import Head, decode_head, read_point
-from tui_scraper.engine.store.reader import counts_of
 from tui_scraper.engine.verify.look import Finding, Look
 from tui_scraper.engine.verify.report import Damage, Note
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tui_scraper.engine.errors import StoreBlockedError, StoreError
 from tui_scraper.engine.models import PhaseName
-from tui_scraper.engine.search.segments import INDEX_DIR, damaged_files, index_mark
+from tui_scraper.engine.search.segments import INDEX_DIR, damaged_files, read_mark
 from tui_scraper.engine.search.text_index import guarded, open_for_reading
 from tui_scraper.engine.store.connection import STATE_FILE
 from tui_scraper.engine.store.head import PHASE_NUMBER
@@ -43,15 +43,17 @@ def _damages(look: Look) -> Iterator[Damage]:
     if wrong:
         return
     sealed = look.seal.index if look.seal is not None and look.seal.closed else ""
-    if sealed and sealed != index_mark(directory):
-        yield Damage(
-            "The index is not the one with which the workspace was closed.", f"{INDEX_DIR}/meta.json", _ANEW
-        )
     try:
+        if sealed and sealed != read_mark(directory):
+            yield Damage(
+                "The index is not the one with which the workspace was closed.",
+                f"{INDEX_DIR}/meta.json",
+                _ANEW,
+            )
         yield from _counted(look)
     except StoreBlockedError:
         raise
-    except StoreError as error:
+    except (StoreError, OSError, ValueError) as error:
         yield Damage(f"The index cannot be read ({error}).", INDEX_DIR, _ANEW)
     yield from _unrecorded(look)
 
