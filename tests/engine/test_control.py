@@ -92,6 +92,23 @@ def test_pause_takes_up_nothing_and_resume_goes_on(prepared: Prepared, tmp_path:
     assert export_bytes(tmp_path) == prepared.export
 
 
+@pytest.mark.parametrize(
+    ("documents", "seconds", "some"),
+    [(5, 3_600, True), (1_000_000, 0, True), (1_000_000, 3_600, False)],
+    ids=["after documents", "after seconds", "neither"],
+)
+def test_checkpoints_come_after_so_many_documents_or_so_many_seconds(
+    prepared: Prepared, tmp_path: Path, documents: int, seconds: float, some: bool
+) -> None:
+    cadence = {"workers": 1, "checkpoint_every_docs": documents, "checkpoint_every_s": seconds}
+    with running(prepared.source, tmp_path, settings={"engine": cadence}) as run:
+        if some:
+            run.wait(lambda now: now.checkpoint > 0 and now.counts.pending > 0, "a checkpoint on the way")
+        run.complete()
+    (number,) = table(tmp_path, "SELECT count(*) FROM checkpoint")
+    assert (number[0] > 6) is some  # six at the ends of the phases
+
+
 def test_stop_and_resume_many_times(prepared: Prepared, tmp_path: Path) -> None:
     with running(prepared.source, tmp_path, settings=SMALL_STEPS) as run:
         stops = 0

@@ -128,7 +128,9 @@ def test_a_point_without_a_checkpoint_gets_one_before_it_is_left(source: Path, w
     with Reader(workspace) as reader:
         early = reader.checkpoints()[0].id
     (source / "new.txt").write_text("A new document about wombats.")
-    with running(source, workspace, settings={"engine": {"checkpoint_every_docs": 10_000}}) as run:
+    with running(
+        source, workspace, settings={"engine": {"checkpoint_every_docs": 10_000, "checkpoint_every_s": 3_600}}
+    ) as run:
         run.complete()
         opened_before = table(workspace, "SELECT max(id) FROM checkpoint")
     carry_out(workspace, put_back())  # changes results, and no checkpoint follows

@@ -61,6 +61,8 @@ from tui_scraper.engine.workspace import Workspace
 
 _PAGE = 4_000
 _SNAPSHOT_S = 0.25
+_CHECKPOINT_S = 1.0
+"""Between two checkpoints inside a phase, however fast documents come: each is a line of the log."""
 _MEMORY_S = 1.0
 _MEMORY_LOW = 0.9
 _STOP_GRACE_S = 1.2
@@ -438,8 +440,12 @@ class Pipeline:
         while True:
             self._show()
             documents, at = self._since_checkpoint
-            enough = work.committed - documents >= engine.checkpoint_every_docs
-            if enough and time.monotonic() - at >= engine.checkpoint_every_s:
+            waited = time.monotonic() - at
+            if work.committed - documents >= engine.checkpoint_every_docs:
+                due = waited >= min(_CHECKPOINT_S, engine.checkpoint_every_s)
+            else:
+                due = work.committed > documents and waited >= engine.checkpoint_every_s
+            if due:
                 await self._checkpoint(work, self._current_phase())
             await asyncio.sleep(_SNAPSHOT_S)
 
@@ -450,12 +456,16 @@ class Pipeline:
                 return phase.name
         return PhaseName.INDEX
 
+    def _passed(self, phase: PhaseName) -> int:
+        """Documents that have come through a phase."""
+        return sum(found.done for found in self._progress.take(self.activity).phases if found.name == phase)
+
     async def _checkpoint(self, work: Batches, phase: PhaseName) -> None:
         number = await self._writer.submit(take_checkpoint(phase, self._settled(work)))
         self._since_checkpoint = (work.committed, time.monotonic())
         self.activity.checkpoint = number
         self._emit(CheckpointTaken(time.time(), number, phase))
-        self._log.info(f"● checkpoint {number} · {phase}")
+        self._log.info(f"● checkpoint {number} · {phase} {self._passed(phase):,} documents")
 
     def _settled(self, work: Batches) -> int:
         """The version up to which every document has finished, so that no later pass looks there."""

@@ -134,10 +134,10 @@ class EngineSettings(_Section):
 
     workers: int = Field(default=0, ge=0, le=256, description="worker processes; 0: one for each core")
     checkpoint_every_docs: int = Field(
-        default=100, ge=1, description="a checkpoint at most this often, and …"
+        default=100, ge=1, description="a checkpoint after so many (but at most one a second), or …"
     )
     checkpoint_every_s: float = Field(
-        default=10.0, ge=0, description="… not before as many seconds have passed"
+        default=10.0, ge=0, description="… after so many seconds, if anything was done meanwhile"
     )
     memory_limit: Size = Field(default=1_000_000_000, ge=100_000_000, description="above it, reading pauses")
 
