@@ -327,7 +327,7 @@ _COMMANDS = {
     "export": 2,
     "name": 1,
     "gc": 2,
-    "verify": 0,
+    "verify": 1,
     "older": 1,
 }
 """How often each is chosen, once a workspace has some history."""
