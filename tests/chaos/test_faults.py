@@ -75,6 +75,21 @@ def test_what_cannot_be_locked_is_not_taken_for_locked_by_another(programs: Prog
     assert "reported an error" in str(outcome.event("run_finished")["error"])
 
 
+@pytest.mark.parametrize("name", ["blob.db", "state.db"])
+def test_a_database_that_cannot_be_given_a_log_is_not_gone_on_with(
+    programs: Programs, bench: Bench, name: str
+) -> None:
+    """The first write into the file itself makes it one with a log. SQLite says late that it failed."""
+    workspace = bench.begun("new", "without-a-log-of-its-own")
+    fault = Fault("write", "ENOSPC", 1, str(workspace / name))
+    outcome = programs.run(bench.run_on(workspace), fault)
+    assert outcome.hits == ["pwrite64 ."]
+    assert outcome.code == 4, outcome.said
+    assert "the disk is full. Free some space" in str(outcome.event("run_finished")["error"])
+    assert programs.run(bench.run_on(workspace)).code == 3
+    assert exported(workspace) == bench.wanted
+
+
 def test_a_disk_error_at_a_small_file_is_a_disk_error(programs: Programs, bench: Bench) -> None:
     workspace = bench.begun("freeing", "without-a-seal")
     outcome = programs.run(

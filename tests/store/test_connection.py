@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
-from tui_scraper.engine.store.connection import connect
+import apsw
+import pytest
+
+from tui_scraper.engine import StoreError
+from tui_scraper.engine.store.connection import connect, explained, open_state
+from tui_scraper.engine.store.writer import Writer
+from tui_scraper.engine.workspace import Workspace, reopen
 
 _MAKING = """
 import sys
@@ -33,3 +40,28 @@ def test_a_database_that_is_being_made_never_looks_damaged_to_who_reads(tmp_path
             reader.close()
     assert making.returncode == 0
     assert seen
+
+
+def test_only_what_the_schema_lacks_is_damage_and_our_own_mistake_is_none(tmp_path: Path) -> None:
+    with closing(open_state(tmp_path)) as connection:
+        for broken in (
+            "SELECT * FROM unheard_of",
+            "SELECT unheard_of FROM head",
+            "INSERT INTO head(x) VALUES(1)",
+        ):
+            with pytest.raises(StoreError, match="is damaged"), explained(tmp_path, connection):
+                connection.execute(broken)
+        for mistaken in ("SELEC 1", f"SELECT 1 IN ({','.join('?' * 40_000)})"):
+            with pytest.raises(apsw.SQLError), explained(tmp_path, connection):
+                connection.execute(mistaken)
+
+
+def test_a_workspace_that_no_run_has_claimed_is_nobodys_yet(tmp_path: Path) -> None:
+    directory, source = tmp_path / "workspace", tmp_path / "source"
+    source.mkdir()
+    directory.mkdir()
+    Writer(directory).close()  # as where a first run is killed before it says what folder it is for
+    with pytest.raises(StoreError, match="nothing in this workspace yet"):
+        reopen(directory)
+    Workspace(directory, source).close()
+    reopen(directory).close()

@@ -26,7 +26,7 @@ from tui_scraper.engine.errors import StoreError, UsageError, WorkspaceLockedErr
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.search.segments import INDEX_DIR, index_mark
 from tui_scraper.engine.store.codec import digest
-from tui_scraper.engine.store.connection import STATE_FILE, explained, open_state
+from tui_scraper.engine.store.connection import STATE_FILE, explained, nothing_yet, open_state
 
 if TYPE_CHECKING:
     from tui_scraper.engine.store.writer import Transaction
@@ -111,9 +111,12 @@ def find_directory(named: Path | None) -> Path:
 def reopen(directory: Path) -> Workspace:
     """Open an existing workspace to change it, whether or not its folder is in reach.
 
-    Raises what `Workspace` raises.
+    Raises what `Workspace` raises, and StoreError where no run has said yet what folder it is for.
     """
-    return Workspace(directory, source_of(directory) or Path(), folder_needed=False)
+    source = source_of(directory)
+    if source is None:
+        raise nothing_yet(directory)
+    return Workspace(directory, source, folder_needed=False)
 
 
 def source_of(directory: Path) -> Path | None:

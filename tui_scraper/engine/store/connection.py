@@ -12,6 +12,7 @@ import contextlib
 import errno
 import functools
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -76,7 +77,9 @@ def _explanation(
             return _damaged(path, "a page does not have the checksum it was written with")
         case apsw.IOError() | apsw.ProtocolError():  # the latter: locking failed again and again
             return disk.refusal(path, _system_error(path, connections) or errno.EIO)
-        case apsw.CorruptError() | apsw.NotADBError() | apsw.SQLError():  # SQLError: a table is missing
+        case apsw.CorruptError() | apsw.NotADBError():
+            return _damaged(path, str(error))
+        case apsw.SQLError() if _OF_THE_SCHEMA.match(str(error)):
             return _damaged(path, str(error))
         case apsw.CantOpenError() | apsw.ReadOnlyError():
             number = _system_error(path, connections if isinstance(error, apsw.CantOpenError) else ())
@@ -95,6 +98,9 @@ def _explanation(
             )
     return None
 
+
+_OF_THE_SCHEMA = re.compile(r"no such (table|column)|table \w+ has no column|malformed database schema")
+"""What SQLite says where a table is not there or not as it should be. The rest would be our mistake."""
 
 _OF_THE_CONTENT = frozenset(
     {
@@ -180,7 +186,7 @@ def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False
             connection.execute(f"PRAGMA page_size={page_size}")
             if checked:
                 connection.reserve_bytes("main", _CHECKSUM_BYTES)  # only a database without pages heeds these
-            connection.execute("PRAGMA journal_mode=WAL")
+            _set_journal(connection, path, "wal")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA wal_autocheckpoint=0")
             connection.execute("PRAGMA journal_size_limit=67108864")
@@ -188,6 +194,20 @@ def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False
         connection.execute(f"PRAGMA cache_size=-{cache_kib}")
         connection.execute("PRAGMA temp_store=MEMORY")
     return connection
+
+
+def _set_journal(connection: apsw.Connection, path: Path, mode: str) -> None:
+    """Say how changes are written, and see that it is so.
+
+    SQLite answers before it has written that into the file, so only what follows the answer fails, and a
+    connection that nobody asks for more goes on in the old mode.
+    """
+    found = connection.execute(f"PRAGMA journal_mode={mode}").fetchall()
+    if found != [(mode,)]:
+        raise StoreError(
+            f"{path}: SQLite cannot keep its journal here as it must ({found[0][0]} instead of {mode}). "
+            "Choose another place for the workspace with -w."
+        )
 
 
 def _open_to_read(path: Path) -> apsw.Connection:
@@ -236,6 +256,11 @@ def snapshot(connection: apsw.Connection, path: Path) -> Iterator[apsw.Connectio
             connection.execute("COMMIT")
 
 
+def nothing_yet(path: Path) -> StoreError:
+    """What to raise where there is a workspace, and no run has come far enough to leave anything in it."""
+    return StoreError(f"{path}: there is nothing in this workspace yet; `tui-scraper run PATH` fills it.")
+
+
 def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
     """Open `state.db`, creating its schema in a new file.
 
@@ -249,7 +274,7 @@ def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
         if tables == 0 and not read_only:
             _create(connection)
         elif tables == 0:
-            raise StoreError(f"{path}: there is nothing in this workspace yet; `tui-scraper run` fills it.")
+            raise nothing_yet(path)
         version = connection.execute("SELECT value FROM meta WHERE key = 'schema'").get
         if version in MIGRATIONS and read_only:
             raise StoreError(
@@ -296,10 +321,10 @@ def _migrate(connection: apsw.Connection, path: Path, version: int) -> None:
 def _give_checksums(connection: apsw.Connection, path: Path) -> None:
     """Lay pages out anew that an earlier version, or another build, has left no room for checksums."""
     if page_checksums() and not _has_checksums(path):
-        connection.execute("PRAGMA journal_mode=DELETE")  # pages cannot be laid out anew in a write-ahead log
+        _set_journal(connection, path, "delete")  # pages cannot be laid out anew in a write-ahead log
         connection.reserve_bytes("main", _CHECKSUM_BYTES)
         connection.execute("VACUUM")
-        connection.execute("PRAGMA journal_mode=WAL")
+        _set_journal(connection, path, "wal")
 
 
 def open_blobs(directory: Path, *, read_only: bool = False) -> apsw.Connection:
