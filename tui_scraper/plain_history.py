@@ -66,8 +66,8 @@ def checkpoint_lines(history: Sequence[Checkpoint], *, hidden: int = 0) -> Itera
         after = f"{point.parent}" if point.parent else "-"
         said = "".join(f"  {text}" for text in (_name(point), safe_text(point.why)) if text)
         yield (
-            f"{mark} {point.id:>5} {after:>6}  {_when(point.time)}  {point.phase:9}{found:>11,}{done:>11,}"
-            f"{failed:>9,}{said}"
+            f"{mark} {point.id:>5} {after:>6}  {_when(point.time)}  {point.phase:9}{found:>11}{done:>11}"
+            f"{failed:>9}{said}"
         )
     if hidden:
         yield f"{hidden:,} more in between; --all lists them. Every one can be gone back to."
@@ -76,7 +76,12 @@ def checkpoint_lines(history: Sequence[Checkpoint], *, hidden: int = 0) -> Itera
 def details_record(details: CheckpointDetails) -> dict[str, object]:
     """`checkpoints show --json`."""
     found = checkpoint_record(details.checkpoint)
-    return {**found, "children": list(details.children), "settings": details.settings}
+    return {
+        **found,
+        "counts": details.counts,
+        "children": list(details.children),
+        "settings": details.settings,
+    }
 
 
 def details_lines(details: CheckpointDetails, differing: Iterable[str]) -> Iterator[str]:
@@ -95,7 +100,7 @@ def details_lines(details: CheckpointDetails, differing: Iterable[str]) -> Itera
     if point.tokens or point.cost_nano_usd:
         yield f"paid        {point.tokens:,} tokens, {formatting.usd(point.cost_nano_usd)} until then"
     yield ""
-    yield from phase_table(point.counts)
+    yield from phase_table(details.counts)
     yield ""
     settings = list(differing)
     yield "settings    as they are by default" if not settings else "settings    by default, except"
@@ -162,10 +167,14 @@ def preview_lines(preview: Preview) -> Iterator[str]:
         yield from (f"  {sentence}" for sentence in preview.if_accepted)
 
 
-def _found_done_failed(point: Checkpoint) -> tuple[int, int, int]:
-    found = sum(point.counts.get("input", {}).values())
-    done = point.counts.get("index", {}).get("done", 0)
-    return found, done, sum(by_status.get("failed", 0) for by_status in point.counts.values())
+def _found_done_failed(point: Checkpoint) -> Iterator[str]:
+    """As they are shown; `checkpoints show` counts them where they were not kept."""
+    if point.counts is None:
+        yield from ("?", "?", "?")
+        return
+    yield formatting.number(sum(point.counts.get("input", {}).values()))
+    yield formatting.number(point.counts.get("index", {}).get("done", 0))
+    yield formatting.number(sum(by_status.get("failed", 0) for by_status in point.counts.values()))
 
 
 def _name(point: Checkpoint) -> str:
@@ -311,7 +320,7 @@ def collected_lines(collected: Collected) -> Iterator[str]:
         ("artifacts", freed.artifacts, ""),
         ("entries of the index", freed.index_entries, ""),
         ("payloads", freed.payloads, formatting.size(freed.payload_bytes)),
-        ("files", collected.files, formatting.size(collected.file_bytes)),
+        ("old copies, leftovers", collected.files, formatting.size(collected.file_bytes)),
     )
     if not collected.anything:
         yield "There is nothing to free."

@@ -31,7 +31,7 @@ from tui_scraper.engine import (
 from tui_scraper.engine.going_back import find_target, preview, preview_undo
 from tui_scraper.engine.search.query import search
 from tui_scraper.engine.store.checkpoints import name_checkpoint, thinned
-from tui_scraper.engine.store.connection import open_state
+from tui_scraper.engine.store.connection import connect, open_state
 from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.head import read_head, read_point
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
@@ -378,6 +378,34 @@ def test_history_is_thinned_for_display_and_never_lost(workspace: Path) -> None:
     with Reader(workspace) as reader:
         assert [point.id for point in reader.checkpoints()] == shown
         assert [point.id for point in reader.checkpoints(everything=True)] == everything
+
+
+def test_a_long_life_is_shown_in_few_lines(workspace: Path) -> None:
+    """A year with a pass every ten minutes, as `watch` makes them, and one move long ago."""
+    carry_out(workspace, roll_back_to_checkpoint(3))
+    connection = connect(workspace / "state.db")
+    passes, year = 52_560, 365 * 86_400.0
+    with connection:
+        row = connection.execute("SELECT * FROM checkpoint WHERE id = 1").fetchall()[0]
+        names = [name for name, _kind in connection.execute("SELECT * FROM checkpoint").get_description()]
+        time_at, run_at, phase_at = (names.index(name) for name in ("time", "run", "phase"))
+        made = []
+        for number in range(passes):
+            for phase in range(6):
+                values = list(row)
+                values[0] = 1_000 + number * 6 + phase
+                values[time_at] = row[time_at] - year * number / passes
+                values[run_at], values[phase_at] = 10 + passes - number, phase
+                made.append(values)
+        marks = ",".join("?" * len(names))
+        connection.executemany(f"INSERT INTO checkpoint VALUES({marks})", made)
+    shown = thinned(connection, now=row[time_at])
+    connection.close()
+    assert {3, 6} <= set(shown)  # where the head was moved to, and from
+    assert len(shown) < 1_500
+    with Reader(workspace) as reader:
+        assert len(reader.checkpoints()) < 1_500
+        assert len(reader.checkpoints(everything=True)) > 6 * passes
 
 
 def test_a_hundred_rollbacks_without_work_leave_no_long_chain(workspace: Path) -> None:

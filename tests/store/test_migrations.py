@@ -17,7 +17,8 @@ import apsw
 import pytest
 
 from tests.engine.running import check_counters, export_bytes, rows, run_once, table
-from tui_scraper.engine import PhaseName, Reader, StoreError
+from tui_scraper.engine import PhaseName, Reader, Settings, StoreError
+from tui_scraper.engine.going_back import preview
 from tui_scraper.engine.store.connection import SCHEMA_VERSION, connect, open_state
 from tui_scraper.engine.store.pages import open_pages
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, undo
@@ -148,6 +149,22 @@ def test_one_that_was_rolled_back_is_sound_when_it_was_renewed(source: Path, old
     run_once(source, old)
     wrong = [str(check) for check in verify(old).checks if not check.sound]
     assert not wrong, wrong
+
+
+def test_what_going_back_to_one_of_its_checkpoints_does_is_counted(source: Path, old: Path) -> None:
+    run_once(source, old)
+    with Reader(old) as reader:
+        (first,) = (point for point in reader.checkpoints(everything=True) if point.id == 4)
+        assert first.counts is None  # of then nothing was kept
+        details = reader.checkpoint("4")
+    seen = preview(old, 4, Settings())
+    opened = reopen(old)
+    opened.writer.call(roll_back_to_checkpoint(4))
+    opened.close()
+    with Reader(old) as reader:
+        status = reader.status()
+    assert seen.after == status.counts
+    assert details.counts == status.phases
 
 
 def test_it_is_renewed_with_its_counters(old: Path) -> None:

@@ -1,6 +1,7 @@
 """What a rollback would do, before it is done: what becomes pending, what stays in the store, what it costs.
 
-Everything is read from counters, so the answer takes as long for a million documents as for ten.
+Everything is read from counters, so the answer takes as long for a million documents as for ten, unless it is
+about a checkpoint from before there were any.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.settings_in_force import KeyChange, changes, sentences, settings_at
 from tui_scraper.engine.store.checkpoints import find_checkpoint
 from tui_scraper.engine.store.connection import open_state, snapshot
-from tui_scraper.engine.store.counters import PhaseCount, Totals, count_at, counts_of, read_totals
+from tui_scraper.engine.store.counters import PhaseCount, Totals, counts_of, read_totals, totals_at
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, Head, decode_head, read_head, read_point
 
 
@@ -79,7 +80,7 @@ def preview(directory: Path, target: PhaseName | int, wanted: Settings, *, fresh
                 found = read_point(state, target)
                 if found is None:
                     raise UsageError(f"There is no checkpoint {target}.")
-                then, point = count_at(state, target), found
+                then, point = totals_at(state, found), found
             return _compare(state, str(target), now, then, point, wanted, fresh)
     finally:
         state.close()
@@ -132,7 +133,7 @@ def _compare(
     settings = settings_at(state, point)
     waiting = tuple(changes(settings, wanted)) if settings is not None else ()
     touched = tuple(phase for phase in DOCUMENT_PHASES if any(phase in change.touches for change in waiting))
-    redone = {phase: _count(now, phase).n for phase in touched}
+    redone = {phase: _count(then, phase).n for phase in touched}
     before, after = counts_of(now), counts_of(then)
     return Preview(
         target=target,

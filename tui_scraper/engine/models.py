@@ -211,7 +211,7 @@ class CauseCount:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A point in the history of a workspace. `counts` maps phase -> status -> documents.
+    """A point in the history of a workspace. `counts` maps phase -> status -> documents; None: not kept.
 
     `why` says what made one that a run did not take by itself: a move of the head. `run` is the run whose
     settings were in force.
@@ -221,7 +221,7 @@ class Checkpoint:
     parent: int | None
     time: float
     phase: PhaseName
-    counts: dict[str, dict[str, int]]
+    counts: dict[str, dict[str, int]] | None
     tokens: int
     cost_nano_usd: int
     name: str | None
@@ -234,9 +234,13 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointDetails:
-    """A checkpoint with what came after it (`children`) and the settings in force then, as JSON values."""
+    """A checkpoint with what came after it (`children`) and the settings in force then, as JSON values.
+
+    `counts` are those of the checkpoint, also where it has kept none.
+    """
 
     checkpoint: Checkpoint
+    counts: dict[str, dict[str, int]]
     children: tuple[int, ...]
     settings: dict[str, dict[str, object]]
 

@@ -6,8 +6,9 @@ results themselves are append-only, so nothing is copied and nothing can be lost
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apsw
@@ -150,26 +151,22 @@ def read_checkpoints(
 ) -> list[Checkpoint]:
     """Checkpoints, oldest first: all, or those with these ids."""
     head = read_head(connection)
-    wanted, values = "", tuple[int, ...]()
+    wanted, values = "", tuple[str, ...]()
     if identifiers is not None:
-        values = tuple(identifiers)
-        wanted = f"WHERE id IN ({','.join('?' * len(values))})"
+        wanted, values = "WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(identifiers)),)
     rows: Any = connection.execute(f"SELECT {_COLUMNS} FROM checkpoint {wanted} ORDER BY id", values)  # noqa: S608
     return [_checkpoint(row, head) for row in rows]
 
 
 def _checkpoint(row: Any, head: Head) -> Checkpoint:
     identifier, parent, when, phase, counters, lineages, tokens, cost, name, note, why, branch, run = row
-    totals = totals_of(decode_rows(counters or "[]"), decode_lineages(lineages))
+    kept = None if counters is None else totals_of(decode_rows(counters), decode_lineages(lineages))
     return Checkpoint(
         id=identifier,
         parent=parent,
         time=when,
         phase=PHASES[phase],
-        counts={
-            str(phase): {str(status): count.n for status, count in by_status.items() if count.n}
-            for phase, by_status in totals.items()
-        },
+        counts=None if kept is None else kept.documents(),
         tokens=tokens,
         cost_nano_usd=cost,
         name=name,
@@ -182,33 +179,46 @@ def _checkpoint(row: Any, head: Head) -> Checkpoint:
 
 
 _RECENT = 20
-_STEPS = ((3_600.0, 60.0), (86_400.0, 600.0), (float("inf"), 3_600.0))
+_RECENT_RUNS = 5
+_DAY = 86_400.0
+_STEPS = ((3_600.0, 60.0), (_DAY, 600.0), (30 * _DAY, 3_600.0), (float("inf"), _DAY))
 """Age in seconds up to which one checkpoint within so many seconds is shown."""
 
 
 def thinned(connection: apsw.Connection, now: float | None = None) -> list[int]:
     """The ids of the checkpoints worth showing when there are many, oldest first.
 
-    Shown are those with a name, the head, both ends of every move, the last of each phase in a run, the last
-    twenty, and of the rest one a minute within the last hour, one in ten minutes within a day, one an hour
-    before that. Nothing is deleted: the others can be listed and gone back to all the same.
+    Shown are those with a name or a note, the head, both ends of every move, the last of each phase in the
+    last five runs, the last twenty, and of the rest one a minute within the last hour, one in ten minutes
+    within a day, one an hour within thirty days, one a day before that. Nothing is deleted: the others can be
+    listed and gone back to all the same.
     """
-    head = read_head(connection)
     rows: Any = connection.execute(
-        "SELECT id, parent, time, name, why, run, phase FROM checkpoint ORDER BY id DESC"
+        "SELECT id, time, coalesce(name, note, why), run, phase FROM checkpoint ORDER BY id DESC"
     ).fetchall()
-    parents = {row[1] for row in rows if row[4]}
+    moved = {read_head(connection).checkpoint, *_ends_of_moves(connection)}
+    recent_run = max((row[3] for row in rows), default=0) - _RECENT_RUNS
     moment = time.time() if now is None else now
     shown: list[int] = []
     seen: set[tuple[float, int]] = set()
     ends: set[tuple[int, int]] = set()
-    for place, (identifier, _parent, when, name, why, run, phase) in enumerate(rows):
+    for place, (identifier, when, said, run, phase) in enumerate(rows):
         step = next(step for age, step in _STEPS if moment - when <= age)
         bucket = (step, int(when // step))
-        last_of_phase = (run, phase) not in ends
+        last_of_phase = run > recent_run and (run, phase) not in ends
         ends.add((run, phase))
-        special = name or why or identifier == head.checkpoint or identifier in parents or last_of_phase
+        special = said or identifier in moved or last_of_phase
         if special or place < _RECENT or bucket not in seen:
             shown.append(identifier)
             seen.add(bucket)
     return shown[::-1]
+
+
+def _ends_of_moves(connection: apsw.Connection) -> Iterator[int]:
+    """The checkpoints that the head was moved from and to."""
+    for column in ("before", "after"):
+        for (identifier,) in connection.execute(
+            f"SELECT json_extract({column}, '$.checkpoint') FROM reflog WHERE json_valid({column})"  # noqa: S608
+        ):
+            if isinstance(identifier, int):
+                yield identifier

@@ -22,15 +22,10 @@ from tui_scraper.engine.models import Counts, PhaseName, Status
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.counters import (
-    FOUND,
-    FOUND_ALL,
-    FOUND_INSIDE,
     PhaseCount,
-    Row,
-    counter_rows,
     counts_of,
-    decode_rows,
-    totals_of,
+    read_totals,
+    totals_at,
 )
 from tui_scraper.engine.store.head import (
     ALL_SEQS,
@@ -131,18 +126,16 @@ def compare(connection: apsw.Connection, a: Head, b: Head) -> Comparison:
 
 def _side(connection: apsw.Connection, point: Head) -> Side:
     now = point.chain[0][1] == ALL_SEQS
-    kept: str | None
     if now:
         tokens, cost = connection.execute(
             "SELECT coalesce(sum(tokens_in + tokens_out), 0), coalesce(sum(cost_nano_usd), 0) FROM ledger"
         ).get
-        rows = counter_rows(connection, point)
+        totals = read_totals(connection, point)
     else:
-        kept, tokens, cost = connection.execute(
-            "SELECT counters, tokens, cost_nano_usd FROM checkpoint WHERE id = ?", (point.checkpoint,)
+        tokens, cost = connection.execute(
+            "SELECT tokens, cost_nano_usd FROM checkpoint WHERE id = ?", (point.checkpoint,)
         ).get
-        rows = decode_rows(kept) if kept is not None else list(_counted(connection, point))
-    totals = totals_of(rows, point.lineages)
+        totals = totals_at(connection, point)
     chunked = sum(totals[PhaseName.CHUNK].values(), PhaseCount())
     labelled = sum(totals[PhaseName.CLASSIFY].values(), PhaseCount())
     return Side(
@@ -153,28 +146,6 @@ def _side(connection: apsw.Connection, point: Head) -> Side:
         chunk_tokens=chunked.tokens,
         labels_cost_nano_usd=labelled.cost_nano_usd,
     )
-
-
-def _counted(connection: apsw.Connection, point: Head) -> Iterator[Row]:
-    """The counters of a point that kept none, as far as they are compared."""
-    for status, where in ((FOUND_ALL, ""), (FOUND_INSIDE, "AND d.parent > 0")):
-        found = connection.execute(
-            f"""SELECT count(*) FROM version v JOIN document d ON d.id = v.document
-            WHERE {point.live()} {where}"""  # noqa: S608
-        ).get
-        yield FOUND, status, "", found, 0, 0, 0
-    for lineage in point.lineages.values():
-        rows: Any = connection.execute(
-            f"""SELECT status, count(*), sum(tokens), sum(cost) FROM (
-                SELECT r.status AS status, max(r.seq), coalesce(iif(a.phase = 2, a.amount, 0), 0) AS tokens,
-                    coalesce(a.cost_nano_usd, 0) AS cost
-                FROM result r JOIN version v ON v.id = r.version LEFT JOIN artifact a ON a.id = r.artifact
-                WHERE r.lineage = ? AND {point.visible()} AND {point.live()} GROUP BY r.version
-            ) WHERE status > 0 GROUP BY status""",  # noqa: S608
-            (lineage,),
-        )
-        for status, n, tokens, cost in rows:
-            yield lineage, status, "", n, 0, tokens, cost
 
 
 # --- which documents may differ ---------------------------------------------------------------------

@@ -8,7 +8,7 @@ branches changes none.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,6 @@ from tui_scraper.engine.store.head import (
     Head,
     PhaseConfigs,
     chain_of_lineages,
-    decode_lineages,
     encode_lineages,
     read_head,
 )
@@ -146,6 +145,13 @@ class Totals(dict[PhaseName, dict[Status, PhaseCount]]):
     inside: PhaseCount = PhaseCount()
     causes: dict[tuple[PhaseName, Status, str], int]
 
+    def documents(self) -> dict[str, dict[str, int]]:
+        """Phase -> status -> documents, where there are any."""
+        return {
+            str(phase): {str(status): count.n for status, count in by_status.items() if count.n}
+            for phase, by_status in self.items()
+        }
+
 
 Row = tuple[int, int, str, int, int, int, int]
 """(lineage, status, cause, documents, bytes, tokens, nano-dollars): a row of `counter` without its branch."""
@@ -185,12 +191,36 @@ def read_totals(connection: apsw.Connection, head: Head) -> Totals:
     return totals_of(counter_rows(connection, head), head.lineages)
 
 
-def count_at(connection: apsw.Connection, checkpoint: int) -> Totals:
-    """The counters that a checkpoint has kept; of one that has none (before schema 3) they are all 0."""
-    counters, lineages = connection.execute(
-        "SELECT counters, lineages FROM checkpoint WHERE id = ?", (checkpoint,)
-    ).get
-    return totals_of(decode_rows(counters or "[]"), decode_lineages(lineages))
+def totals_at(connection: apsw.Connection, point: Head) -> Totals:
+    """The counters of a checkpoint (a head of `read_point`): those it has kept.
+
+    One that has none, because it is from before schema 3 or a repair has taken them out, is counted:
+    O(documents), and only what `Totals` says of documents, tokens and cost, not of causes and bytes.
+    """
+    kept = connection.execute("SELECT counters FROM checkpoint WHERE id = ?", (point.checkpoint,)).get
+    rows = decode_rows(kept) if kept is not None else _counted(connection, point)
+    return totals_of(rows, point.lineages)
+
+
+def _counted(connection: apsw.Connection, point: Head) -> Iterator[Row]:
+    for status, where in ((FOUND_ALL, ""), (FOUND_INSIDE, "AND d.parent > 0")):
+        found = connection.execute(
+            f"""SELECT count(*) FROM version v JOIN document d ON d.id = v.document
+            WHERE {point.live()} {where}"""  # noqa: S608
+        ).get
+        yield FOUND, status, "", found, 0, 0, 0
+    for lineage in point.lineages.values():
+        rows: Any = connection.execute(
+            f"""SELECT status, count(*), sum(tokens), sum(cost) FROM (
+                SELECT r.status AS status, max(r.seq), coalesce(iif(a.phase = 2, a.amount, 0), 0) AS tokens,
+                    coalesce(a.cost_nano_usd, 0) AS cost
+                FROM result r JOIN version v ON v.id = r.version LEFT JOIN artifact a ON a.id = r.artifact
+                WHERE r.lineage = ? AND {point.visible()} AND {point.live()} GROUP BY r.version
+            ) WHERE status > 0 GROUP BY status""",  # noqa: S608
+            (lineage,),
+        )
+        for status, n, tokens, cost in rows:
+            yield lineage, status, "", n, 0, tokens, cost
 
 
 def totals_of(rows: Iterable[Row], lineages: dict[PhaseName, int]) -> Totals:

@@ -24,11 +24,6 @@ STATUSES: tuple[Status, ...] = tuple(Status)
 DOCUMENT_PHASES: tuple[PhaseName, ...] = PHASES[:5]
 """The phases that leave a result for each document. Output works on the corpus as a whole."""
 
-FOUND = 0
-"""The lineage under which the counter keeps the number of documents found, in place of a status by …"""
-FOUND_ALL, FOUND_INSIDE = 1, 2
-"""… all of them, and those of them that are inside others."""
-
 ALL_SEQS = 2**62
 """No bound: a branch sees all of its own results."""
 

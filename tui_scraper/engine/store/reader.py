@@ -34,8 +34,8 @@ from tui_scraper.engine.store.checkpoints import (
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.store.compare import Comparison, compare
 from tui_scraper.engine.store.connection import open_blobs, open_state, snapshot
-from tui_scraper.engine.store.counters import counts_of, read_totals
-from tui_scraper.engine.store.head import DOCUMENT_PHASES, STATUSES, Head, read_head, read_point
+from tui_scraper.engine.store.counters import counts_of, read_totals, totals_at
+from tui_scraper.engine.store.head import STATUSES, Head, read_head, read_point
 from tui_scraper.engine.store.runs import settings_of
 from tui_scraper.engine.store.setbacks import bad_results
 from tui_scraper.engine.wire import CleanText
@@ -90,10 +90,7 @@ class Reader:
             state="running" if locked else state,
             counts=counts,
             ignored=json.loads(ignored or "{}"),
-            phases={
-                str(phase): {str(status): count.n for status, count in totals[phase].items() if count.n}
-                for phase in DOCUMENT_PHASES
-            },
+            phases=totals.documents(),
             tokens_in=paid[0],
             tokens_out=paid[1],
             cost_nano_usd=paid[2],
@@ -173,7 +170,12 @@ class Reader:
                 "SELECT id FROM checkpoint WHERE parent = ? ORDER BY id", (identifier,)
             ).fetchall()
             settings = settings_of(self._state, found.run)
-        return CheckpointDetails(found, tuple(row[0] for row in children), json.loads(settings or "{}"))
+            counts = found.counts
+            if counts is None:
+                counts = totals_at(self._state, self._point(identifier)).documents()
+        return CheckpointDetails(
+            found, counts, tuple(row[0] for row in children), json.loads(settings or "{}")
+        )
 
     @contextmanager
     def compare(self, a: int, b: int | None = None) -> Iterator[Comparison]:
