@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.store.test_promises import Store
 from tui_scraper.engine import StoreError
+from tui_scraper.engine.store import connection as opening
 from tui_scraper.engine.store import seal
 from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, connect
 from tui_scraper.engine.store.seal import SEAL_FILE, read_seal
@@ -40,6 +42,21 @@ def more(directory: Path) -> None:
 
 def opens(directory: Path) -> None:
     Writer(directory).close()
+
+
+def test_a_seal_with_other_fields_is_one_of_another_version(tmp_path: Path) -> None:
+    directory = made(tmp_path / "ws")
+    known = read_seal(directory)
+    assert known is not None
+    fields = msgspec.to_builtins(known)
+    del fields["replacing"]
+    path = directory / SEAL_FILE
+    path.write_bytes(seal._signed(msgspec.json.encode({**fields, "later": [1]})))
+    assert read_seal(directory) == known
+    opens(directory)
+    path.write_bytes(path.read_bytes().replace(b'"later"', b'"Later"') + b" ")
+    with pytest.raises(StoreError, match="the file is damaged"):
+        read_seal(directory)
 
 
 def test_a_seal_that_cannot_be_read_is_said_with_what_to_do(tmp_path: Path) -> None:
@@ -166,7 +183,9 @@ def test_what_a_reader_kept_from_being_folded_back_is_no_foreign_log(tmp_path: P
     reader = connect(directory / STATE_FILE, read_only=True)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM result").fetchall()
+    started = time.monotonic()
     more(directory)
+    assert time.monotonic() - started < opening._BUSY_MS / 2_000, "who writes waited for who reads"
     reader.close()
     assert (directory / f"{STATE_FILE}-wal").stat().st_size, "or this shows nothing"
     opens(directory)
@@ -182,16 +201,6 @@ def test_a_damaged_seal_is_told_of(tmp_path: Path, damage: bytes) -> None:
         Writer(directory)
     path.unlink()  # a store from before there were seals has none, either
     opens(directory)
-
-
-def test_opening_and_closing_costs_a_few_milliseconds(tmp_path: Path) -> None:
-    directory = made(tmp_path / "ws")
-    times = []
-    for _ in range(5):
-        started = time.process_time()
-        opens(directory)
-        times.append(time.process_time() - started)
-    assert min(times) < 0.05, times  # of the processor, all of the writer's work included
 
 
 def test_where_the_seal_cannot_be_written_the_workspace_is_as_one_that_was_killed(

@@ -75,7 +75,9 @@ class Seal(msgspec.Struct, frozen=True):
 
 
 class _File(msgspec.Struct, frozen=True):
-    seal: Seal
+    """The seal as it was written, which may be by a version that puts more or less into it, and its hash."""
+
+    seal: msgspec.Raw
     sum: str
 
 
@@ -97,12 +99,13 @@ def read_seal(directory: Path) -> Seal | None:
             "see that you may read it, and start again."
         ) from error
     try:
-        file = msgspec.json.decode(data, type=_File)
+        body = bytes(msgspec.json.decode(data, type=_File).seal)
+        seal = msgspec.json.decode(body, type=Seal)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        file = None
-    if file is None or data != _encode(file.seal):
+        body, seal = b"", None
+    if seal is None or data != _signed(body):
         raise StoreError(f"{path}: the file is damaged; {_WHAT_TO_DO}")
-    return file.seal
+    return seal
 
 
 _WHAT_TO_DO = "`tui-scraper verify` says what else is, and with --repair mends it."
@@ -116,7 +119,7 @@ def write_seal(directory: Path, seal: Seal) -> None:
     path, new = directory / SEAL_FILE, directory / (SEAL_FILE + ".new")
     try:
         with new.open("wb") as file:
-            file.write(_encode(seal))
+            file.write(_signed(msgspec.json.encode(seal, order="sorted")))
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, path)
@@ -129,9 +132,8 @@ def write_seal(directory: Path, seal: Seal) -> None:
         raise disk.refusal(path, error.errno or errno.EIO) from error
 
 
-def _encode(seal: Seal) -> bytes:
-    body = msgspec.json.encode(seal, order="sorted")
-    return msgspec.json.encode(_File(seal, digest(body).hex()), order="sorted") + b"\n"
+def _signed(body: bytes) -> bytes:
+    return msgspec.json.encode(_File(msgspec.Raw(body), digest(body).hex()), order="sorted") + b"\n"
 
 
 class Sealing:

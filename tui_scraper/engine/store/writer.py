@@ -45,6 +45,8 @@ _OF_THE_DISK = (
 )
 """What no other operation would fare better with: the whole group is undone."""
 _WAL_LIMIT_BYTES = 16_000_000
+_CLOSE_BUSY_MS = 200
+"""How long closing waits for readers to let a log be folded back: one that stays does no harm."""
 
 
 class Transaction:
@@ -191,6 +193,7 @@ class Writer:
         self._sealing.note(self._state, self._blobs)
         for connection in (self._blobs, self._state):
             try:
+                connection.set_busy_timeout(_CLOSE_BUSY_MS)
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except apsw.Error:  # the log stays and is read on the next start
                 pass
