@@ -23,6 +23,7 @@ from tui_scraper.engine import Reader, RunState, Settings, UsageError, Workspace
 from tui_scraper.engine.phases.input import Walk
 from tui_scraper.engine.search.query import search
 from tui_scraper.engine.store.connection import connect
+from tui_scraper.engine.survey import survey
 
 INPUT, CLEAN, CHUNK, CLASSIFY, INDEX = range(5)
 
@@ -379,3 +380,12 @@ def test_what_cannot_be_looked_at_is_not_gone(source: Path, workspace: Path, tmp
     found = [file.path for file in walk.files()]
     assert len(found) == before.found - 1
     assert walk.unreadable and said
+
+
+def test_a_quick_look_ends_in_time_however_little_it_finds(source: Path) -> None:
+    none_of_them = Settings.model_validate({"input": {"include": ["*.nothing"]}})
+    whole = survey(source, none_of_them, limit_s=3_600)
+    assert (whole.files, whole.complete) == (0, True)
+    assert whole.ignored > 0
+    cut = survey(source, none_of_them, limit_s=-1)
+    assert (cut.files, cut.ignored, cut.complete) == (0, 0, False)

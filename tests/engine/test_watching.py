@@ -210,6 +210,22 @@ async def test_changes_that_follow_each_other_are_told_together(source: Path, tm
         assert await is_silent(watching)
 
 
+@pytest.mark.parametrize("pause_s", [0.02, 0.1])
+async def test_rest_is_not_seen_while_new_files_keep_coming(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause_s: float
+) -> None:
+    """However fast they come: with the waiting time that is in use, over several of the system's reports."""
+    monkeypatch.undo()
+    async with watched(source, tmp_path / "workspace") as watching:
+        waiting = asyncio.ensure_future(watching.changed())
+        began, number = time.monotonic(), 0
+        while time.monotonic() - began < 2.5 * module.QUIET_S:
+            (source / f"{(number := number + 1)}.txt").write_text("x")
+            await asyncio.sleep(pause_s)
+            assert not waiting.done()
+        await asyncio.wait_for(waiting, DEADLINE_S)
+
+
 async def test_changes_that_never_stop_are_told_all_the_same(source: Path, tmp_path: Path) -> None:
     async with watched(source, tmp_path / "workspace") as watching:
         began = time.monotonic()

@@ -13,7 +13,6 @@ from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
 
 _MAX_ENDINGS = 1_000
-_LOOK_EVERY = 512
 
 
 def survey(source: Path, settings: Settings, limit_s: float = 2.0) -> FolderSurvey:
@@ -21,11 +20,10 @@ def survey(source: Path, settings: Settings, limit_s: float = 2.0) -> FolderSurv
 
     Raises UsageError where the folder cannot be listed.
     """
-    walk = Walk(os.fsencode(source), settings.input)
-    counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     deadline = time.monotonic() + limit_s
+    walk = Walk(os.fsencode(source), settings.input, enough=lambda: time.monotonic() > deadline)
+    counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     files = size_bytes = 0
-    complete = True
     for found in walk.files():
         files += 1
         size_bytes += found.size_bytes
@@ -35,9 +33,6 @@ def survey(source: Path, settings: Settings, limit_s: float = 2.0) -> FolderSurv
         count = counts[ending]
         count[0] += 1
         count[1] += found.size_bytes
-        if files % _LOOK_EVERY == 0 and time.monotonic() > deadline:
-            complete = False
-            break
     by_type = sorted(counts.items(), key=lambda item: (-item[1][0], item[0]))
     return FolderSurvey(
         source=safe_text(str(source)),
@@ -45,5 +40,5 @@ def survey(source: Path, settings: Settings, limit_s: float = 2.0) -> FolderSurv
         size_bytes=size_bytes,
         by_type=tuple((safe_text(ending), count[0], count[1]) for ending, count in by_type),
         ignored=sum(walk.ignored.values()),
-        complete=complete,
+        complete=not walk.cut_short,
     )

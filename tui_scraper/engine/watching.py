@@ -45,7 +45,8 @@ ANYWAY_S = 900.0
 PRESENCE_S = 2.0
 """How often to see whether the folder is still the same: nobody tells of a disk that is unmounted."""
 
-_GROUP_MS, _STEP_MS = 1_000, 100
+_GROUP_MS, _STEP_MS = 200, 50
+"""How long the system's reports are put together: far less than `QUIET_S`, or rest is seen where none is."""
 _TRIES = 5
 
 

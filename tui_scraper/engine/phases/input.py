@@ -31,6 +31,7 @@ def relevant(settings: Settings) -> dict[str, object]:
 
 
 _MOST_NAMED = 20
+_ASK_EVERY = 256
 """Entries that cannot be looked at are named in the log up to this many; all are counted."""
 
 _LAST_TIME_NS = 2**63 - 1
@@ -69,12 +70,15 @@ class Walk:
     `ignored` counts entries by reason. `unreadable` lists what could not be looked at (relative paths;
     of a folder with a trailing '/'): what was known of it is not gone, only unseen.
     `leave_out` holds (device, inode) of folders of our own, such as a workspace inside the source.
+    `enough` is asked now and then: once it says so `files` ends, and `cut_short` says that there was more.
     """
 
     source: bytes
     settings: InputSettings
     leave_out: frozenset[tuple[int, int]] = frozenset()
     warn: Callable[[str], None] = lambda _sentence: None
+    enough: Callable[[], bool] = lambda: False
+    cut_short: bool = False
     ignored: Counter[str] = field(default_factory=Counter)
     unreadable: list[bytes] = field(default_factory=list)
 
@@ -89,7 +93,10 @@ class Walk:
         Raises FolderUnreachableError where the folder itself cannot be listed.
         """
         for listing in self._listings():
-            for entry in listing.entries:
+            for number, entry in enumerate(listing.entries):
+                if number % _ASK_EVERY == 0 and self.enough():
+                    self.cut_short = True
+                    return
                 found = self._judge(entry, listing.folder + entry.name, listing.rules, listing.below)
                 if found is not None:
                     yield found

@@ -22,6 +22,7 @@ from pathlib import Path
 
 _LITTLE_BYTES = 200_000
 _MOST_LOOKED_AT = 50_000
+_ASK_EVERY = 256
 _LOOK_S = 0.1
 """How long it may look around when the engine waits already."""
 
@@ -93,10 +94,12 @@ def changed_after(folder: bytes, since: float, is_asked: Callable[[], bool] = la
     folders, links, and what cannot be looked at are passed over.
     """
     waiting, found = [folder], False
-    while waiting and (found or not is_asked()):
+    while waiting:
         try:
             with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
+                for number, entry in enumerate(entries):
+                    if number % _ASK_EVERY == 0 and not found and is_asked():
+                        return
                     if entry.name.startswith(b".") or entry.is_symlink():
                         continue
                     if entry.is_dir(follow_symlinks=False):
