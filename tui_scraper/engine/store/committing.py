@@ -27,9 +27,9 @@ from tui_scraper.engine.store.head import (
 )
 from tui_scraper.engine.store.members import (
     MAX_INSIDE,
+    Inside,
     end_members,
     end_versions,
-    has_room,
     keep_members,
     pack_members,
 )
@@ -78,6 +78,7 @@ class _Commit:
         self._configs = configs
         self._now = time.time()
         self._any_inside = bool(self._state.execute("SELECT 1 FROM document WHERE parent > 0 LIMIT 1").get)
+        self._inside = Inside(self._state)
         self._known: dict[bytes, Known] = {}
         self._blobs: list[tuple[int, bytes]] = []
         self._artifacts: list[
@@ -207,11 +208,11 @@ class _Commit:
             return reply
         if reply.members is None:
             if self._any_inside:
-                ended.update(end_members(self._transaction, self._head, work.document))
+                self._end_members(work, ended)
             return reply
         self._any_inside = True
-        if not has_room(self._state, self._head, work.place, work.document, reply.members):
-            ended.update(end_members(self._transaction, self._head, work.document))
+        if not self._inside.has_room(self._head, work.place, work.document, reply.members):
+            self._end_members(work, ended)
             return DocumentReply(
                 version=reply.version,
                 status=Status.FAILED,
@@ -221,8 +222,17 @@ class _Commit:
                 content=reply.content,
                 media_type=reply.media_type,
             )
-        ended.update(keep_members(self._transaction, self._head, work.place, work.document, reply.members))
+        gone = keep_members(self._transaction, self._head, work.place, work.document, reply.members)
+        self._let_go(work, gone, ended)
         return reply
+
+    def _end_members(self, work: Work, ended: set[int]) -> None:
+        self._let_go(work, end_members(self._transaction, self._head, work.document), ended)
+
+    def _let_go(self, work: Work, gone: Sequence[int], ended: set[int]) -> None:
+        if gone:
+            self._inside.changed(work.place)
+            ended.update(gone)
 
     def _artifact(
         self, key: bytes, phase: int, output: bytes, payload: bytes | None, data: bytes | None, amount: int

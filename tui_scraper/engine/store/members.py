@@ -146,19 +146,41 @@ def keep_members(
     return ended
 
 
-def has_room(
-    state: apsw.Connection, head: Head, place: Place, document: int, members: Sequence[Member]
-) -> bool:
-    """Whether the members of a container inside another may be registered, too."""
-    if not place.inside or not members:
+class Inside:
+    """How many documents there are under each file, counted once in an operation however many it brings."""
+
+    def __init__(self, state: apsw.Connection) -> None:
+        self._state = state
+        self._under: dict[bytes, int] = {}
+
+    def has_room(self, head: Head, place: Place, document: int, members: Sequence[Member]) -> bool:
+        """Whether the members of a container inside another may be registered, too."""
+        if not place.inside:  # what a file holds itself is bounded where it is read
+            self.changed(place)
+            return True
+        if place.file not in self._under:
+            start, end = place.file + SEPARATOR, place.file + b"!0"  # '0' comes after '/'
+            self._under[place.file] = self._count(
+                head, "d.path >= ? AND d.path < ? AND d.parent > 0", start, end
+            )
+        own = self._count(head, "d.parent = ?", document)
+        if self._under[place.file] - own + len(members) > MAX_INSIDE:
+            return False
+        self._under[place.file] += len(members) - own
         return True
-    start = place.file + SEPARATOR
-    held = state.execute(
-        f"""SELECT count(*) FROM document d JOIN version v ON v.document = d.id
-        WHERE d.path >= ? AND d.path < ? AND d.parent > 0 AND d.parent != ? AND {head.live()}""",  # noqa: S608
-        (start, place.file + b"!0", document),  # '0' comes after '/'
-    ).get
-    return int(held) + len(members) <= MAX_INSIDE
+
+    def changed(self, place: Place) -> None:
+        """What is under a file has become other than was said here, and is counted anew."""
+        self._under.pop(place.file, None)
+
+    def _count(self, head: Head, where: str, *values: object) -> int:
+        return int(
+            self._state.execute(
+                f"""SELECT count(*) FROM document d JOIN version v ON v.document = d.id
+                WHERE {where} AND {head.live()}""",  # noqa: S608
+                values,
+            ).get
+        )
 
 
 def end_members(transaction: Transaction, head: Head, document: int) -> list[int]:
