@@ -46,8 +46,10 @@ _INDEX_PAGE = 20_000
 
 @dataclass(frozen=True)
 class Collected:
-    """What was freed, or would be. `files` are what interrupted exports left, and old copies of a database.
+    """What was freed, or would be.
 
+    `files` are what interrupted exports left, and copies of a database that a repair or a migration made more
+    than a week ago.
     `disk_bytes` is by how much the databases and those files take less of the disk now; None for a dry run.
     `notes` are sentences about what could not be done.
     """

@@ -167,10 +167,6 @@ class PageFile:
         """Whether a page is sound and holds rows of a table."""
         return self.kind(number) == _TABLE_LEAF
 
-    def is_table_interior(self, number: int) -> bool:
-        """Whether a page is sound and leads to other pages of a table."""
-        return self.kind(number) == _TABLE_INTERIOR
-
     def children(self, number: int, page: bytes | None = None) -> list[int]:
         """The pages that an interior page leads to. Raises Unreadable."""
         page = self.page(number) if page is None else page

@@ -42,9 +42,6 @@ PAGE_BYTES = {STATE_FILE: 4096, BLOB_FILE: 65536}
 _MESSAGES = 10
 
 REBUILT = "What can be read is put into a new file; documents of which something is missing become pending."
-REDONE = (
-    "The rows are taken out; the documents become pending, and what was made of them is found by its key."
-)
 
 
 def check_state(look: Look) -> Iterator[Finding]:
