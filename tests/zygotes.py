@@ -31,9 +31,13 @@ class Zygotes:
 
     def __init__(self, asking: socket.socket) -> None:
         self._asking = asking
+        self._path = os.environ.get("PYTHONPATH")
+        self._launch = launch._launch
 
-    def __call__(self, *_expected: Path) -> launch.Zygote:
-        """A zygote that has everything loaded."""
+    def __call__(self, *expected: Path) -> launch.Zygote:
+        """A zygote that has everything loaded; one of its own where there are other modules to find."""
+        if os.environ.get("PYTHONPATH") != self._path:
+            return self._launch(*expected)
         environment = {name: os.environ[name] for name in launch._KEPT_ENVIRONMENT if name in os.environ}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
