@@ -60,6 +60,17 @@ def explained(path: Path, *connections: apsw.Connection) -> Iterator[None]:
         raise disk.refusal(os.fsdecode(error.filename or path), error.errno) from error
 
 
+@contextmanager
+def closed_on_error(*connections: apsw.Connection) -> Iterator[None]:
+    """Close what was opened where what has to follow fails. Outside of `explained`, which asks them why."""
+    try:
+        yield
+    except BaseException:
+        for connection in connections:
+            connection.close()
+        raise
+
+
 def _first(error: BaseException) -> BaseException:
     """What went wrong before all that failed because of it, such as the end of a transaction."""
     while isinstance(error.__context__, apsw.Error):
@@ -181,7 +192,7 @@ def connect(path: Path, *, page_size: int = _STATE_PAGE, read_only: bool = False
             f"{path}: this database has page checksums, which this build of apsw cannot write. "
             "Install apsw from a wheel: pip install --force-reinstall --only-binary apsw apsw"
         )
-    with explained(path, connection):
+    with closed_on_error(connection), explained(path, connection):
         if not read_only:
             connection.execute(f"PRAGMA page_size={page_size}")
             if checked:
@@ -269,7 +280,7 @@ def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
     path = directory / STATE_FILE
     with explained(path):
         connection = connect(path, read_only=read_only)
-    with explained(path, connection):
+    with closed_on_error(connection), explained(path, connection):
         tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").get
         if tables == 0 and not read_only:
             _create(connection)
@@ -332,7 +343,7 @@ def open_blobs(directory: Path, *, read_only: bool = False) -> apsw.Connection:
     path = directory / BLOB_FILE
     with explained(path):
         connection = connect(path, page_size=_BLOB_PAGE, read_only=read_only)
-    with explained(path, connection):
+    with closed_on_error(connection), explained(path, connection):
         if not read_only:
             connection.execute("CREATE TABLE IF NOT EXISTS blob(id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
             _give_checksums(connection, path)

@@ -33,7 +33,7 @@ from tui_scraper.engine.store.checkpoints import (
 )
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.store.compare import Comparison, compare
-from tui_scraper.engine.store.connection import open_blobs, open_state, snapshot
+from tui_scraper.engine.store.connection import closed_on_error, open_blobs, open_state, snapshot
 from tui_scraper.engine.store.counters import counts_of, read_totals, totals_at
 from tui_scraper.engine.store.head import STATUSES, Head, read_head, read_point
 from tui_scraper.engine.store.runs import settings_of
@@ -50,7 +50,8 @@ class Reader:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._state = open_state(directory, read_only=True)
-        self._blobs = open_blobs(directory, read_only=True)
+        with closed_on_error(self._state):
+            self._blobs = open_blobs(directory, read_only=True)
 
     def __enter__(self) -> Reader:
         return self

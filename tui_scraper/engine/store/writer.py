@@ -24,6 +24,7 @@ from tui_scraper.engine.errors import StoreBlockedError, StoreError
 from tui_scraper.engine.store.connection import (
     BLOB_FILE,
     STATE_FILE,
+    closed_on_error,
     connect,
     explained,
     open_blobs,
@@ -149,14 +150,11 @@ class Writer:
             )
         sealing = Sealing(directory)
         self._state = open_state(directory)
-        self._blobs = open_blobs(directory)
-        try:
+        with closed_on_error(self._state):
+            self._blobs = open_blobs(directory)
+        with closed_on_error(self._blobs, self._state):
             sealing.begin(self._state, self._blobs)
             self._transaction = Transaction(self._state, self._blobs)
-        except BaseException:
-            self._blobs.close()
-            self._state.close()
-            raise
         self._sealing = sealing
         self.commits = 0
         self._checkpointer = _Checkpointer(directory)
