@@ -1,7 +1,7 @@
 """Makes a workspace what an older version of the program would have left, so that it must be migrated.
 
 Schema 2 knew no moves of the head that can be taken back, no causes of counters and no checksums of pages.
-Its history is what it was; only what schema 3 keeps besides is dropped, but for what tells how much garbage
+Its history is what it was; only what later ones keep besides is dropped, but for what tells how much garbage
 was collected.
 """
 
@@ -21,6 +21,7 @@ _BACK = """
     DROP INDEX version_document;
     DROP INDEX version_moved;
     DROP INDEX failure_cause;
+    ALTER TABLE version DROP COLUMN ctime_ns;
     ALTER TABLE config DROP COLUMN version;
     ALTER TABLE scan DROP COLUMN sealed;
     ALTER TABLE artifact DROP COLUMN data_sum;

@@ -389,3 +389,46 @@ def test_a_quick_look_ends_in_time_however_little_it_finds(source: Path) -> None
     assert whole.ignored > 0
     cut = survey(source, none_of_them, limit_s=-1)
     assert (cut.files, cut.ignored, cut.complete) == (0, 0, False)
+
+
+@pytest.mark.parametrize("how", ["written over", "put in its place", "swapped"])
+def test_other_content_with_the_size_and_the_time_of_before_is_found(
+    source: Path, tmp_path: Path, how: str
+) -> None:
+    """As where an archive is unpacked over a folder with all times set to one."""
+    a, b, workspace = source / "a.txt", source / "b.txt", tmp_path / "workspace"
+    stamp = (1_500_000_000, 1_500_000_000)
+    for path, animal in ((a, "wombat"), (b, "numbat")):
+        path.write_text(f"This is about a {animal}.")
+        os.utime(path, stamp)
+    run_once(source, workspace)
+    if how == "written over":
+        a.write_text("This is about a numbat.")
+        os.utime(a, stamp)
+    elif how == "put in its place":
+        other = tmp_path / "other"
+        other.write_text("This is about a numbat.")
+        os.utime(other, stamp)
+        other.rename(a)
+    else:
+        a.rename(source / "c.txt")
+        b.rename(a)
+        (source / "c.txt").rename(b)
+    run_once(source, workspace)
+    assert rows(workspace)["a.txt"]["text"] == "This is about a numbat."
+    run_once(source, tmp_path / "undisturbed")
+    assert export_bytes(workspace) == export_bytes(tmp_path / "undisturbed")
+    check_counters(workspace)
+
+
+def test_a_file_that_nothing_but_its_rights_changed_is_looked_at_and_not_made_anew(
+    source: Path, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "workspace"
+    run_once(source, workspace)
+    before = results_by_phase(workspace), export_bytes(workspace)
+    for path in source.rglob("*.txt"):
+        path.chmod(0o600)
+    run_once(source, workspace)
+    assert (results_by_phase(workspace), export_bytes(workspace)) == before
+    assert table(workspace, "SELECT count(*) FROM export") == [(1,)]

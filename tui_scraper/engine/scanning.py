@@ -1,7 +1,9 @@
 """The scan: what is new, changed, touched or gone since the last pass over the source folder.
 
-A file whose size and time stamp are as recorded costs one look at its directory entry. One that
-differs is read and hashed, and only other content makes it changed. It runs in a thread beside the
+A file whose size and times are as recorded costs one look at its directory entry. One that differs is
+read and hashed, and only other content makes it changed. The time of modification is whatever a program
+has set; that of the last change is the file system's own, so content that was put in the place of other
+content with its size and time stamp is found, too. It runs in a thread beside the
 pipeline, which takes up what has been registered while the scan goes on.
 """
 
@@ -118,7 +120,10 @@ class Scan:
                 continue
             seen[before.document] = 1
             if (file.size_bytes, file.mtime_ns) == (before.size_bytes, before.mtime_ns):
-                continue
+                if before.ctime_ns is None:
+                    touched.append((file, before))
+                if before.ctime_ns in (None, file.ctime_ns):
+                    continue
             (touched if self._same_content(file, before) else changed).append((file, before))
         self.tally.found += len(batch)
         self.tally.new += len(new)

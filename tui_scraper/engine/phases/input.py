@@ -238,7 +238,11 @@ class Walk:
 
 def _found(path: bytes, status: os.stat_result) -> FoundFile:
     """A file as it is recorded: a time that the store cannot hold (from 2262 on) is the last it can."""
-    return FoundFile(path, status.st_size, max(min(status.st_mtime_ns, _LAST_TIME_NS), -_LAST_TIME_NS))
+    return FoundFile(path, status.st_size, _storable(status.st_mtime_ns), _storable(status.st_ctime_ns))
+
+
+def _storable(time_ns: int) -> int:
+    return max(min(time_ns, _LAST_TIME_NS), -_LAST_TIME_NS)
 
 
 def folder_identity(folder: bytes) -> tuple[int, int] | None:

@@ -186,8 +186,8 @@ class _Commit:
         self._head = head = open_scan(self._state)
         gone = end_versions(self._state, head, [work.version for work in others])
         self._state.executemany(
-            """INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns)
-            SELECT ?, document, ?, size_bytes, mtime_ns FROM version WHERE id = ?""",
+            """INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns, ctime_ns)
+            SELECT ?, document, ?, size_bytes, mtime_ns, ctime_ns FROM version WHERE id = ?""",
             [(self._transaction.next_version(), head.scan, work.version) for work in others],
         )
         for status, found in (

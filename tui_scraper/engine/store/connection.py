@@ -27,7 +27,7 @@ from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.migrations import MIGRATIONS, RECOUNT
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 STATE_FILE = "state.db"
 BLOB_FILE = "blob.db"
 

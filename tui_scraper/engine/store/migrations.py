@@ -92,5 +92,14 @@ def _time_travel(connection: apsw.Connection) -> None:
     connection.execute("INSERT INTO meta VALUES(?, 1)", (RECOUNT,))
 
 
-MIGRATIONS: dict[int, Callable[[apsw.Connection], None]] = {1: _members, 2: _time_travel}
+def _times_of_change(connection: apsw.Connection) -> None:
+    """3 -> 4: when a file was last changed, by the clock of its file system."""
+    connection.execute("ALTER TABLE version ADD COLUMN ctime_ns INTEGER")
+
+
+MIGRATIONS: dict[int, Callable[[apsw.Connection], None]] = {
+    1: _members,
+    2: _time_travel,
+    3: _times_of_change,
+}
 """Schema -> what makes it the next one."""

@@ -24,24 +24,27 @@ _TWINS_LOOKED_AT = 16
 class FoundFile:
     """A file as its directory entry shows it. `path` is relative to the source folder.
 
-    `content` and `media_type` are known of one that was moved or copied.
+    `ctime_ns` is when anything about it was last changed, by the clock of its file system. `content` and
+    `media_type` are known of one that was moved or copied.
     """
 
     path: bytes
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int = 0
     content: bytes | None = None
     media_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """What the store knows of a path: its document and live version."""
+    """What the store knows of a path: its document and live version. `ctime_ns`: None where none was kept."""
 
     document: int
     version: int
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int | None
     content: bytes | None
 
 
@@ -54,12 +57,12 @@ def known_files(connection: apsw.Connection, paths: Sequence[bytes]) -> dict[byt
     """Look up the live versions of up to some thousand paths."""
     marks = ",".join("?" * len(paths))
     rows = connection.execute(
-        f"""SELECT d.path, d.id, v.id, v.size_bytes, v.mtime_ns, v.content
+        f"""SELECT d.path, d.id, v.id, v.size_bytes, v.mtime_ns, v.ctime_ns, v.content
         FROM document d JOIN version v ON v.document = d.id AND v.scan_to IS NULL
         WHERE d.parent = 0 AND d.path IN ({marks})""",  # noqa: S608
         tuple(paths),
     )
-    return {row[0]: KnownFile(row[1], row[2], row[3], row[4], row[5]) for row in rows}
+    return {row[0]: KnownFile(*row[1:]) for row in rows}
 
 
 def register(
@@ -69,7 +72,7 @@ def register(
 ) -> Callable[[Transaction], list[int]]:
     """Record a batch of a scan.
 
-    `changed` files have other content than before, `touched` ones only another time stamp. The
+    `changed` files have other content than before, `touched` ones only other time stamps. The
     operation returns the version ids now live for `new` and `changed`, in that order.
     """
 
@@ -95,26 +98,27 @@ def register(
             rows.append((version, before.document, head.scan, *_stored(file)))
         state.executemany("INSERT INTO document(id, path, uid) VALUES(?, ?, ?)", documents)
         state.executemany(
-            """INSERT INTO version(id, document, scan_from, size_bytes, mtime_ns, content, media_type)
-            VALUES(?, ?, ?, ?, ?, ?, ?)""",
+            """INSERT INTO version(
+                id, document, scan_from, size_bytes, mtime_ns, ctime_ns, content, media_type
+            ) VALUES(?, ?, ?, ?, ?, ?, ?, ?)""",
             rows,
         )
         state.executemany(
-            "UPDATE version SET mtime_ns = ? WHERE id = ?",
-            [(file.mtime_ns, before.version) for file, before in touched],
+            "UPDATE version SET mtime_ns = ?, ctime_ns = ? WHERE id = ?",
+            [(file.mtime_ns, file.ctime_ns, before.version) for file, before in touched],
         )
         if rows:
             add_count(state, head.branch, FOUND, FOUND_ALL, len(rows), sum(row[3] for row in rows))
-        if rows or touched:  # a time stamp is exported, so it makes an earlier export outdated
-            changes = len(rows) + len(touched)
+        changes = len(rows) + sum(file.mtime_ns != before.mtime_ns for file, before in touched)
+        if changes:  # a time stamp is exported, so it makes an earlier export outdated
             state.execute("UPDATE scan SET changes = changes + ? WHERE id = ?", (changes, head.scan))
         return versions
 
     return operation
 
 
-def _stored(file: FoundFile) -> tuple[int, int, bytes | None, str | None]:
-    return file.size_bytes, file.mtime_ns, file.content, file.media_type
+def _stored(file: FoundFile) -> tuple[int, int, int, bytes | None, str | None]:
+    return file.size_bytes, file.mtime_ns, file.ctime_ns, file.content, file.media_type
 
 
 def _known_documents(connection: apsw.Connection, paths: Sequence[bytes]) -> dict[bytes, int]:

@@ -46,7 +46,8 @@ CREATE TABLE document(
 CREATE INDEX document_inside ON document(parent) WHERE parent > 0;
 
 -- One row per distinct content of a document, valid for the scans [scan_from, scan_to).
--- `content` is NULL until a worker has read the file.
+-- `content` is NULL until a worker has read the file. `ctime_ns` is when the file system last changed
+-- anything about the file, which no program can set; NULL for members, and where an older schema kept none.
 CREATE TABLE version(
     id INTEGER PRIMARY KEY,
     document INTEGER NOT NULL REFERENCES document,
@@ -55,7 +56,8 @@ CREATE TABLE version(
     size_bytes INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL,
     content BLOB,
-    media_type TEXT
+    media_type TEXT,
+    ctime_ns INTEGER
 );
 CREATE UNIQUE INDEX version_live ON version(document) WHERE scan_to IS NULL;
 CREATE INDEX version_document ON version(document);
