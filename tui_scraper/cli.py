@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         code = command(options)
-        sys.stdout.flush()
+        _flush()
     except TuiScraperError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -75,6 +75,14 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         return _mistake(error)
     return code
+
+
+def _flush() -> None:
+    """Bring out what is left. What the command did, and its exit code, does not depend on a reader."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        output_closed()
 
 
 def _mistake(error: Exception) -> int:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -27,7 +29,11 @@ _LAST_ANSWER_S = 1.0
 _ANSWER_S = 120.0
 """How long a command may take: a pass is drained first, and a document in hand may take its minute."""
 
-Handle = Callable[[dict[str, Any]], dict[str, Any]]
+_SIGN_S = 2.5
+"""Between two signs of life for who waits."""
+
+Handle = Callable[[dict[str, Any], Callable[[], bool]], dict[str, Any]]
+"""Takes a request and a function that says whether anybody still waits for the answer."""
 
 
 class RefusedError(TuiScraperError):
@@ -83,12 +89,15 @@ class ControlServer:
         with connection, contextlib.suppress(OSError):
             connection.settimeout(_REQUEST_S)
             if _is_ours(connection):
-                connection.sendall(json.dumps(self._carry_out(_read_line(connection))).encode() + b"\n")
+                line = _read_line(connection)
+                if _is_there(connection):  # an engine that was held up must not do what was given up
+                    answer = self._carry_out(line, lambda: _is_there(connection))
+                    connection.sendall(json.dumps(answer).encode() + b"\n")
         self._answering.discard(threading.current_thread())
 
-    def _carry_out(self, line: bytes) -> dict[str, Any]:
+    def _carry_out(self, line: bytes, wanted: Callable[[], bool]) -> dict[str, Any]:
         try:
-            return self._handle(json.loads(line))
+            return self._handle(json.loads(line), wanted)
         except TuiScraperError as error:
             return {"error": str(error), "exit_code": error.exit_code}
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -100,26 +109,34 @@ class ControlServer:
             }
 
 
-def ask(directory: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+def ask(
+    directory: Path, request: dict[str, Any], waiting: Callable[[], None] = lambda: None
+) -> dict[str, Any] | None:
     """Have the engine that works in a workspace do something. None where nobody listens.
 
-    Raises RefusedError with the engine's own sentence.
+    `waiting` is called every few seconds until there is an answer. Who gives up, or is killed, takes the
+    request back, unless it is being carried out. Raises RefusedError with the engine's own sentence.
     """
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
-            connection.settimeout(_ANSWER_S)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
+        connection.settimeout(_SIGN_S)
+        try:
             with _short_name(directory) as name:
                 connection.connect(name)
             connection.sendall(json.dumps(request).encode() + b"\n")
-            line = _read_line(connection)
-    except TimeoutError:
-        raise RefusedError(
-            "The engine has not answered in time; `tui-scraper status` says what it does.", 1
-        ) from None
-    except OSError:
-        return None
+        except OSError:
+            return None
+        try:
+            line = _wait_for_answer(connection, waiting)
+        except TimeoutError:
+            raise RefusedError(
+                "The engine has not answered in time; `tui-scraper status` says what it does.", 1
+            ) from None
+        except OSError:
+            line = b""
     if not line:
-        return None
+        raise RefusedError(
+            "The engine has ended before it answered; `tui-scraper checkpoints` says where the head is.", 1
+        )
     answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
         raise RefusedError(str(answer["error"]), int(answer.get("exit_code", 1)))
@@ -144,6 +161,25 @@ def _read_line(connection: socket.socket) -> bytes:
             break
         line += part
     return line
+
+
+def _wait_for_answer(connection: socket.socket, waiting: Callable[[], None]) -> bytes:
+    deadline = time.monotonic() + _ANSWER_S
+    while not select.select([connection], [], [], _SIGN_S)[0]:
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        waiting()
+    return _read_line(connection)
+
+
+def _is_there(connection: socket.socket) -> bool:
+    """Whether the other end still waits. It says nothing more after its one line."""
+    if not select.select([connection], [], [], 0)[0]:
+        return True
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False
 
 
 def _is_ours(connection: socket.socket) -> bool:

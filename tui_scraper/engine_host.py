@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import wait
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from tui_scraper.engine import (
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
 
+_WANTED_S = 0.5
+"""How often to see whether another shell still waits for what it has asked for."""
 _Command = Callable[[Engine], Coroutine[Any, Any, Any] | None]
 
 
@@ -199,8 +202,11 @@ class _Session:
         except OSError as error:
             log.warning(f"Commands from other shells cannot be taken here ({error.strerror}).")
 
-    def _obey(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Carry out what another shell asks for. Called in a thread of the control server, which waits."""
+    def _obey(self, request: dict[str, Any], wanted: Callable[[], bool]) -> dict[str, Any]:
+        """Carry out what another shell asks for, for as long as it is wanted there.
+
+        Called in a thread of the control server, which waits.
+        """
         engine, loop = self._engine, self._loop
         if engine is None or loop is None:
             raise TuiScraperError("The engine is only starting, or ending; try again.")
@@ -213,7 +219,11 @@ class _Session:
                 doing = engine.undo_rollback()
             case _:
                 raise ValueError(request)
-        return {"head": asyncio.run_coroutine_threadsafe(doing, loop).result()}
+        moving = asyncio.run_coroutine_threadsafe(doing, loop)
+        while not wait([moving], _WANTED_S).done:
+            if not wanted():
+                moving.cancel()
+        return {"head": moving.result()}
 
     def _end(self, error: TuiScraperError) -> None:
         self._error = error

@@ -20,6 +20,7 @@ from tui_scraper.engine import (
     Counts,
     DocumentFailed,
     Event,
+    FolderWarning,
     PassFinished,
     PhaseName,
     RunPaused,
@@ -46,6 +47,7 @@ _WAITS = frozenset({RunState.WATCHING, RunState.PAUSED})
 _WATCHING = "Watching for changes; ctrl+c ends."
 _WAITING = "Waiting; ctrl+c ends."
 _MOST_NAMED = 5
+_MOST_WARNED = 20
 _PAUSED = 4
 _SOME_FAILED = 3
 _USAGE = 2
@@ -131,6 +133,7 @@ class _Lines:
         self._watches = False
         self._before: Counts | None = None
         self._failed: list[DocumentFailed] = []
+        self._warned: set[str] = set()
 
     def begin(self, request: RunRequest, settings_file: str) -> None:
         self._watches = request.watch
@@ -150,12 +153,23 @@ class _Lines:
                 self._print(f"{self._when(event.time)}Going on.")
             case PassFinished():
                 self._end_of_pass(event)
+            case FolderWarning():
+                self._warn(event.sentence)
             case WatchLimited():
                 self._print(event.reason or "All changes are seen at once again.")
             case DocumentFailed() if self._before is not None and event.status is Status.FAILED:
                 self._failed.append(event)
             case _:
                 pass  # failures and checkpoints are counted in the progress line and listed at the end
+
+    def _warn(self, sentence: str) -> None:
+        """Say a thing once, also where every pass meets it again."""
+        if sentence not in self._warned:
+            self._warned.add(sentence)
+            if len(self._warned) <= _MOST_WARNED:
+                self._print(sentence)
+            elif len(self._warned) == _MOST_WARNED + 1:
+                self._print("There is more that cannot be seen; the log in the workspace names all of it.")
 
     def _end_of_pass(self, event: PassFinished) -> None:
         snapshot = event.snapshot
@@ -322,6 +336,8 @@ class _JsonEvents:
                 found = {"new": event.new, "changed": event.changed, "gone": event.gone, "moved": event.moved}
                 ended = _result(event.snapshot, _code(event.snapshot), "")
                 self._write("pass_finished", event.time, **found, **ended)
+            case FolderWarning():
+                self._write("warning", event.time, message=event.sentence)
             case WatchLimited():
                 self._write("watch_limited", event.time, reason=event.reason or None)
 

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -376,6 +377,54 @@ def test_a_closed_pipe_ends_quietly_and_loses_nothing(sound: Path, tmp_path: Pat
     assert err == b""
     assert process.returncode in {0, 4}
     assert run("run", sound, "-w", tmp_path / "w").code == 0
+
+
+def unread(*arguments: str | Path) -> int:
+    """The exit code of a command whose output nobody reads."""
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "wb") as output:
+        done = subprocess.run(
+            [*PROGRAM, *arguments], stdout=output, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert done.stderr == b""
+    return done.returncode
+
+
+def test_what_nobody_reads_is_done_all_the_same_and_ends_with_its_own_code(
+    sound: Path, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "w"
+    run("run", sound, "-w", workspace)
+    assert unread("rollback", "clean", "--yes", "-w", workspace) == 0
+    (status,) = run("status", "-w", workspace, "--json").objects
+    assert status["phases"]["chunk"] == {}
+    assert unread("verify", "-w", workspace) == 0
+    shutil.rmtree(workspace / "index")
+    assert unread("verify", "-w", workspace) == 1
+
+
+@pytest.mark.parametrize("how", ["emptied", "a folder that may not be listed"])
+def test_what_cannot_be_seen_of_the_folder_is_said(tmp_path: Path, how: str) -> None:
+    source, workspace = tmp_path / "source", tmp_path / "w"
+    (source / "sub").mkdir(parents=True)
+    for name in ("a.txt", "sub/b.txt"):
+        (source / name).write_text("Some text about an axolotl.")
+    run("run", source, "-w", workspace)
+    if how == "emptied":
+        shutil.rmtree(source)
+        source.mkdir()
+        said = "this folder is empty now. Nothing was marked as gone"
+    elif os.geteuid():
+        (source / "sub").chmod(0)
+        said = "sub/: this folder cannot be listed (Permission denied)"
+    else:
+        pytest.skip("root may list everything")
+    ended = run("run", source, "-w", workspace)
+    assert said in ended.out
+    assert "2 found = 2 done" in ended.out
+    events = run("run", source, "-w", workspace, "--json").objects
+    assert [said in event["message"] for event in events if event["event"] == "warning"] == [True]
 
 
 def test_a_locked_workspace_ends_with_6_and_names_the_process(made: Made) -> None:

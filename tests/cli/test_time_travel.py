@@ -194,6 +194,43 @@ def test_a_rollback_reaches_a_running_engine_which_drains_first(
     assert not (workspace / control.FILE_NAME).exists()
 
 
+def test_what_was_given_up_is_not_done_later(slow_run: tuple[Path, Path, dict[str, str]]) -> None:
+    """The engine is held up, as by ctrl+z, and whoever asked it leaves before it goes on."""
+    source, workspace, environment = slow_run
+    process = subprocess.Popen(
+        [*PROGRAM, "run", str(source), "-w", str(workspace), "--json", "--workers", "1"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "progress" and event["phases"]["chunk"]["done"] > 3:
+                break
+        process.send_signal(signal.SIGSTOP)
+        asking = subprocess.Popen(
+            [*PROGRAM, "rollback", "input", "--yes", "-w", str(workspace)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert asking.stderr is not None
+        said = ""
+        while not said.startswith("Waiting until process"):
+            said += asking.stderr.read(1)
+        asking.send_signal(signal.SIGINT)
+        asking.communicate(timeout=30)
+        assert asking.returncode == 130
+        process.send_signal(signal.SIGCONT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert json.loads(output.splitlines()[-1])["done"] == 120
+
+
 def test_a_socket_that_nobody_listens_on_is_no_engine(workspace: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left, control._short_name(workspace) as name:
         left.bind(name)

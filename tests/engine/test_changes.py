@@ -19,11 +19,13 @@ from tests.engine.running import (
     running,
     table,
 )
-from tui_scraper.engine import Reader, RunState, Settings, UsageError, WorkspaceLockedError
+from tui_scraper.engine import PhaseName, Reader, RunState, Settings, UsageError, WorkspaceLockedError
 from tui_scraper.engine.phases.input import Walk
 from tui_scraper.engine.search.query import search
 from tui_scraper.engine.store.connection import connect
+from tui_scraper.engine.store.rollback import roll_back_to_phase
 from tui_scraper.engine.survey import survey
+from tui_scraper.engine.workspace import reopen
 
 INPUT, CLEAN, CHUNK, CLASSIFY, INDEX = range(5)
 
@@ -389,6 +391,24 @@ def test_a_quick_look_ends_in_time_however_little_it_finds(source: Path) -> None
     assert whole.ignored > 0
     cut = survey(source, none_of_them, limit_s=-1)
     assert (cut.files, cut.ignored, cut.complete) == (0, 0, False)
+
+
+def test_a_manifest_is_that_of_a_first_run_also_where_the_index_was_built_again(
+    source: Path, tmp_path: Path
+) -> None:
+    run_once(source, tmp_path / "undisturbed")
+    wanted = (tmp_path / "undisturbed" / "export" / "manifest.json").read_bytes()
+    workspace = tmp_path / "workspace"
+    run_once(source, workspace)
+    shutil.rmtree(workspace / "index")
+    shutil.rmtree(workspace / "export")
+    run_once(source, workspace)
+    assert (workspace / "export" / "manifest.json").read_bytes() == wanted
+    opened = reopen(workspace)
+    opened.writer.call(roll_back_to_phase(PhaseName.CLEAN, fresh=True))
+    opened.close()
+    run_once(source, workspace)
+    assert (workspace / "export" / "manifest.json").read_bytes() == wanted
 
 
 @pytest.mark.parametrize("how", ["written over", "put in its place", "swapped"])

@@ -19,7 +19,7 @@ from tui_scraper.commands.arguments import (
     positive,
     settings_of,
 )
-from tui_scraper.commands.printing import print_lines, print_one
+from tui_scraper.commands.printing import print_lines, print_one, read_or_not
 from tui_scraper.engine.errors import UsageError, WorkspaceLockedError
 
 
@@ -121,7 +121,10 @@ def checkpoints_name(options: argparse.Namespace) -> int:
         checkpoint = workspace.writer.call(lambda found: find_checkpoint(found.state, options.checkpoint))
         workspace.writer.call(name_checkpoint(checkpoint, options.name, options.note))
     called = f"is called “{plain.shown(options.name)}” now" if options.name else "has no name now"
-    print_lines([f"Checkpoint {checkpoint} {called}."])
+    if options.json:
+        print_one({"id": checkpoint, "name": options.name or None})
+    else:
+        print_lines([f"Checkpoint {checkpoint} {called}."])
     return 0
 
 
@@ -164,19 +167,23 @@ def rollback(options: argparse.Namespace) -> int:
         shown = preview(directory, target, settings, fresh=options.fresh)
         where = f"to {target}" if isinstance(target, str) else f"to checkpoint {target}"
     if not options.json:
-        print_lines([f"Going back {where}:", *(f"  {line}" for line in plain_history.preview_lines(shown))])
+        with read_or_not():
+            print_lines(
+                [f"Going back {where}:", *(f"  {line}" for line in plain_history.preview_lines(shown))]
+            )
     if not (options.yes or _confirmed(options)):
         if options.json:
             print_one({**plain_history.preview_record(shown), "head": None})
         print("Nothing was changed; --yes goes back.", file=sys.stderr)
         return 2
     checkpoint = _move_head(directory, target, fresh=options.fresh)
-    if options.json:
-        print_one({**plain_history.preview_record(shown), "head": checkpoint})
-    else:
-        print_lines(
-            [f"Checkpoint {checkpoint} is the head now; `tui-scraper rollback --undo` takes this back."]
-        )
+    with read_or_not():
+        if options.json:
+            print_one({**plain_history.preview_record(shown), "head": checkpoint})
+        else:
+            print_lines(
+                [f"Checkpoint {checkpoint} is the head now; `tui-scraper rollback --undo` takes this back."]
+            )
     return 0
 
 
@@ -206,10 +213,34 @@ def _move_head(directory: Path, target: str | int | None, *, fresh: bool) -> int
             return workspace.writer.call(operation)
     except WorkspaceLockedError:
         request = {"command": "undo"} if target is None else {"command": "rollback", "target": target}
-        answer = control.ask(directory, {**request, "fresh": fresh})
+        waiting = _Waiting(directory)
+        try:
+            answer = control.ask(directory, {**request, "fresh": fresh}, waiting)
+        finally:
+            waiting.end()
         if answer is None:
             raise
         return int(answer["head"])
+
+
+class _Waiting:
+    """Says now and then that the engine still finishes what it has in hand."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._said = False
+
+    def __call__(self) -> None:
+        from tui_scraper.engine.workspace import holder
+
+        who = holder(self._directory) or "the engine"
+        words = "." if self._said else f"Waiting until {who} has finished what it has in hand"
+        print(words, end="", file=sys.stderr, flush=True)
+        self._said = True
+
+    def end(self) -> None:
+        if self._said:
+            print(file=sys.stderr)
 
 
 def add_gc(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +31,20 @@ def any_encoding() -> Iterator[None]:
     yield
 
 
+@contextmanager
+def read_or_not() -> Iterator[None]:
+    """Print what neither the work nor the exit code depends on: both are the same where nobody reads it."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        output_closed()
+
+
 def output_closed() -> int:
-    """Whoever read our output has enough. Python must not complain about it while it ends."""
+    """Whoever read our output has enough. Python must not complain about it while it ends.
+
+    Returns the exit code that a shell gives a program which a closed pipe has ended: 128 + SIGPIPE.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return 128 + signal.SIGPIPE

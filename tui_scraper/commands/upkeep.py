@@ -15,7 +15,7 @@ from tui_scraper.commands.arguments import (
     directory_of,
     path_of,
 )
-from tui_scraper.commands.printing import print_lines, print_one
+from tui_scraper.commands.printing import print_lines, print_one, read_or_not
 from tui_scraper.engine.errors import UsageError
 
 
@@ -83,11 +83,12 @@ def verify(options: argparse.Namespace) -> int:
         else:
             report = look(directory, progress.show)
             lines, records = plain_verify.verify_lines(report), plain_verify.verify_records(report)
-    if options.json:
-        for record in records:
-            print_one(record)
-    else:
-        print_lines(lines)
+    with read_or_not():
+        if options.json:
+            for record in records:
+                print_one(record)
+        else:
+            print_lines(lines)
     return 0 if report.sound else 1
 
 

@@ -88,6 +88,14 @@ class PassFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderWarning:
+    """A part of the folder could not be seen: what was known of it stays as it is. `sentence` says why."""
+
+    time: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class WatchLimited:
     """Changes may be seen only some time later; `reason` says why. It is '' when that is over."""
 
@@ -103,6 +111,7 @@ Event = (
     | RunPaused
     | RunResumed
     | PassFinished
+    | FolderWarning
     | WatchLimited
 )
 Emit = Callable[[Event], None]

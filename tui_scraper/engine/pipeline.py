@@ -24,6 +24,7 @@ from tui_scraper.engine.errors import StoreBlockedError, TuiScraperError
 from tui_scraper.engine.events import (
     CheckpointTaken,
     Emit,
+    FolderWarning,
     RunPaused,
     RunResumed,
     SettingsChanged,
@@ -49,7 +50,7 @@ from tui_scraper.engine.store.checkpoints import changed_since_checkpoint, take_
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.counters import PhaseCount, counts_of, read_totals, set_lineages
 from tui_scraper.engine.store.epochs import begin as begin_scan
-from tui_scraper.engine.store.head import PhaseConfigs, read_head, salts
+from tui_scraper.engine.store.head import GENERATION, PhaseConfigs, read_head, salts
 from tui_scraper.engine.store.lost import settle_lost
 from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.results import sampled, unfinished
@@ -361,7 +362,7 @@ class Pipeline:
         self.activity.scanning = True
         connection = open_state(self._workspace.directory, read_only=True)
         own = identities(places_written(self._workspace.directory, self._request))
-        walk = Walk(self._source, self._settings.input, own, self._log.warning)
+        walk = Walk(self._source, self._settings.input, own, self._warn)
         scan = Scan(
             number=number,
             walk=walk,
@@ -449,6 +450,11 @@ class Pipeline:
                 await self._checkpoint(work, self._current_phase())
             await asyncio.sleep(_SNAPSHOT_S)
 
+    def _warn(self, sentence: str) -> None:
+        """Something of the folder could not be seen as it is. Called in the thread of the scan."""
+        self._log.warning(sentence)
+        self._emit(FolderWarning(time.time(), sentence))
+
     def _current_phase(self) -> PhaseName:
         """The first phase that is not complete: where the run stands."""
         for phase in self._progress.take(self.activity).phases:
@@ -506,7 +512,7 @@ class Pipeline:
 
 def _extra(generation: int, salts: dict[PhaseName, dict[str, object]]) -> dict[PhaseName, dict[str, object]]:
     """What belongs to the configuration of a phase besides its settings."""
-    return {**salts, PhaseName.INDEX: {"generation": generation}}
+    return {**salts, PhaseName.INDEX: {GENERATION: generation}}
 
 
 def _done(counts: Mapping[Status, PhaseCount]) -> int:

@@ -31,7 +31,7 @@ from tui_scraper.engine.export.row import Row
 from tui_scraper.engine.models import Counts
 from tui_scraper.engine.store.connection import explained as store_explained
 from tui_scraper.engine.store.connection import open_blobs, open_state
-from tui_scraper.engine.store.head import Head, read_head
+from tui_scraper.engine.store.head import GENERATION, SALT, Head, config_hash, config_of, read_head
 
 FORMATS = ("jsonl",)
 
@@ -175,12 +175,13 @@ def _check_found(state: apsw.Connection, head: Head, sample: Collection[int] | N
 
 
 def _settings_hashes(state: apsw.Connection, head: Head) -> dict[str, str]:
-    return {
-        str(phase): state.execute(
-            "SELECT c.hash FROM lineage l JOIN config c ON c.id = l.config WHERE l.id = ?", (lineage,)
-        ).get.hex()
-        for phase, lineage in head.lineages.items()
-    }
+    """Of the settings alone: an index that had to be built again is not another one."""
+    hashes = {}
+    for phase, lineage in head.lineages.items():
+        version, config = config_of(state, lineage)
+        chosen = {key: value for key, value in config.items() if key not in (SALT, GENERATION)}
+        hashes[str(phase)] = config_hash(phase, version, chosen).hex()
+    return hashes
 
 
 def _write_durably(path: Path, data: bytes) -> None:

@@ -238,6 +238,8 @@ def config_of(connection: apsw.Connection, lineage: int) -> tuple[int, dict[str,
 
 SALT = "asked anew"
 """A key in the settings of a phase that was asked anew: it makes other keys of the same questions."""
+GENERATION = "generation"
+"""A key in the settings of the index: which one it is of those that were built one after another."""
 
 
 def salts(connection: apsw.Connection, head: Head) -> dict[PhaseName, dict[str, object]]:
