@@ -23,6 +23,7 @@ from tui_scraper.engine.errors import TuiScraperError, UsageError
 if TYPE_CHECKING:
     pass
 
+_MOST_SAID = 4_000
 _EPILOG = """\
 examples:
   tui-scraper ~/reports                      open the TUI on a folder
@@ -60,7 +61,9 @@ def run(arguments: Sequence[str]) -> int:
         code = command(options)
         _flush()
     except TuiScraperError as error:
-        print(error, file=sys.stderr)
+        from tui_scraper.engine.safe_text import safe_text
+
+        print(safe_text(str(error), limit=_MOST_SAID, newlines=True), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         return output_closed()
@@ -98,9 +101,18 @@ def _mistake(error: Exception) -> int:
     return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments so that nothing in them can act on a terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        from tui_scraper.engine.safe_text import safe_text
+
+        super().error(safe_text(message, limit=_MOST_SAID))
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     first = _first_word(arguments)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tui-scraper",
         description="Turn a folder of unsorted documents into clean text, chunks, labels and a search index.",
         epilog=_EPILOG,

@@ -619,10 +619,22 @@ def test_the_engine_loads_no_user_interface_and_no_model_client() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_a_workspace_inside_a_folder_is_nothing_of_its_documents(sound: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    shutil.copytree(sound, folder)
+    first = run("run", folder, "-w", folder / "ours").code
+    (status,) = run("status", "-w", folder / "ours", "--json").objects
+    assert run("run", folder, "-w", tmp_path / "other").code == first  # another one does not read it, either
+    (other,) = run("status", "-w", tmp_path / "other", "--json").objects
+    assert other["found"] == status["found"]
+    assert other["ignored"]["workspace"] == 1
+
+
 def test_an_empty_name_is_refused(sound: Path, tmp_path: Path) -> None:
     assert "the name is empty" in run("run", "").err
     assert "the name is empty" in run("run", sound, "-w", "").err
     assert run("run", "").code == 2
+    assert "the name is empty" in run("retry", "", "-w", tmp_path).err
 
 
 def test_the_folder_of_documents_cannot_be_its_own_workspace(sound: Path) -> None:

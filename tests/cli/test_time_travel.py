@@ -107,6 +107,39 @@ def test_targets_that_make_no_sense_are_usage_errors(workspace: Path) -> None:
         assert (ended.code, said in ended.err) == (2, True), ended
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("rollback", "a\x1b]52;c;AA\x07"), ("rollback", "x" * 10_000), ("gc", "--kee\x1b[31m")],
+    ids=["escape", "long", "option"],
+)
+def test_what_was_typed_cannot_act_on_the_terminal_that_shows_it(
+    workspace: Path, arguments: tuple[str, ...]
+) -> None:
+    ended = run(*arguments, "-w", workspace)
+    assert ended.code == 2
+    assert "\x1b" not in ended.err
+    assert len(ended.err) < 5_000
+
+
+def test_numbers_beyond_what_can_be_counted_are_usage_errors(workspace: Path) -> None:
+    for arguments in (("gc", "--keep"), ("run", workspace.parent / "source", "--sample")):
+        ended = run(*arguments, "9223372036854775808", "-w", workspace)
+        assert (ended.code, "is more than 1,000,000,000,000" in ended.err) == (2, True)
+
+
+def test_a_missing_database_is_named_with_what_can_be_done(source: Path, workspace: Path) -> None:
+    (workspace / "state.db").unlink()
+    for arguments in (("status",), ("run", source), ("rollback", "clean", "--yes")):
+        ended = run(*arguments, "-w", workspace)
+        assert ended.code == 1
+        assert "missing" in ended.err
+        assert "`tui-scraper verify --repair` has a run begin anew" in ended.err
+    assert run("verify", "-w", workspace).code == 1
+    assert run("verify", "--repair", "-w", workspace).code == 0
+    assert run("run", source, "-w", workspace).code in {0, 3}
+    assert run("verify", "-w", workspace).code == 0
+
+
 def test_checkpoints_are_shown_and_named_and_gone_back_to_by_name(workspace: Path) -> None:
     listed = run("checkpoints", "-w", workspace, "--json").objects
     assert {"id", "parent", "time", "phase", "counts", "tokens", "cost_usd", "name", "head"} <= listed[

@@ -12,6 +12,7 @@ from tui_scraper.engine.errors import UsageError
 if TYPE_CHECKING:
     from tui_scraper.engine.settings import Settings
 
+_LARGEST = 10**12
 PHASE_CHOICES = ("input", "clean", "chunk", "classify", "index", "output")
 
 
@@ -37,11 +38,16 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
+def name_of(text: str) -> str:
+    """A name as it was typed."""
+    if not text:  # an unset "$VARIABLE" must not mean the current folder, or all there is
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
+
+
 def path_of(text: str) -> Path:
     """A path as it was typed."""
-    if not text:  # an unset "$VARIABLE" must not mean the current folder
-        raise argparse.ArgumentTypeError("the name is empty")
-    return Path(text)
+    return Path(name_of(text))
 
 
 def positive(text: str) -> int:
@@ -52,6 +58,8 @@ def positive(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    if value > _LARGEST:
+        raise argparse.ArgumentTypeError(f"'{text}' is more than {_LARGEST:,}")
     return value
 
 

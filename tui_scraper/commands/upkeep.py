@@ -13,6 +13,7 @@ from tui_scraper.commands.arguments import (
     add_workspace,
     cause_of,
     directory_of,
+    name_of,
     path_of,
 )
 from tui_scraper.commands.printing import print_lines, print_one, read_or_not
@@ -21,7 +22,9 @@ from tui_scraper.engine.errors import UsageError
 
 def add_retry(parser: argparse.ArgumentParser) -> None:
     """The arguments of `retry`."""
-    parser.add_argument("path", nargs="?", metavar="PATH", help="one document, as `failures` shows it")
+    parser.add_argument(
+        "path", nargs="?", type=name_of, metavar="PATH", help="one document, as `failures` shows it"
+    )
     parser.add_argument("--cause", help="all with this cause")
     parser.add_argument("--phase", choices=PHASE_CHOICES[:5], help="all that failed in this phase")
     add_workspace(parser)

@@ -51,6 +51,11 @@ def refusal(where: Path | str, number: int) -> StoreError:
                 f"{shown}: the disk is read-only now. Make it writable (the system's log says why it is not) "
                 f"{_GO_ON}"
             )
+        case errno.EACCES | errno.EPERM:
+            return StoreError(
+                f"{shown}: this may not be written ({os.strerror(number)}). Give this account the right to, "
+                f"{_GO_ON}"
+            )
     return StoreError(
         f"{shown}: the disk reported an error ({os.strerror(number)}). Everything finished so far is saved; "
         "look at the disk and the system's log before you start again."

@@ -36,7 +36,8 @@ def parse_size(value: object) -> object:
     return int(float(match[1]) * _UNITS[unit])
 
 
-Size = Annotated[int, BeforeValidator(parse_size)]
+Size = Annotated[int, BeforeValidator(parse_size), Field(le=10**18)]
+"""Bytes, up to an exabyte: what SQLite can count."""
 
 
 class _Section(BaseModel):

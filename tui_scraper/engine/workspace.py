@@ -26,7 +26,7 @@ from tui_scraper.engine.errors import StoreError, UsageError, WorkspaceLockedErr
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.search.segments import INDEX_DIR, index_mark
 from tui_scraper.engine.store.codec import digest
-from tui_scraper.engine.store.connection import STATE_FILE, explained, nothing_yet, open_state
+from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, explained, nothing_yet, open_state
 
 if TYPE_CHECKING:
     from tui_scraper.engine.store.writer import Transaction
@@ -69,8 +69,8 @@ def choose_directory(source: Path | None, workspace: Path | None) -> Path:
 
 
 def is_workspace(directory: Path) -> bool:
-    """Whether a directory holds a workspace."""
-    return os.path.isfile(directory / STATE_FILE)
+    """Whether a directory holds a workspace, or what is left of one."""
+    return os.path.isfile(directory / STATE_FILE) or os.path.isfile(directory / BLOB_FILE)
 
 
 def completed_since(source: Path, workspace: Path | None) -> float | None:

@@ -145,8 +145,9 @@ class Walk:
                     ) from None
                 self._cannot_list(folder, error)
                 continue
-            if folder and _is_export(listed, absolute):
-                self.ignored["export"] += 1
+            ours = _is_ours(listed, absolute) if folder else ""
+            if ours:
+                self.ignored[ours] += 1
                 continue
             if self.settings.gitignore:
                 rules = (*rules, *_gitignore(listed, folder))
@@ -260,16 +261,19 @@ def identities(folders: Iterable[Path]) -> frozenset[tuple[int, int]]:
     return frozenset(identity for identity in found if identity is not None)
 
 
-def _is_export(listed: list[os.DirEntry[bytes]], folder: bytes) -> bool:
-    """Whether a folder is what an earlier run, or `export`, has written."""
-    if not {b"manifest.json", b"documents.jsonl"} <= {entry.name for entry in listed}:
-        return False
+def _is_ours(listed: list[os.DirEntry[bytes]], folder: bytes) -> str:
+    """What an earlier run, or `export`, has made of a folder: 'workspace', 'export', or '' for neither."""
+    names = {entry.name for entry in listed}
+    if {b"state.db", b"blob.db", b"seal.json"} <= names:
+        return "workspace"
+    if not {b"manifest.json", b"documents.jsonl"} <= names:
+        return ""
     from tui_scraper.engine.export.manifest import read_manifest
 
     try:
-        return read_manifest(Path(os.fsdecode(folder))) is not None
+        return "export" if read_manifest(Path(os.fsdecode(folder))) is not None else ""
     except StoreError:  # what cannot be read here is told of the files in it
-        return False
+        return ""
 
 
 def is_utf8(name: bytes) -> bool:

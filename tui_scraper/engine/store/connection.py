@@ -243,7 +243,7 @@ def _open_to_read(path: Path) -> apsw.Connection:
         time.sleep(_FIRST_READ_S)
     if os.path.exists(f"{path}-journal"):  # only who writes may take back what was begun
         raise StoreError(
-            f"{path}: renewing this workspace was interrupted; `tui-scraper run` goes on with it. "
+            f"{path}: making or renewing this workspace was interrupted; `tui-scraper run` goes on with it. "
             "Nothing is lost."
         )
     return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
@@ -278,6 +278,11 @@ def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
     Raises StoreError for a schema newer than this program knows.
     """
     path = directory / STATE_FILE
+    if read_only and not path.exists():
+        raise StoreError(
+            f"{path}: this file is missing. Restore it from a copy; without one "
+            "`tui-scraper verify --repair` has a run begin anew."
+        )
     with explained(path):
         connection = connect(path, read_only=read_only)
     with closed_on_error(connection), explained(path, connection):

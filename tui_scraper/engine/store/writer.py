@@ -145,8 +145,8 @@ class Writer:
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         if _is_empty(directory / STATE_FILE) and not _is_empty(directory / BLOB_FILE):
             raise StoreError(
-                f"{directory / STATE_FILE}: this is empty although {BLOB_FILE} holds data. Restore it from a "
-                "copy, or begin again with another workspace (-w)."
+                f"{directory / STATE_FILE}: this is missing or empty although {BLOB_FILE} holds data. "
+                "Restore it from a copy; without one `tui-scraper verify --repair` has a run begin anew."
             )
         sealing = Sealing(directory)
         self._state = open_state(directory)
