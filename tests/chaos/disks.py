@@ -168,6 +168,10 @@ def read_only(ground: Ground) -> Iterator[str]:
         remount(disk, "ro")
         yield from _stopped(ground.run(workspace), 4, _READ_ONLY, disk)
         yield from _looks(ground, workspace)
+        for arguments in (("status",), ("failures",), ("checkpoints",), ("gc", "--dry-run"), ("verify",)):
+            outcome = ground.ask(*arguments, "-w", str(workspace))
+            if outcome.code != 0:
+                yield f"{arguments[0]}, which only reads, ended with {outcome.code}: {outcome.said[-300:]}"
         remount(disk, "rw")
         yield from _goes_on(ground, workspace)
 

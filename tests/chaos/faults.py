@@ -56,7 +56,7 @@ SENTENCES = {
 """What is said where such an error ends a run."""
 _CANNOT_OPEN = re.compile(r"cannot be opened for writing.* saved")
 _UNREADABLE = re.compile(r"reported an error|the database is damaged.*verify")
-_INDEX_UNREADABLE = re.compile(r"✗ index .*cannot be (read|locked)")
+_INDEX_UNREADABLE = re.compile(r"✗ index .*cannot be (read|locked)", re.DOTALL)
 _INDEX_ENDED = re.compile(r"search index (could not be written|cannot be locked).* saved")
 """What a run that such an error ends exits with, and what its sentence says."""
 
@@ -281,7 +281,7 @@ def _expected(one: Round, outcome: Outcome) -> tuple[int, re.Pattern[str]]:
         for sentence in (_CANNOT_OPEN, SENTENCES["EIO"]):
             if sentence.search(outcome.said):
                 return 1, sentence
-    if one.error == "EIO" and one.stage.command == "verify" and "index/" in first:
+    if one.error == "EIO" and one.stage.command == "verify" and _INDEX_UNREADABLE.search(outcome.said):
         return 1, _INDEX_UNREADABLE
     if not one.lasting and "index/" in first and _INDEX_ENDED.search(outcome.said):
         return 1, _INDEX_ENDED

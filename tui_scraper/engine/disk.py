@@ -77,6 +77,14 @@ def state_of(path: Path) -> int:
     return 0
 
 
+def is_read_only(path: Path) -> bool:
+    """Whether the disk of a file or folder can only be read. Not so of one that cannot be asked."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 def _has_no_inodes(path: Path | str) -> bool:
     try:
         status = os.statvfs(path if os.path.lexists(path) else os.path.dirname(path))

@@ -223,9 +223,14 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def _take_lock(directory: Path) -> int:
-    """Lock a workspace and say in the file who has it. The descriptor that is returned holds the lock."""
+    """Lock a workspace and say in the file who has it. The descriptor that is returned holds the lock.
+
+    On a disk that can only be read nobody is told, but whoever can write to it elsewhere is respected.
+    """
+    only_read = disk.is_read_only(directory)
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW if only_read else _LOCK_FLAGS
     try:
-        descriptor = os.open(directory / _LOCK_FILE, _LOCK_FLAGS, 0o600)
+        descriptor = os.open(directory / _LOCK_FILE, flags, 0o600)
     except OSError as error:
         raise _cannot_make(directory, error) from None
     try:
@@ -237,6 +242,8 @@ def _take_lock(directory: Path) -> int:
                 f"{safe_text(str(directory))}: {who} is working in this workspace. "
                 "Wait for it, stop it, or use another workspace with -w."
             ) from None
+        if only_read:
+            return descriptor
         said = {"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot_id()}
         try:
             os.ftruncate(descriptor, 0)

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from urllib.parse import quote
 
 import apsw
 import apsw.sqlite_extra
@@ -221,13 +222,26 @@ def _set_journal(connection: apsw.Connection, path: Path, mode: str) -> None:
         )
 
 
+def _has_log(path: Path) -> bool:
+    try:
+        return os.path.getsize(f"{path}-wal") > 0
+    except OSError:
+        return False
+
+
 def _open_to_read(path: Path) -> apsw.Connection:
     """A connection that has its write-ahead log open, from when on nothing is read while it is written.
 
     Before, SQLite reads the first page without the lock that keeps a log from being folded back meanwhile,
     and a connection opened to an empty file goes on with the page size it has guessed. So a database that is
     being made can seem damaged; it is if a connection opened later says so too.
+
+    On a disk that can only be read SQLite cannot make the files that go with a log; without a log nothing can
+    change there, and it needs none.
     """
+    if disk.is_read_only(path) and not _has_log(path):
+        uri = f"file:{quote(os.fspath(path))}?immutable=1"
+        return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     for _ in range(_FIRST_READS):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(_BUSY_MS)
@@ -278,12 +292,12 @@ def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
     Raises StoreError for a schema newer than this program knows.
     """
     path = directory / STATE_FILE
-    if read_only and not path.exists():
-        raise StoreError(
-            f"{path}: this file is missing. Restore it from a copy; without one "
-            "`tui-scraper verify --repair` has a run begin anew."
-        )
     with explained(path):
+        if read_only and not path.exists():
+            raise StoreError(
+                f"{path}: this file is missing. Restore it from a copy; without one "
+                "`tui-scraper verify --repair` has a run begin anew."
+            )
         connection = connect(path, read_only=read_only)
     with closed_on_error(connection), explained(path, connection):
         tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").get

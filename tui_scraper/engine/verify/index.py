@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from tui_scraper.engine.disk import is_read_only
 from tui_scraper.engine.errors import StoreBlockedError, StoreError
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.search.segments import INDEX_DIR, damaged_files, read_mark
@@ -15,7 +16,7 @@ from tui_scraper.engine.store.connection import STATE_FILE
 from tui_scraper.engine.store.head import PHASE_NUMBER
 from tui_scraper.engine.store.seal import counted, highest
 from tui_scraper.engine.verify.look import Finding, Gathered, Look, damage
-from tui_scraper.engine.verify.report import Damage
+from tui_scraper.engine.verify.report import Damage, Note
 
 _STEP = 50_000
 """Artifacts asked for at once: the library counts at most 65,000 terms in one answer."""
@@ -30,6 +31,10 @@ def check_index(look: Look) -> Iterator[Finding]:
     damages = list(_damages(look))
     look.found.index = look.found.index or bool(damages)
     yield from damages
+    if is_read_only(look.directory):
+        yield Note(
+            "On a disk that can only be read the index cannot be opened: its files alone were looked at."
+        )
 
 
 def _damages(look: Look) -> Iterator[Damage]:
@@ -50,7 +55,8 @@ def _damages(look: Look) -> Iterator[Damage]:
                 f"{INDEX_DIR}/meta.json",
                 _ANEW,
             )
-        yield from _counted(look)
+        if not is_read_only(look.directory):
+            yield from _counted(look)
     except StoreBlockedError:
         raise
     except (StoreError, OSError, ValueError) as error:
