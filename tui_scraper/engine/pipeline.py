@@ -63,7 +63,9 @@ from tui_scraper.engine.workspace import Workspace
 _PAGE = 4_000
 _SNAPSHOT_S = 0.25
 _CHECKPOINT_S = 1.0
-"""Between two checkpoints inside a phase, however fast documents come: each is a line of the log."""
+"""Between two checkpoints inside a phase, however fast documents come."""
+_TOLD_S = 10.0
+"""Between two checkpoints inside a phase that the log tells of: it has other things to say, too."""
 _MEMORY_S = 1.0
 _MEMORY_LOW = 0.9
 _STOP_GRACE_S = 1.2
@@ -244,6 +246,7 @@ class Pipeline:
         self.activity.workers = self._settings.engine.workers or os.cpu_count() or 1
         self.activity.last_commit = time.monotonic()
         self._since_checkpoint = (0, time.monotonic())
+        self._told_checkpoint = time.monotonic() - _TOLD_S
         try:
             async with asyncio.TaskGroup() as group:
                 work = Batches(around, hashes(begun.configs), begun.newest_artifact, indexer, group)
@@ -447,7 +450,7 @@ class Pipeline:
             else:
                 due = work.committed > documents and waited >= engine.checkpoint_every_s
             if due:
-                await self._checkpoint(work, self._current_phase())
+                await self._checkpoint(work, self._current_phase(), inside=True)
             await asyncio.sleep(_SNAPSHOT_S)
 
     def _warn(self, sentence: str) -> None:
@@ -466,12 +469,15 @@ class Pipeline:
         """Documents that have come through a phase."""
         return sum(found.done for found in self._progress.take(self.activity).phases if found.name == phase)
 
-    async def _checkpoint(self, work: Batches, phase: PhaseName) -> None:
+    async def _checkpoint(self, work: Batches, phase: PhaseName, *, inside: bool = False) -> None:
         number = await self._writer.submit(take_checkpoint(phase, self._settled(work)))
         self._since_checkpoint = (work.committed, time.monotonic())
         self.activity.checkpoint = number
         self._emit(CheckpointTaken(time.time(), number, phase))
-        self._log.info(f"● checkpoint {number} · {phase} {self._passed(phase):,} documents")
+        now = time.monotonic()
+        if not inside or now - self._told_checkpoint >= _TOLD_S:
+            self._told_checkpoint = now
+            self._log.info(f"● checkpoint {number} · {phase} {self._passed(phase):,} documents")
 
     def _settled(self, work: Batches) -> int:
         """The version up to which every document has finished, so that no later pass looks there."""
