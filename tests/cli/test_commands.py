@@ -619,6 +619,25 @@ def test_the_engine_loads_no_user_interface_and_no_model_client() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_documents_called_as_our_files_are_documents(sound: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    shutil.copytree(sound, folder)
+    (folder / "blob.db").write_bytes(b"Not one of ours.")
+    assert run("run", folder, "-w", tmp_path / "w").code == 0
+    assert run("verify", "--repair", "-w", folder).code == 2
+    assert (folder / "blob.db").read_bytes() == b"Not one of ours."
+
+
+def test_an_export_that_no_run_has_recorded_is_no_damage(sound: Path, tmp_path: Path) -> None:
+    folder, workspace = tmp_path / "source", tmp_path / "w"
+    shutil.copytree(sound, folder)
+    run("run", folder, "-w", workspace)
+    (folder / "new.txt").write_text("One more text, about a quokka.")
+    run("run", folder, "-w", workspace, "--until", "index")
+    run("export", workspace / "export", "-w", workspace)
+    assert run("verify", "-w", workspace).code == 0
+
+
 def test_a_workspace_inside_a_folder_is_nothing_of_its_documents(sound: Path, tmp_path: Path) -> None:
     folder = tmp_path / "source"
     shutil.copytree(sound, folder)

@@ -251,8 +251,10 @@ def test_what_was_given_up_is_not_done_later(slow_run: tuple[Path, Path, dict[st
         )
         assert asking.stderr is not None
         said = ""
-        while not said.startswith("Waiting until process"):
-            said += asking.stderr.read(1)
+        while "Waiting until process" not in said:
+            more = asking.stderr.read(1)
+            assert more, said
+            said += more
         asking.send_signal(signal.SIGINT)
         asking.communicate(timeout=30)
         assert asking.returncode == 130

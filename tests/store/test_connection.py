@@ -51,6 +51,9 @@ def test_only_what_the_schema_lacks_is_damage_and_our_own_mistake_is_none(tmp_pa
         ):
             with pytest.raises(StoreError, match="is damaged"), explained(tmp_path, connection):
                 connection.execute(broken)
+        connection.execute("DROP INDEX version_moved")
+        with pytest.raises(StoreError, match="no such index"), explained(tmp_path, connection):
+            connection.execute("SELECT 1 FROM version INDEXED BY version_moved WHERE content IS NOT NULL")
         for mistaken in ("SELEC 1", f"SELECT 1 IN ({','.join('?' * 40_000)})"):
             with pytest.raises(apsw.SQLError), explained(tmp_path, connection):
                 connection.execute(mistaken)

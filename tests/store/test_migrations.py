@@ -167,6 +167,13 @@ def test_what_going_back_to_one_of_its_checkpoints_does_is_counted(source: Path,
     assert details.counts == status.phases
 
 
+def test_its_next_export_is_that_of_a_workspace_which_is_new(source: Path, old: Path, tmp_path: Path) -> None:
+    run_once(source, old)
+    run_once(source, tmp_path / "new")
+    manifests = [(place / "export" / "manifest.json").read_bytes() for place in (old, tmp_path / "new")]
+    assert manifests[0] == manifests[1]
+
+
 def test_it_is_renewed_with_its_counters(old: Path) -> None:
     open_state(old).close()  # as where a process is killed right after
     check_counters(old)

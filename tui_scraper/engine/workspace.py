@@ -27,6 +27,7 @@ from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.search.segments import INDEX_DIR, index_mark
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, explained, nothing_yet, open_state
+from tui_scraper.engine.store.seal import SEAL_FILE
 
 if TYPE_CHECKING:
     from tui_scraper.engine.store.writer import Transaction
@@ -70,7 +71,8 @@ def choose_directory(source: Path | None, workspace: Path | None) -> Path:
 
 def is_workspace(directory: Path) -> bool:
     """Whether a directory holds a workspace, or what is left of one."""
-    return os.path.isfile(directory / STATE_FILE) or os.path.isfile(directory / BLOB_FILE)
+    left = (directory / BLOB_FILE, directory / SEAL_FILE)
+    return os.path.isfile(directory / STATE_FILE) or all(map(os.path.isfile, left))
 
 
 def completed_since(source: Path, workspace: Path | None) -> float | None:
@@ -228,9 +230,12 @@ def _take_lock(directory: Path) -> int:
     On a disk that can only be read nobody is told, but whoever can write to it elsewhere is respected.
     """
     only_read = disk.is_read_only(directory)
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW if only_read else _LOCK_FLAGS
+    path, flags = directory / _LOCK_FILE, _LOCK_FLAGS
+    if only_read:
+        path = path if path.exists() else directory  # a copy may have been made without it
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        descriptor = os.open(directory / _LOCK_FILE, flags, 0o600)
+        descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         raise _cannot_make(directory, error) from None
     try:

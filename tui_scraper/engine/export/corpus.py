@@ -31,7 +31,7 @@ from tui_scraper.engine.export.row import Row
 from tui_scraper.engine.models import Counts
 from tui_scraper.engine.store.connection import explained as store_explained
 from tui_scraper.engine.store.connection import open_blobs, open_state
-from tui_scraper.engine.store.head import GENERATION, SALT, Head, config_hash, config_of, read_head
+from tui_scraper.engine.store.head import Head, config_of, read_head, settings_hash
 
 FORMATS = ("jsonl",)
 
@@ -175,13 +175,10 @@ def _check_found(state: apsw.Connection, head: Head, sample: Collection[int] | N
 
 
 def _settings_hashes(state: apsw.Connection, head: Head) -> dict[str, str]:
-    """Of the settings alone: an index that had to be built again is not another one."""
-    hashes = {}
-    for phase, lineage in head.lineages.items():
-        version, config = config_of(state, lineage)
-        chosen = {key: value for key, value in config.items() if key not in (SALT, GENERATION)}
-        hashes[str(phase)] = config_hash(phase, version, chosen).hex()
-    return hashes
+    return {
+        str(phase): settings_hash(phase, *config_of(state, lineage)).hex()
+        for phase, lineage in head.lineages.items()
+    }
 
 
 def _write_durably(path: Path, data: bytes) -> None:

@@ -30,8 +30,8 @@ def relevant(settings: Settings) -> dict[str, object]:
     return {"max_file_size": settings.input.max_file_size, "follow_symlinks": settings.input.follow_symlinks}
 
 
-_MOST_NAMED = 20
 _ASK_EVERY = 256
+_MOST_NAMED = 20
 """Entries that cannot be looked at are named in the log up to this many; all are counted."""
 
 _LAST_TIME_NS = 2**63 - 1
@@ -94,7 +94,7 @@ class Walk:
         """
         for listing in self._listings():
             for number, entry in enumerate(listing.entries):
-                if number % _ASK_EVERY == 0 and self.enough():
+                if number and number % _ASK_EVERY == 0 and self.enough():
                     self.cut_short = True
                     return
                 found = self._judge(entry, listing.folder + entry.name, listing.rules, listing.below)
@@ -133,6 +133,9 @@ class Walk:
     def _listings(self) -> Iterator[_Listing]:
         stack: list[tuple[bytes, Rules]] = [(b"", ())]
         while stack:
+            if self.enough():
+                self.cut_short = True
+                return
             folder, rules = stack.pop()
             absolute = os.path.join(self.source, folder) if folder else self.source
             try:

@@ -111,7 +111,9 @@ def _explanation(
     return None
 
 
-_OF_THE_SCHEMA = re.compile(r"no such (table|column)|table \w+ has no column|malformed database schema")
+_OF_THE_SCHEMA = re.compile(
+    r"no such (table|column|index)|table \w+ has (no column|\d+ columns)|malformed database schema"
+)
 """What SQLite says where a table is not there or not as it should be. The rest would be our mistake."""
 
 _OF_THE_CONTENT = frozenset(
@@ -236,12 +238,9 @@ def _open_to_read(path: Path) -> apsw.Connection:
     and a connection opened to an empty file goes on with the page size it has guessed. So a database that is
     being made can seem damaged; it is if a connection opened later says so too.
 
-    On a disk that can only be read SQLite cannot make the files that go with a log; without a log nothing can
-    change there, and it needs none.
+    On a disk that can only be read SQLite cannot make the files that go with a log. Where there are none, nobody
+    works there, and it can do without.
     """
-    if disk.is_read_only(path) and not _has_log(path):
-        uri = f"file:{quote(os.fspath(path))}?immutable=1"
-        return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     for _ in range(_FIRST_READS):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(_BUSY_MS)
@@ -249,6 +248,12 @@ def _open_to_read(path: Path) -> apsw.Connection:
             connection.execute("PRAGMA schema_version").fetchall()
             if connection.execute("PRAGMA journal_mode").get == "wal":
                 return connection
+        except apsw.CantOpenError:
+            if not disk.is_read_only(path) or _has_log(path):
+                return connection
+            connection.close()
+            uri = f"file:{quote(os.fspath(path))}?immutable=1"
+            return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         except apsw.Error as error:
             damaged = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
             if not damaged and not isinstance(error, apsw.ReadOnlyError):  # the latter: there is a journal

@@ -193,7 +193,8 @@ def lineage_of(
     number = PHASE_NUMBER[phase]
     hashed = config_hash(phase, version, config)
     connection.execute(
-        "INSERT INTO config(phase, hash, json, version) VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        """INSERT INTO config(phase, hash, json, version) VALUES(?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET version = excluded.version WHERE version = 0""",  # of an older schema
         (number, hashed, json.dumps(config, sort_keys=True), version),
     )
     config_id = connection.execute("SELECT id FROM config WHERE phase = ? AND hash = ?", (number, hashed)).get
@@ -240,6 +241,12 @@ SALT = "asked anew"
 """A key in the settings of a phase that was asked anew: it makes other keys of the same questions."""
 GENERATION = "generation"
 """A key in the settings of the index: which one it is of those that were built one after another."""
+
+
+def settings_hash(phase: PhaseName, version: int, config: Mapping[str, object]) -> bytes:
+    """Identify what was chosen for a phase: an index that was built again has the settings of the one before."""
+    chosen = {key: value for key, value in config.items() if key not in (SALT, GENERATION)}
+    return config_hash(phase, version, chosen)
 
 
 def salts(connection: apsw.Connection, head: Head) -> dict[PhaseName, dict[str, object]]:

@@ -163,7 +163,7 @@ class Inside:
             self._under[place.file] = self._count(
                 head, "d.path >= ? AND d.path < ? AND d.parent > 0", start, end
             )
-        own = self._count(head, "d.parent = ?", document)
+        own = self._count(head, "d.parent = ? AND d.parent > 0", document)  # the index has those alone
         if self._under[place.file] - own + len(members) > MAX_INSIDE:
             return False
         self._under[place.file] += len(members) - own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from tui_scraper.engine.export.manifest import (
     Manifest,
     read_manifest,
 )
+from tui_scraper.engine.models import PHASES
 from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.store.head import settings_hash
 from tui_scraper.engine.verify.look import Finding, Look
 from tui_scraper.engine.verify.report import Damage, Note
 
@@ -79,12 +82,22 @@ def _hangs_together(look: Look, directory: Path, manifest: Manifest, recorded: b
     as_this = msgspec.structs.replace(manifest, program_version=__version__).encode()
     if hashlib.sha256(as_this).digest() == recorded:  # it is the recorded one but for this
         return False
-    known = {row[0].hex() for row in look.ask("SELECT hash FROM config")}
-    if not known.issuperset(manifest.settings.values()) or manifest.format_version > FORMAT_VERSION:
+    if (
+        not _known_settings(look).issuperset(manifest.settings.values())
+        or manifest.format_version > FORMAT_VERSION
+    ):
         return False
     if sum(manifest.counts.values()) != manifest.documents:
         return False
     return all(_has_counts(look, directory / file.name, file, manifest) for file in manifest.files)
+
+
+def _known_settings(look: Look) -> set[str]:
+    """The hashes that a manifest may have: of settings alone, or as an earlier version of the program wrote."""
+    known = set()
+    for number, whole, version, text in look.ask("SELECT phase, hash, version, json FROM config"):
+        known |= {whole.hex(), settings_hash(PHASES[number], version, json.loads(text)).hex()}
+    return known
 
 
 class _Line(msgspec.Struct):
