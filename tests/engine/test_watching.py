@@ -204,7 +204,6 @@ async def test_changes_that_follow_each_other_are_told_together(source: Path, tm
         for number in range(20):
             (source / f"{number}.txt").write_text("x")
             await asyncio.sleep(QUIET_S / 10)
-        assert not waiting.done()
         await asyncio.wait_for(waiting, DEADLINE_S)
         await watching.listen(Settings().input, known=True)
         assert await is_silent(watching)
@@ -225,9 +224,8 @@ async def test_rest_is_not_seen_while_new_files_keep_coming(
             await asyncio.sleep(pause_s)
             longest_s = max(longest_s, time.monotonic() - written)
             written = time.monotonic()
-            assert (
-                not waiting.done() or longest_s > module.QUIET_S / 3
-            )  # then this machine had other things to do
+            # else this machine had other things to do
+            assert not waiting.done() or longest_s > module.QUIET_S / 3
         await asyncio.wait_for(waiting, DEADLINE_S)
 
 

@@ -238,8 +238,8 @@ def _open_to_read(path: Path) -> apsw.Connection:
     and a connection opened to an empty file goes on with the page size it has guessed. So a database that is
     being made can seem damaged; it is if a connection opened later says so too.
 
-    On a disk that can only be read SQLite cannot make the files that go with a log. Where there are none, nobody
-    works there, and it can do without.
+    On a disk that can only be read SQLite cannot make the files that go with a log. Where there are none,
+    nobody works there, and it can do without.
     """
     for _ in range(_FIRST_READS):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)

@@ -244,7 +244,7 @@ GENERATION = "generation"
 
 
 def settings_hash(phase: PhaseName, version: int, config: Mapping[str, object]) -> bytes:
-    """Identify what was chosen for a phase: an index that was built again has the settings of the one before."""
+    """Identify what was chosen for a phase: an index built again has the settings of the one before."""
     chosen = {key: value for key, value in config.items() if key not in (SALT, GENERATION)}
     return config_hash(phase, version, chosen)
 

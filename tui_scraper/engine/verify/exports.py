@@ -93,7 +93,7 @@ def _hangs_together(look: Look, directory: Path, manifest: Manifest, recorded: b
 
 
 def _known_settings(look: Look) -> set[str]:
-    """The hashes that a manifest may have: of settings alone, or as an earlier version of the program wrote."""
+    """The hashes that a manifest may have: of settings alone, or with more, as it once was written."""
     known = set()
     for number, whole, version, text in look.ask("SELECT phase, hash, version, json FROM config"):
         known |= {whole.hex(), settings_hash(PHASES[number], version, json.loads(text)).hex()}

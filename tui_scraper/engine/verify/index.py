@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tui_scraper.engine.disk import is_read_only
-from tui_scraper.engine.errors import StoreBlockedError, StoreError
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.search.segments import INDEX_DIR, damaged_files, read_mark
-from tui_scraper.engine.search.text_index import guarded, open_for_reading
+from tui_scraper.engine.search.text_index import DamagedIndexError, guarded, open_for_reading
 from tui_scraper.engine.store.connection import STATE_FILE
 from tui_scraper.engine.store.head import PHASE_NUMBER
 from tui_scraper.engine.store.seal import counted, highest
@@ -57,9 +56,7 @@ def _damages(look: Look) -> Iterator[Damage]:
             )
         if not is_read_only(look.directory):
             yield from _counted(look)
-    except StoreBlockedError:
-        raise
-    except (StoreError, OSError, ValueError) as error:
+    except (DamagedIndexError, OSError, ValueError) as error:
         yield Damage(f"The index cannot be read ({error}).", INDEX_DIR, _ANEW)
     yield from _unrecorded(look)
 
