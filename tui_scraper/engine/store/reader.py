@@ -7,6 +7,7 @@ and texts come from documents, so everything returned here has passed through `s
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,8 +112,19 @@ class Reader:
         """Failed, skipped and empty documents, by version; `after` is the last version seen."""
         with snapshot(self._state, self._directory):
             head = read_head(self._state)
+            expected: Counter[PhaseName] = Counter()
+            for (found, status_of, cause_of), n in read_totals(self._state, head).causes.items():
+                if cause in (None, cause_of) and status in (None, status_of):
+                    expected[found] += n
             rows = bad_results(
-                self._state, head, cause=cause, phase=phase, status=status, after=after, limit=limit
+                self._state,
+                head,
+                cause=cause,
+                phase=phase,
+                status=status,
+                after=after,
+                limit=limit,
+                expected=expected,
             )
             return [
                 FailureRow(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,14 +57,17 @@ def bad_results(
     path: bytes | None = None,
     after: int = 0,
     limit: int = -1,
+    expected: Mapping[PhaseName, int] | None = None,
 ) -> Iterable[BadResult]:
     """Every document that ended without being done, ordered by version.
 
     Each phase is read in the order of an index and the phases are merged, so that a page costs the same
-    however many there are.
+    however many there are. `expected` says how many there are at most in each phase: once they are found
+    nothing looks for more among what the head does not see.
     """
     wanted = [phase] if phase is not None else list(DOCUMENT_PHASES)
-    lineages = [head.lineages[name] for name in wanted if name in head.lineages]
+    most = {name: limit if expected is None else min(limit, expected.get(name, 0)) for name in wanted}
+    lineages = [(head.lineages[name], most[name]) for name in wanted if name in head.lineages and most[name]]
     if not lineages:
         return
     conditions, values = "", list[object]()
@@ -78,17 +81,19 @@ def bad_results(
     rows_from = "result r INDEXED BY result_bad CROSS JOIN failure f ON f.seq = r.seq"
     if cause is not None and _is_rare(connection, cause):
         rows_from = "failure f INDEXED BY failure_cause CROSS JOIN result r ON r.seq = f.seq"
-    arm = f"""SELECT r.version AS version, r.seq, r.phase, r.lineage, r.status, r.attempt, d.path,
-            v.size_bytes, f.cause, f.message, f.time
+    arm = f"""SELECT * FROM (
+        SELECT r.version AS version, r.seq, r.phase, r.lineage, r.status, r.attempt, d.path, v.size_bytes,
+            f.cause, f.message, f.time
         FROM {rows_from}
             CROSS JOIN version v ON v.id = r.version CROSS JOIN document d ON d.id = v.document
         WHERE r.status > 1 AND r.lineage = ? AND {head.visible()} AND {head.live()}
             AND r.version > ? {conditions}
             AND NOT EXISTS (SELECT 1 FROM result l WHERE l.lineage = r.lineage AND l.version = r.version
-                AND l.seq > r.seq AND {head.visible("l")})"""  # noqa: S608
+                AND l.seq > r.seq AND {head.visible("l")})
+        ORDER BY r.version LIMIT ?)"""  # noqa: S608
     rows = connection.execute(
         " UNION ALL ".join([arm] * len(lineages)) + " ORDER BY version LIMIT ?",
-        (*(part for lineage in lineages for part in (lineage, after, *values)), limit),
+        (*(part for lineage, most_of in lineages for part in (lineage, after, *values, most_of)), limit),
     )
     for bad_version, seq, *rest in rows:
         number, lineage, status_number, attempt, path_bytes, size_bytes, why, message, when = rest
