@@ -12,16 +12,13 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from tui_scraper import __version__
 from tui_scraper.commands import history, looking, running, upkeep
 from tui_scraper.commands.arguments import add_config, add_workspace, path_of, require_folder, settings_of
-from tui_scraper.commands.printing import output_closed
+from tui_scraper.commands.printing import output_closed, read_or_not
 from tui_scraper.engine.errors import TuiScraperError, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 _MOST_SAID = 4_000
 _EPILOG = """\
@@ -59,7 +56,8 @@ def run(arguments: Sequence[str]) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         code = command(options)
-        _flush()
+        with read_or_not():
+            pass  # what is left: what the command did, and its exit code, does not depend on a reader
     except TuiScraperError as error:
         from tui_scraper.engine.safe_text import safe_text
 
@@ -78,14 +76,6 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         return _mistake(error)
     return code
-
-
-def _flush() -> None:
-    """Bring out what is left. What the command did, and its exit code, does not depend on a reader."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        output_closed()
 
 
 def _mistake(error: Exception) -> int:

@@ -196,9 +196,8 @@ def slow_run(tmp_path: Path) -> tuple[Path, Path, dict[str, str]]:
     )
 
 
-def test_a_rollback_reaches_a_running_engine_which_drains_first(
-    slow_run: tuple[Path, Path, dict[str, str]],
-) -> None:
+def in_the_middle(slow_run: tuple[Path, Path, dict[str, str]]) -> subprocess.Popen[str]:
+    """A run that has some documents chunked, and most of its work before it."""
     source, workspace, environment = slow_run
     process = subprocess.Popen(
         [*PROGRAM, "run", str(source), "-w", str(workspace), "--json", "--workers", "1"],
@@ -206,12 +205,20 @@ def test_a_rollback_reaches_a_running_engine_which_drains_first(
         text=True,
         env={**os.environ, **environment},
     )
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "progress" and event["phases"]["chunk"]["done"] > 3:
+            break
+    return process
+
+
+def test_a_rollback_reaches_a_running_engine_which_drains_first(
+    slow_run: tuple[Path, Path, dict[str, str]],
+) -> None:
+    _source, workspace, _environment = slow_run
+    process = in_the_middle(slow_run)
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            event = json.loads(line)
-            if event["event"] == "progress" and event["phases"]["chunk"]["done"] > 3:
-                break
         assert oct((workspace / control.FILE_NAME).stat().st_mode & 0o777) == "0o600"
         (record,) = run("rollback", "clean", "--yes", "--json", "-w", workspace).objects
         assert record["head"] > 0
@@ -229,19 +236,9 @@ def test_a_rollback_reaches_a_running_engine_which_drains_first(
 
 def test_what_was_given_up_is_not_done_later(slow_run: tuple[Path, Path, dict[str, str]]) -> None:
     """The engine is held up, as by ctrl+z, and whoever asked it leaves before it goes on."""
-    source, workspace, environment = slow_run
-    process = subprocess.Popen(
-        [*PROGRAM, "run", str(source), "-w", str(workspace), "--json", "--workers", "1"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
+    _source, workspace, _environment = slow_run
+    process = in_the_middle(slow_run)
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            event = json.loads(line)
-            if event["event"] == "progress" and event["phases"]["chunk"]["done"] > 3:
-                break
         process.send_signal(signal.SIGSTOP)
         asking = subprocess.Popen(
             [*PROGRAM, "rollback", "input", "--yes", "-w", str(workspace)],

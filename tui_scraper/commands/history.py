@@ -231,10 +231,12 @@ class _Waiting:
         self._said = False
 
     def __call__(self) -> None:
-        from tui_scraper.engine.workspace import holder
+        words = "."
+        if not self._said:
+            from tui_scraper.engine.workspace import holder
 
-        who = holder(self._directory) or "the engine"
-        words = "." if self._said else f"Waiting until {who} has finished what it has in hand"
+            who = holder(self._directory) or "the engine"
+            words = f"Waiting until {who} has finished what it has in hand"
         print(words, end="", file=sys.stderr, flush=True)
         self._said = True
 

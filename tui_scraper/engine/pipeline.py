@@ -471,10 +471,10 @@ class Pipeline:
 
     async def _checkpoint(self, work: Batches, phase: PhaseName, *, inside: bool = False) -> None:
         number = await self._writer.submit(take_checkpoint(phase, self._settled(work)))
-        self._since_checkpoint = (work.committed, time.monotonic())
+        now = time.monotonic()
+        self._since_checkpoint = (work.committed, now)
         self.activity.checkpoint = number
         self._emit(CheckpointTaken(time.time(), number, phase))
-        now = time.monotonic()
         if not inside or now - self._told_checkpoint >= _TOLD_S:
             self._told_checkpoint = now
             self._log.info(f"● checkpoint {number} · {phase} {self._passed(phase):,} documents")

@@ -119,12 +119,11 @@ class Scan:
                 new.append(file)
                 continue
             seen[before.document] = 1
-            if (file.size_bytes, file.mtime_ns) == (before.size_bytes, before.mtime_ns):
-                if before.ctime_ns is None:
-                    touched.append((file, before))
-                if before.ctime_ns in (None, file.ctime_ns):
-                    continue
-            (touched if self._same_content(file, before) else changed).append((file, before))
+            alike = (file.size_bytes, file.mtime_ns) == (before.size_bytes, before.mtime_ns)
+            if alike and before.ctime_ns == file.ctime_ns:
+                continue
+            unknown = alike and before.ctime_ns is None
+            (touched if unknown or self._same_content(file, before) else changed).append((file, before))
         self.tally.found += len(batch)
         self.tally.new += len(new)
         self.tally.changed += len(changed)

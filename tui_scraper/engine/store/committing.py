@@ -211,7 +211,7 @@ class _Commit:
                 self._end_members(work, ended)
             return reply
         self._any_inside = True
-        if not self._inside.has_room(self._head, work.place, work.document, reply.members):
+        if not self._inside.admit(self._head, work.place, work.document, reply.members):
             self._end_members(work, ended)
             return DocumentReply(
                 version=reply.version,

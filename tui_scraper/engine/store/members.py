@@ -153,8 +153,8 @@ class Inside:
         self._state = state
         self._under: dict[bytes, int] = {}
 
-    def has_room(self, head: Head, place: Place, document: int, members: Sequence[Member]) -> bool:
-        """Whether the members of a container inside another may be registered, too."""
+    def admit(self, head: Head, place: Place, document: int, members: Sequence[Member]) -> bool:
+        """Count these as the members of a container, if as many may be registered. Whether they may."""
         if not place.inside:  # what a file holds itself is bounded where it is read
             self.changed(place)
             return True

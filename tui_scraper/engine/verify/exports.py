@@ -82,10 +82,9 @@ def _hangs_together(look: Look, directory: Path, manifest: Manifest, recorded: b
     as_this = msgspec.structs.replace(manifest, program_version=__version__).encode()
     if hashlib.sha256(as_this).digest() == recorded:  # it is the recorded one but for this
         return False
-    if (
-        not _known_settings(look).issuperset(manifest.settings.values())
-        or manifest.format_version > FORMAT_VERSION
-    ):
+    if manifest.format_version > FORMAT_VERSION:
+        return False
+    if not _known_settings(look).issuperset(manifest.settings.values()):
         return False
     if sum(manifest.counts.values()) != manifest.documents:
         return False
