@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tui_scraper.engine.batches import Batches, Surroundings
+from tui_scraper.engine.cadence import Cadence
 from tui_scraper.engine.errors import StoreBlockedError, TuiScraperError
 from tui_scraper.engine.events import (
     CheckpointTaken,
@@ -62,10 +63,6 @@ from tui_scraper.engine.workspace import Workspace
 
 _PAGE = 4_000
 _SNAPSHOT_S = 0.25
-_CHECKPOINT_S = 1.0
-"""Between two checkpoints inside a phase, however fast documents come."""
-_TOLD_S = 10.0
-"""Between two checkpoints inside a phase that the log tells of: it has other things to say, too."""
 _MEMORY_S = 1.0
 _MEMORY_LOW = 0.9
 _STOP_GRACE_S = 1.2
@@ -245,8 +242,7 @@ class Pipeline:
         self.activity.method = "rules" if self._settings.classify.backend == "rules" else "local"
         self.activity.workers = self._settings.engine.workers or os.cpu_count() or 1
         self.activity.last_commit = time.monotonic()
-        self._since_checkpoint = (0, time.monotonic())
-        self._told_checkpoint = time.monotonic() - _TOLD_S
+        self._cadence = Cadence(self._settings.engine)
         try:
             async with asyncio.TaskGroup() as group:
                 work = Batches(around, hashes(begun.configs), begun.newest_artifact, indexer, group)
@@ -440,16 +436,9 @@ class Pipeline:
 
     async def _watch_progress(self, work: Batches) -> None:
         """Publish a snapshot four times a second, and take checkpoints when they are due."""
-        engine = self._settings.engine
         while True:
             self._show()
-            documents, at = self._since_checkpoint
-            waited = time.monotonic() - at
-            if work.committed - documents >= engine.checkpoint_every_docs:
-                due = waited >= min(_CHECKPOINT_S, engine.checkpoint_every_s)
-            else:
-                due = work.committed > documents and waited >= engine.checkpoint_every_s
-            if due:
+            if self._cadence.is_due(work.committed):
                 await self._checkpoint(work, self._current_phase(), inside=True)
             await asyncio.sleep(_SNAPSHOT_S)
 
@@ -471,12 +460,9 @@ class Pipeline:
 
     async def _checkpoint(self, work: Batches, phase: PhaseName, *, inside: bool = False) -> None:
         number = await self._writer.submit(take_checkpoint(phase, self._settled(work)))
-        now = time.monotonic()
-        self._since_checkpoint = (work.committed, now)
         self.activity.checkpoint = number
         self._emit(CheckpointTaken(time.time(), number, phase))
-        if not inside or now - self._told_checkpoint >= _TOLD_S:
-            self._told_checkpoint = now
+        if self._cadence.taken(work.committed, inside=inside):
             self._log.info(f"● checkpoint {number} · {phase} {self._passed(phase):,} documents")
 
     def _settled(self, work: Batches) -> int:
