@@ -1,0 +1,1 @@
+"""Calls to language models: how many, how fast, and what they cost."""
