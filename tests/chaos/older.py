@@ -43,6 +43,27 @@ _BACK = """
     ALTER TABLE checkpoint ADD COLUMN totals TEXT NOT NULL DEFAULT '{}';
     ALTER TABLE checkpoint ADD COLUMN inside TEXT NOT NULL DEFAULT '[0, 0]';
     ALTER TABLE checkpoint ADD COLUMN scan_changes INTEGER NOT NULL DEFAULT -1;
+    DROP INDEX ledger_open;
+    ALTER TABLE ledger RENAME TO new_ledger;
+    CREATE TABLE ledger(
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        version INTEGER,
+        artifact_key BLOB,
+        model TEXT NOT NULL,
+        state TEXT NOT NULL CHECK(state IN ('reserved', 'sent', 'settled', 'released')),
+        tokens_in INTEGER NOT NULL DEFAULT 0,
+        tokens_out INTEGER NOT NULL DEFAULT 0,
+        cost_nano_usd INTEGER NOT NULL DEFAULT 0,
+        time REAL NOT NULL
+    );
+    INSERT INTO ledger SELECT id, run, NULL, NULL, model, iif(state = 'lost', 'sent', state), tokens_in,
+        tokens_out, cost_nano_usd, time FROM new_ledger;
+    DROP TABLE new_ledger;
+    DROP TABLE ledger_key;
+    DROP TABLE spending;
+    DROP TABLE profile;
+    DROP TABLE signature;
     DROP TABLE counter;
     CREATE TABLE counter(
         branch INTEGER NOT NULL,

@@ -17,6 +17,7 @@ from tui_scraper.engine.store.committing import commit_replies
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.head import Head, config_hash, config_of, read_head, read_point
+from tui_scraper.engine.store.ledger import mend_spending
 from tui_scraper.engine.store.recording import record_indexed
 from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
@@ -163,11 +164,12 @@ def _pay(before: int) -> Any:
             (before,),
         )
         state.execute(
-            """INSERT INTO ledger(run, artifact_key, model, state, tokens_in, tokens_out, cost_nano_usd, time)
-            SELECT 0, key, 'm', 'settled', 10, 1, cost_nano_usd, 0 FROM artifact
-            WHERE id > ? AND cost_nano_usd > 0""",
+            """INSERT INTO ledger(run, kind, endpoint, model, state, tokens_in, tokens_out, cost_nano_usd,
+            time) SELECT 0, 'label', 'e', 'm', 'settled', 10, 1, cost_nano_usd, 0 FROM artifact WHERE id > ?
+            AND cost_nano_usd > 0""",
             (before,),
         )
+        mend_spending(state)
         count_anew(state)
 
     return operation

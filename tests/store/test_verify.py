@@ -249,7 +249,11 @@ EDITS = [
     ("UPDATE head SET checkpoint = 1", "history", "The head is not where it was put: checkpoint 1"),
     ("UPDATE head SET pinned = 1, run = 7", "history", "The head leads to what is not there"),
     ("UPDATE reflog SET after = '{}'", "history", "The move 1 of the head leads to what is not there"),
-    ("INSERT INTO ledger VALUES(1, 1, 1, x'', 'm', 'settled', -5, 0, 0, 0)", "history", "The payment 1"),
+    (
+        "INSERT INTO ledger VALUES(1, 1, 'label', 'e', 'm', 'settled', -5, 0, 0, 0, '', 0, 0)",
+        "history",
+        "The payment 1",
+    ),
     (
         "UPDATE document SET path = CAST('x' AS BLOB) WHERE id = 3",
         "documents",

@@ -72,15 +72,27 @@ class LabelResult(msgspec.Struct, array_like=True, frozen=True):
     alternatives: list[tuple[str, float]]
 
 
+class DigestText(msgspec.Struct, array_like=True, frozen=True):
+    """What is read of a document for its label, where a model is to be asked: as `labels.digest.Digest`.
+
+    `signature` is that of the whole text (`labels.signature`), b'' where near-duplicates are not looked for.
+    """
+
+    text: str
+    hint: str = ""
+    signature: bytes = b""
+
+
 class DocumentReply(msgspec.Struct, array_like=True, frozen=True):
     """What became of one `WorkItem`.
 
-    `phase` is the last phase that ran; with a status other than `done` it is the phase that ended
-    the document, and `cause` and `message` say why. `content` is the 16-byte BLAKE3 of the bytes
-    that were parsed (empty where the file was not read). `cpu_ns` holds CPU nanoseconds of (input,
-    clean, chunk, classify): measured for some documents and scaled, 0 for the others, so that sums are
-    right. `members` are the files inside a container, None for what is none; of a damaged one that
-    `failed` they are those that can still be read.
+    `phase` is the last phase that ran; with a status other than `done` it is the phase that ended the
+    document, and `cause` and `message` say why. `content` is the 16-byte BLAKE3 of the bytes that were parsed
+    (empty where the file was not read). `cpu_ns` holds CPU nanoseconds of (input, clean, chunk, classify):
+    measured for some documents and scaled, 0 for the others, so that sums are right. `members` are the files
+    inside a container, None for what is none; of a damaged one that `failed` they are those that can still be
+    read. `to_ask` is there where a model is to be asked for the label: `label` is then only what stands in
+    where it cannot be.
     """
 
     version: int
@@ -95,6 +107,7 @@ class DocumentReply(msgspec.Struct, array_like=True, frozen=True):
     label: LabelResult | None = None
     cpu_ns: tuple[int, int, int, int] = (0, 0, 0, 0)
     members: list[Member] | None = None
+    to_ask: DigestText | None = None
 
 
 class CleanText(msgspec.Struct, array_like=True, frozen=True):

@@ -16,16 +16,21 @@ from tui_scraper.engine.wire import Member
 
 
 class StoredLabel(msgspec.Struct, array_like=True, frozen=True):
-    """The `data` of a classify artifact."""
+    """The `data` of a classify artifact.
+
+    `confidence` is None where whoever chose the label has not said how sure it is. `reason` is why a label
+    that a model was wanted for was made on this machine; '' for any other.
+    """
 
     labels: list[str]
-    confidence: float
+    confidence: float | None
     method: str
     alternatives: list[tuple[str, float]]
     model: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
     cost_nano_usd: int = 0
+    reason: str = ""
 
 
 class Configs(dict[PhaseName, bytes]):

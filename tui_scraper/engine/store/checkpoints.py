@@ -24,6 +24,7 @@ from tui_scraper.engine.store.head import (
     encode_lineages,
     read_head,
 )
+from tui_scraper.engine.store.ledger import read_spending
 from tui_scraper.engine.store.writer import Operation, Transaction
 
 _NAME_CHARS = 100
@@ -47,9 +48,8 @@ def take_checkpoint(phase: PhaseName, settled: int = 0, *, why: str = "") -> Ope
 def insert_checkpoint(transaction: Transaction, head: Head, phase: PhaseName, why: str) -> int:
     """Write a checkpoint of `head`, which must be the present one. The head stays where it is."""
     state = transaction.state
-    tokens, cost = state.execute(
-        "SELECT coalesce(sum(tokens_in + tokens_out), 0), coalesce(sum(cost_nano_usd), 0) FROM ledger"
-    ).get
+    spent = read_spending(state)
+    tokens, cost = spent.tokens_in + spent.tokens_out, spent.cost_nano_usd
     state.execute(
         """INSERT INTO checkpoint(parent, run, branch, scan, seq, phase, why, lineages, counters, tokens,
         cost_nano_usd, time) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",

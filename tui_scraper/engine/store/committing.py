@@ -35,7 +35,7 @@ from tui_scraper.engine.store.members import (
 )
 from tui_scraper.engine.store.results import Reached, Work, ended_versions, write_results
 from tui_scraper.engine.store.writer import Transaction
-from tui_scraper.engine.wire import DocumentReply
+from tui_scraper.engine.wire import DigestText, DocumentReply, LabelResult
 
 _DONE = STATUS_NUMBER[Status.DONE]
 _PENDING = STATUS_NUMBER[Status.PENDING]
@@ -55,6 +55,10 @@ class Finished:
     """The chunk artifact's id, None where the document ended before it."""
     clean_payload: bytes | None
     chunk_payload: bytes | None
+    clean: int | None = None
+    """The clean artifact's id, where it was made by this reply."""
+    to_ask: tuple[DigestText, LabelResult] | None = None
+    """What a model is to be asked about, with the label that stands in for its own."""
 
 
 def commit_replies(
@@ -127,6 +131,7 @@ class _Commit:
     ) -> Finished | None:
         size_bytes = work.size_bytes
         chunks: int | None = None
+        cleaned: int | None = None
         clean_output = b""
         if reply.clean is not None and clean_key is not None:
             part = reply.clean
@@ -134,6 +139,7 @@ class _Commit:
             artifact = self._artifact(clean_key, _CLEAN, part.output, part.payload, data, part.characters)
             clean_output = part.output
             self._result(work, _CLEAN, Status.DONE, artifact, size_bytes)
+            cleaned = artifact
         else:
             reached = work.reached.get(_CLEAN)
             if reached is not None and reached.artifact is not None and reply.chunk is not None:
@@ -149,7 +155,8 @@ class _Commit:
         elif _CHUNK in work.reached:
             chunks = work.reached[_CHUNK].artifact
         labelled = _CLASSIFY in work.reached and work.reached[_CLASSIFY].status == _DONE
-        if reply.label is not None and label_key is not None and not labelled:  # a label that is there stays
+        asks = reply.to_ask is not None and not labelled
+        if reply.label is not None and label_key is not None and not labelled and not asks:  # one there stays
             found = reply.label
             data = msgspec.msgpack.encode(
                 StoredLabel(found.labels, found.confidence, found.method, found.alternatives)
@@ -169,6 +176,8 @@ class _Commit:
             chunks=chunks,
             clean_payload=reply.clean.payload if reply.clean else None,
             chunk_payload=reply.chunk.payload if reply.chunk else None,
+            clean=cleaned,
+            to_ask=(reply.to_ask, reply.label) if asks and reply.to_ask and reply.label else None,
         )
 
     def _begun_anew(self, replies: Sequence[tuple[Work, DocumentReply]], ended: set[int]) -> list[int]:

@@ -35,6 +35,7 @@ from tui_scraper.engine.store.head import (
     STATUSES,
     Head,
 )
+from tui_scraper.engine.store.ledger import read_spending
 from tui_scraper.engine.store.results import Reached, reached
 
 _PAGE = 500
@@ -127,9 +128,8 @@ def compare(connection: apsw.Connection, a: Head, b: Head) -> Comparison:
 def _side(connection: apsw.Connection, point: Head) -> Side:
     now = point.chain[0][1] == ALL_SEQS
     if now:
-        tokens, cost = connection.execute(
-            "SELECT coalesce(sum(tokens_in + tokens_out), 0), coalesce(sum(cost_nano_usd), 0) FROM ledger"
-        ).get
+        spent = read_spending(connection)
+        tokens, cost = spent.tokens_in + spent.tokens_out, spent.cost_nano_usd
         totals = read_totals(connection, point)
     else:
         tokens, cost = connection.execute(

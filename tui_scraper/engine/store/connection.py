@@ -28,7 +28,7 @@ from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.migrations import MIGRATIONS, RECOUNT
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 STATE_FILE = "state.db"
 BLOB_FILE = "blob.db"
 
@@ -332,6 +332,7 @@ def _create(connection: apsw.Connection) -> None:
     with connection:
         connection.execute(schema)
         connection.execute("INSERT INTO meta VALUES('schema', ?)", (SCHEMA_VERSION,))
+        connection.execute("INSERT INTO spending(one) VALUES(1)")
         connection.execute("INSERT INTO meta VALUES('created', ?)", (time.time(),))
         connection.execute("INSERT INTO branch(id, parent, fork_seq, kept) VALUES(1, 0, 0, 5)")
         connection.execute(

@@ -97,9 +97,74 @@ def _times_of_change(connection: apsw.Connection) -> None:
     connection.execute("ALTER TABLE version ADD COLUMN ctime_ns INTEGER")
 
 
+def _payments(connection: apsw.Connection) -> None:
+    """4 -> 5: what calls are made for, their sums, and how endpoints want to be asked.
+
+    No program with schema 4 made calls; rows that are there all the same are kept as answered.
+    """
+    connection.execute(
+        """ALTER TABLE ledger RENAME TO old_ledger;
+        CREATE TABLE ledger(
+            id INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            endpoint TEXT NOT NULL,
+            model TEXT NOT NULL,
+            state TEXT NOT NULL CHECK(state IN ('sent', 'settled', 'released', 'lost')),
+            tokens_in INTEGER NOT NULL DEFAULT 0,
+            tokens_cached INTEGER NOT NULL DEFAULT 0,
+            tokens_out INTEGER NOT NULL DEFAULT 0,
+            cost_nano_usd INTEGER NOT NULL DEFAULT 0,
+            reason TEXT NOT NULL DEFAULT '',
+            time REAL NOT NULL,
+            ended REAL
+        );
+        CREATE INDEX ledger_open ON ledger(state) WHERE state IN ('sent', 'lost');
+        CREATE TABLE ledger_key(
+            call INTEGER NOT NULL REFERENCES ledger,
+            key BLOB NOT NULL,
+            state INTEGER NOT NULL,
+            PRIMARY KEY(call, key)
+        ) WITHOUT ROWID;
+        CREATE TABLE spending(
+            one INTEGER PRIMARY KEY CHECK(one = 1),
+            calls INTEGER NOT NULL DEFAULT 0,
+            tokens_in INTEGER NOT NULL DEFAULT 0,
+            tokens_cached INTEGER NOT NULL DEFAULT 0,
+            tokens_out INTEGER NOT NULL DEFAULT 0,
+            cost_nano_usd INTEGER NOT NULL DEFAULT 0,
+            open_tokens INTEGER NOT NULL DEFAULT 0,
+            open_nano_usd INTEGER NOT NULL DEFAULT 0,
+            unsaved_tokens INTEGER NOT NULL DEFAULT 0
+        );
+        CREATE TABLE profile(
+            endpoint TEXT NOT NULL,
+            model TEXT NOT NULL,
+            json TEXT NOT NULL,
+            time REAL NOT NULL,
+            PRIMARY KEY(endpoint, model)
+        ) WITHOUT ROWID;
+        INSERT INTO ledger(id, run, kind, endpoint, model, state, tokens_in, tokens_out, cost_nano_usd, time)
+        SELECT id, run, 'label', '', model,
+            CASE state WHEN 'settled' THEN 'settled' WHEN 'released' THEN 'released' ELSE 'lost' END,
+            tokens_in, tokens_out, cost_nano_usd, time FROM old_ledger;
+        DROP TABLE old_ledger;
+        CREATE TABLE signature(digest BLOB PRIMARY KEY, minhash BLOB NOT NULL) WITHOUT ROWID;
+        INSERT INTO spending(one) VALUES(1);
+        UPDATE spending SET
+            calls = (SELECT count(*) FROM ledger WHERE state = 'settled'),
+            tokens_in = (SELECT coalesce(sum(tokens_in), 0) FROM ledger WHERE state = 'settled'),
+            tokens_out = (SELECT coalesce(sum(tokens_out), 0) FROM ledger WHERE state = 'settled'),
+            cost_nano_usd = (SELECT coalesce(sum(cost_nano_usd), 0) FROM ledger WHERE state = 'settled'),
+            open_tokens = (SELECT coalesce(sum(tokens_in + tokens_out), 0) FROM ledger WHERE state = 'lost'),
+            open_nano_usd = (SELECT coalesce(sum(cost_nano_usd), 0) FROM ledger WHERE state = 'lost');"""
+    )
+
+
 MIGRATIONS: dict[int, Callable[[apsw.Connection], None]] = {
     1: _members,
     2: _time_travel,
     3: _times_of_change,
+    4: _payments,
 }
 """Schema -> what makes it the next one."""

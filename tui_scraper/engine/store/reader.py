@@ -37,6 +37,7 @@ from tui_scraper.engine.store.compare import Comparison, compare
 from tui_scraper.engine.store.connection import closed_on_error, open_blobs, open_state, snapshot
 from tui_scraper.engine.store.counters import counts_of, read_totals, totals_at
 from tui_scraper.engine.store.head import STATUSES, Head, read_head, read_point
+from tui_scraper.engine.store.ledger import Audit, audit, read_spending
 from tui_scraper.engine.store.runs import settings_of
 from tui_scraper.engine.store.setbacks import bad_results
 from tui_scraper.engine.wire import CleanText
@@ -76,10 +77,7 @@ class Reader:
             meta = dict(rows)
             ignored = self._state.execute("SELECT ignored FROM scan WHERE id = ?", (head.scan,)).get
             run = self._state.execute("SELECT state FROM run ORDER BY id DESC LIMIT 1").get
-            paid = self._state.execute(
-                """SELECT coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0),
-                coalesce(sum(cost_nano_usd), 0) FROM ledger"""
-            ).get
+            paid = read_spending(self._state)
         state = run or "new"
         counts = counts_of(totals)
         if state == "running" and not locked:
@@ -93,12 +91,17 @@ class Reader:
             counts=counts,
             ignored=json.loads(ignored or "{}"),
             phases=totals.documents(),
-            tokens_in=paid[0],
-            tokens_out=paid[1],
-            cost_nano_usd=paid[2],
+            tokens_in=paid.tokens_in,
+            tokens_out=paid.tokens_out,
+            cost_nano_usd=paid.cost_nano_usd,
             head=head.checkpoint,
             sandbox=str(meta.get("sandbox", "")),
         )
+
+    def audit(self) -> Audit:
+        """What was paid for, and what came of it. O(calls)."""
+        with snapshot(self._state, self._directory):
+            return audit(self._state)
 
     def failures(
         self,

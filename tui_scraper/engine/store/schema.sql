@@ -130,19 +130,59 @@ CREATE TABLE branch(
     began INTEGER NOT NULL DEFAULT -1
 );
 
--- Every paid call: reserved before it is sent, settled by the reply. Money in nano-dollars.
+-- Every call to a model. What it can take and cost at most is written before it is sent ('sent'), and what it
+-- has cost when it is answered ('settled'). 'released': not billed. 'lost': no answer will come, so the most stays
+-- counted. `kind` is label, audit, canary or embed. Money in nano-dollars; cached tokens are among those in.
 CREATE TABLE ledger(
     id INTEGER PRIMARY KEY,
     run INTEGER NOT NULL,
-    version INTEGER,
-    artifact_key BLOB,
+    kind TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
     model TEXT NOT NULL,
-    state TEXT NOT NULL CHECK(state IN ('reserved', 'sent', 'settled', 'released')),
+    state TEXT NOT NULL CHECK(state IN ('sent', 'settled', 'released', 'lost')),
     tokens_in INTEGER NOT NULL DEFAULT 0,
+    tokens_cached INTEGER NOT NULL DEFAULT 0,
     tokens_out INTEGER NOT NULL DEFAULT 0,
     cost_nano_usd INTEGER NOT NULL DEFAULT 0,
-    time REAL NOT NULL
+    reason TEXT NOT NULL DEFAULT '',
+    time REAL NOT NULL,
+    ended REAL
 );
+CREATE INDEX ledger_open ON ledger(state) WHERE state IN ('sent', 'lost');
+
+-- The artifacts that a call was made for. `state`: 0 no answer, 1 saved, 2 answered, but not usable.
+CREATE TABLE ledger_key(
+    call INTEGER NOT NULL REFERENCES ledger,
+    key BLOB NOT NULL,
+    state INTEGER NOT NULL,
+    PRIMARY KEY(call, key)
+) WITHOUT ROWID;
+
+-- The sums of the ledger, kept in its transactions. `open_…` are those of calls without an answer, at their most;
+-- `unsaved_tokens` were paid and nothing came of them, less those of which something did.
+CREATE TABLE spending(
+    one INTEGER PRIMARY KEY CHECK(one = 1),
+    calls INTEGER NOT NULL DEFAULT 0,
+    tokens_in INTEGER NOT NULL DEFAULT 0,
+    tokens_cached INTEGER NOT NULL DEFAULT 0,
+    tokens_out INTEGER NOT NULL DEFAULT 0,
+    cost_nano_usd INTEGER NOT NULL DEFAULT 0,
+    open_tokens INTEGER NOT NULL DEFAULT 0,
+    open_nano_usd INTEGER NOT NULL DEFAULT 0,
+    unsaved_tokens INTEGER NOT NULL DEFAULT 0
+);
+
+-- How an endpoint wants to be asked for a model, as JSON: what was found out when it was tried.
+CREATE TABLE profile(
+    endpoint TEXT NOT NULL,
+    model TEXT NOT NULL,
+    json TEXT NOT NULL,
+    time REAL NOT NULL,
+    PRIMARY KEY(endpoint, model)
+) WITHOUT ROWID;
+
+-- What near-duplicates are found by: a MinHash of the text of each digest that a label was wanted for.
+CREATE TABLE signature(digest BLOB PRIMARY KEY, minhash BLOB NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE run(
     id INTEGER PRIMARY KEY,

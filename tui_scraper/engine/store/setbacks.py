@@ -153,14 +153,18 @@ def put_back(
             count += 1
         write_results(state, rows)
         if count:
-            state.execute("UPDATE head SET settled = 0")
-            state.execute(
-                """UPDATE run SET state = 'incomplete'
-                WHERE state = 'complete' AND id = (SELECT max(id) FROM run)"""
-            )
+            reopen_run(state)
         return count
 
     return operation
+
+
+def reopen_run(state: apsw.Connection) -> None:
+    """Some documents are pending again: the next run looks at all, and the last one is not complete."""
+    state.execute("UPDATE head SET settled = 0")
+    state.execute(
+        "UPDATE run SET state = 'incomplete' WHERE state = 'complete' AND id = (SELECT max(id) FROM run)"
+    )
 
 
 def refuse_oversized(transaction: Transaction, limit_bytes: int, streamed: Collection[str]) -> None:

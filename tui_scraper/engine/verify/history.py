@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from tui_scraper.engine.models import PHASES, PhaseName
@@ -22,6 +23,7 @@ from tui_scraper.engine.store.head import (
     parent_lineage,
     read_head,
 )
+from tui_scraper.engine.store.ledger import read_spending, sum_up
 from tui_scraper.engine.store.results import unfinished
 from tui_scraper.engine.store.seal import counted, highest
 from tui_scraper.engine.verify.look import Finding, Look
@@ -325,10 +327,17 @@ def _ledger(look: Look) -> Iterator[Damage]:
     for identifier in look.ask(
         """SELECT l.id FROM ledger l LEFT JOIN run r ON r.id = l.run
         WHERE (r.id IS NULL AND l.run != 0) OR l.tokens_in < 0 OR l.tokens_out < 0 OR l.cost_nano_usd < 0
-            OR l.state NOT IN ('reserved', 'sent', 'settled', 'released')"""
+            OR l.state NOT IN ('sent', 'settled', 'released', 'lost')"""
     ):
         yield Damage(
             f"The payment {identifier[0]} cannot be right.",
             f"{STATE_FILE}: ledger",
             "It is kept, with what cannot be right put to nothing.",
+        )
+    kept, counted = read_spending(look.state), sum_up(look.state)
+    if replace(kept, unsaved_tokens=0) != counted or look.one("SELECT count(*) FROM spending") != 1:
+        yield Damage(
+            "The sums of what has been paid are not those of the payments.",
+            f"{STATE_FILE}: spending",
+            "They are added up anew; where they were more than the payments, the rest stays counted as one.",
         )

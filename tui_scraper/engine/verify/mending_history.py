@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tui_scraper.engine.store.head import Head, decode_head, read_head, read_point, write_head
+from tui_scraper.engine.store.ledger import mend_spending
 from tui_scraper.engine.store.seal import counted, highest
 from tui_scraper.engine.verify.history import (
     BASELESS_BRANCHES,
@@ -48,6 +49,7 @@ def mend_history(look: Look, tell: Tell) -> None:
         """UPDATE ledger SET tokens_in = max(tokens_in, 0), tokens_out = max(tokens_out, 0),
         cost_nano_usd = max(cost_nano_usd, 0) WHERE min(tokens_in, tokens_out, cost_nano_usd) < 0"""
     )
+    mend_spending(look.state)
 
 
 def _delete(look: Look, table: str, identifiers: list[int]) -> int:
