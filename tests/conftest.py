@@ -42,7 +42,7 @@ def _no_settings_of_this_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     for name in list(os.environ):
-        if name.startswith("TUI_SCRAPER_") and name != "TUI_SCRAPER_CORPORA":
+        if name.startswith(("TUI_SCRAPER_", "OPENAI_")) and name != "TUI_SCRAPER_CORPORA":
             monkeypatch.delenv(name)
     home = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "xdg-state"))

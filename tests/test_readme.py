@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.terminal import Terminal
+from tests.llm.model_server import KEY, serving
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+OF_A_MODEL = [line for line in LINES if re.search("estimate|--budget|audit|--method openai", line)]
 RUN_BY_CI = {"make demo", "make test", "pip install ."}
 OPENS_THE_TUI = "tui-scraper ~/reports"
 
@@ -41,7 +43,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_commands_of_the_readme_work_in_their_order(home: Path) -> None:
-    commands = [line for line in LINES if line not in RUN_BY_CI and line != OPENS_THE_TUI]
+    commands = [line for line in LINES if line not in {*RUN_BY_CI, *OF_A_MODEL, OPENS_THE_TUI}]
     assert len(commands) >= 8
     for command in commands:
         done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
@@ -49,6 +51,21 @@ def test_the_commands_of_the_readme_work_in_their_order(home: Path) -> None:
         assert "Traceback" not in done.stderr
     assert (home / "out" / "documents.jsonl").exists()
     assert (home / "tui-scraper.toml").exists()
+
+
+def test_the_commands_about_a_model_work_in_their_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(OF_A_MODEL) == 5
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with serving() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        for command in OF_A_MODEL:
+            done = subprocess.run(
+                command, shell=True, capture_output=True, text=True, timeout=60, check=False
+            )
+            assert done.returncode in {0, 3}, f"{command}: {done.returncode} {done.stdout}{done.stderr}"
+            assert "Traceback" not in done.stderr
+        assert server.records
+    assert home.is_dir()
 
 
 @pytest.mark.tui

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from tui_scraper import __version__
-from tui_scraper.commands import history, looking, running, upkeep
+from tui_scraper.commands import history, looking, money, running, upkeep
 from tui_scraper.commands.arguments import add_config, add_workspace, path_of, require_folder, settings_of
 from tui_scraper.commands.printing import output_closed, read_or_not
 from tui_scraper.engine.errors import TuiScraperError, UsageError
@@ -213,6 +213,16 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
         history.add_rollback,
         "go back to a checkpoint or a phase, after saying what that does; --undo takes it back",
         "tui-scraper rollback clean -w ~/reports",
+    ),
+    "estimate": (
+        money.add_estimate,
+        "what labels of a model would cost and take, before anything is spent",
+        "tui-scraper estimate ~/reports --pilot 100",
+    ),
+    "audit": (
+        money.add_audit,
+        "what was paid for, and what came of it: every call accounted for",
+        "tui-scraper audit -w ~/reports",
     ),
     "gc": (
         history.add_gc,

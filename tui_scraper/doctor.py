@@ -42,6 +42,7 @@ def examine(config: Path | None, workspace: Path | None) -> list[Finding]:
         *_workers(settings),
         *_formats(settings),
         _labels(settings),
+        *_model(settings),
     ]
 
 
@@ -145,6 +146,39 @@ def _formats(settings: Settings) -> Iterator[Finding]:
 def _labels(settings: Settings) -> Finding:
     backend = settings.classify.backend
     how = "keywords only" if backend == "rules" else "similarity of embeddings, with keywords under it"
+    if backend in {"auto", "openai"}:
+        how = "a model, see below" if backend == "openai" else f"a model where a key is set, else {how}"
     count = len(settings.classify.labels)
     taxonomy = f"{count} labels of yours" if count else "the general taxonomy"
-    return Finding("labels", True, f"{backend}: {how}; {taxonomy}; no network, no cost")
+    free = "; no network, no cost" if backend in {"local", "rules"} else ""
+    return Finding("labels", True, f"{backend}: {how}; {taxonomy}{free}")
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    """The key, and one tiny call that shows whether model, parameters and price are as they should be."""
+    from tui_scraper.engine.llm.choosing import choose
+
+    try:
+        backend = choose(settings, offline=False, paid_before=False)
+    except TuiScraperError as error:
+        yield Finding("model", False, str(error))
+        return
+    if not backend.wants_model:
+        if settings.classify.backend == "auto":
+            where = settings.classify.api_key_env
+            yield Finding("key", True, f"none ({where} is not set): labels are made on this machine")
+        return
+    place = f"in {safe_text(backend.key.place)}" if backend.key is not None else "none needed there"
+    yield Finding("key", True, place)
+    from tui_scraper.engine.llm.trying import try_model
+
+    try:
+        ready = asyncio.run(try_model(backend))
+    except TuiScraperError as error:
+        yield Finding("model", False, str(error))
+        return
+    name = safe_text(settings.classify.model)
+    yield Finding("model", True, f"{name} at {backend.endpoint.shown} answers with a label ({ready.profile})")
+    yield Finding("price", True, f"{ready.price}; at most ${settings.classify.budget_usd:.2f} a workspace")
+    for warning in ready.warnings:
+        yield Finding("model", False, warning)

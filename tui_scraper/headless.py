@@ -21,6 +21,8 @@ from tui_scraper.engine import (
     DocumentFailed,
     Event,
     FolderWarning,
+    LabelsNotice,
+    LimitsSeen,
     PassFinished,
     PhaseName,
     RunPaused,
@@ -30,6 +32,7 @@ from tui_scraper.engine import (
     RunState,
     SettingsChanged,
     SettingsKept,
+    Spend,
     Status,
     WatchLimited,
 )
@@ -76,7 +79,7 @@ def run(request: RunRequest, *, json_events: bool, verbose: bool = False, settin
         return code
 
     host.start(request)
-    with _stopped_after(host, finish):
+    with _stopped_after(host, finish, request.settings.classify.timeout_s):
         view.begin(request, settings_file)
         while True:
             ended = host.ended
@@ -102,14 +105,17 @@ def _code(snapshot: RunSnapshot) -> int:
 
 
 @contextmanager
-def _stopped_after(host: EngineHost, finish: Callable[[], int]) -> Iterator[None]:
-    """Close the engine, however the block ends. One that a dead disk holds back is left, and said."""
+def _stopped_after(host: EngineHost, finish: Callable[[], int], flight_s: float) -> Iterator[None]:
+    """Close the engine, however the block ends. One that a dead disk holds back is left, and said.
+
+    `flight_s` is how long a call to a model may take: what is in flight is paid for, so it is waited for.
+    """
     try:
         yield
     except BrokenPipeError:
         raise OutputGoneError from None
     finally:
-        if not host.close(_CLOSE_S):
+        if not host.close(_CLOSE_S + flight_s):
             code = finish()
             sys.stdout.flush()
             os._exit(code or 1)  # something in a thread does not return; what is committed is safe
@@ -155,6 +161,8 @@ class _Lines:
                 self._end_of_pass(event)
             case FolderWarning():
                 self._warn(event.sentence)
+            case LabelsNotice():
+                self._print(event.sentence)
             case WatchLimited():
                 self._print(event.reason or "All changes are seen at once again.")
             case DocumentFailed() if self._before is not None and event.status is Status.FAILED:
@@ -277,12 +285,24 @@ def _progress_line(snapshot: RunSnapshot) -> str:
             parts.append(f"{phase.name} {ended:,}/{phase.total:,} {speed}".rstrip())
     if snapshot.counts.failed:
         parts.append(f"failed {snapshot.counts.failed:,}")
+    if snapshot.spend is not None:
+        parts.append(_spent(snapshot.spend))
     eta = formatting.eta(snapshot.eta_s, snapshot.eta_low_s, snapshot.eta_high_s)
     if eta:
         parts.append(f"done in {eta}")
     if snapshot.idle_s > 10 and snapshot.state is RunState.RUNNING:
         parts.append(f"no progress for {snapshot.idle_s:.0f} s")
     return " · ".join(parts)
+
+
+def _spent(spend: Spend) -> str:
+    """`$0.4210 of $1.00, 24 in flight`, with what a person should know of the endpoint."""
+    text = f"{formatting.usd(spend.spent_nano_usd)} of ${spend.budget_nano_usd / 1e9:.2f}"
+    if spend.in_flight:
+        text += f", {spend.in_flight} in flight"
+    if spend.throttled:
+        text += f", 429s {spend.throttled:,}"
+    return f"{text} · {spend.notice}" if spend.notice else text
 
 
 class _JsonEvents:
@@ -338,6 +358,10 @@ class _JsonEvents:
                 self._write("pass_finished", event.time, **found, **ended)
             case FolderWarning():
                 self._write("warning", event.time, message=event.sentence)
+            case LabelsNotice():
+                self._write("labels", event.time, message=event.sentence)
+            case LimitsSeen():
+                self._write("limits", event.time, **_limits(event.spend))
             case WatchLimited():
                 self._write("watch_limited", event.time, reason=event.reason or None)
 
@@ -385,6 +409,26 @@ def _totals(snapshot: RunSnapshot) -> dict[str, object]:
         "cost_usd": snapshot.cost_nano_usd / 1e9,
         "eta_s": snapshot.eta_s,
         "memory_bytes": snapshot.memory_bytes,
+    }
+
+
+def _limits(spend: Spend) -> dict[str, object]:
+    return {
+        "model": spend.model,
+        "budget_usd": spend.budget_nano_usd / 1e9,
+        "cost_usd": spend.spent_nano_usd / 1e9,
+        "unanswered_usd": spend.open_nano_usd / 1e9,
+        "requests_per_min": spend.requests_per_min,
+        "requests_used": spend.requests_used,
+        "tokens_per_min": spend.tokens_per_min,
+        "tokens_used": spend.tokens_used,
+        "in_flight": spend.in_flight,
+        "waiting": spend.waiting,
+        "concurrency": spend.concurrency,
+        "docs_per_request": spend.docs_per_request,
+        "throttled": spend.throttled,
+        "bottleneck": spend.bottleneck or None,
+        "notice": spend.notice or None,
     }
 
 

@@ -31,8 +31,13 @@ def show(settings: Settings, source: Path | None, workspace: Path | None) -> int
         app.leave()
         threading.Thread(target=end, args=(number,), name="leaving", daemon=True).start()
 
+    def flight_s() -> float:
+        """How long calls to a model that are in flight may take: they are paid for."""
+        spend = host.snapshot().spend
+        return settings.classify.timeout_s if spend is not None and spend.in_flight else 0.0
+
     def end(number: int) -> None:
-        host.close(_LEAVE_S)
+        host.close(_LEAVE_S + flight_s())
         left.wait(_LEAVE_S / 2)
         os._exit(128 + number)
 
@@ -42,7 +47,7 @@ def show(settings: Settings, source: Path | None, workspace: Path | None) -> int
         app.run()
     finally:
         left.set()
-    host.close(_CLOSE_S)
+    host.close(_CLOSE_S + flight_s())
     if watch.exit_code is not None:
         return watch.exit_code
     return app.return_code or 0

@@ -97,6 +97,7 @@ def running(
     export_dir: Path | None = None,
     accept_settings: bool = False,
     watch: bool = False,
+    offline: bool = False,
 ) -> Iterator[Running]:
     """Start an engine; close it at the end, and fail if any snapshot broke the sum of documents."""
     chosen: dict[str, dict[str, object]] = {"engine": {"workers": 2}}
@@ -111,6 +112,7 @@ def running(
         export_dir=export_dir,
         accept_settings=accept_settings,
         watch=watch,
+        offline=offline,
     )
     run = Running(request)
     try:

@@ -63,6 +63,17 @@ def positive(text: str) -> int:
     return value
 
 
+def dollars(text: str) -> float:
+    """An amount of money, from 0 up."""
+    try:
+        value = float(text.removeprefix("$"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= _LARGEST:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an amount of dollars such as 2.50")
+    return value
+
+
 def cause_of(text: str | None) -> Any:
     """The cause that a person means; None for none. Raises UsageError."""
     from tui_scraper.engine.models import Cause

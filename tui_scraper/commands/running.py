@@ -10,6 +10,7 @@ from tui_scraper.commands.arguments import (
     PHASE_CHOICES,
     add_config,
     add_workspace,
+    dollars,
     path_of,
     positive,
     require_folder,
@@ -42,7 +43,15 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_how_to_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--offline", action="store_true", help="labels without any network")
+    parser.add_argument(
+        "--offline", action="store_true", help="ask no model; labels are made on this machine"
+    )
+    parser.add_argument(
+        "--budget",
+        type=dollars,
+        metavar="USD",
+        help="dollars that the workspace may spend on models, in all (default: 1.00)",
+    )
     parser.add_argument(
         "--workers", type=positive, metavar="N", help="worker processes (default: one a core)"
     )
@@ -67,8 +76,8 @@ def run(options: argparse.Namespace) -> int:
         options.workspace, options.path = options.path, source_of(options.path)
     require_folder(options.path)
     overrides: dict[str, dict[str, object]] = {}
-    if options.offline:
-        overrides["classify"] = {"backend": "local"}
+    if options.budget is not None:
+        overrides["classify"] = {"budget_usd": options.budget}
     if options.workers:
         overrides["engine"] = {"workers": options.workers}
     settings = settings_of(options, overrides)
@@ -85,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
         export_dir=options.export,
         accept_settings=options.accept_settings,
         watch=options.watch,
+        offline=options.offline,
     )
     try:
         with any_encoding():

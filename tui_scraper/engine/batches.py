@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import apsw
 
@@ -27,12 +28,15 @@ from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.committing import Finished, commit_replies
-from tui_scraper.engine.store.head import PHASE_NUMBER
+from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER
 from tui_scraper.engine.store.recording import reuse
-from tui_scraper.engine.store.results import Work
+from tui_scraper.engine.store.results import Reached, Work
 from tui_scraper.engine.store.writer import Transaction, Writer
 from tui_scraper.engine.wire import DocumentReply
 from tui_scraper.engine.workers.pool import Pool
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.labelling import Labelling, Offer
 
 _PLACES_PER_WORKER = 3
 _HUGE_BYTES = 1_000_000
@@ -60,8 +64,9 @@ class Surroundings:
 class Batches:
     """The documents under way in one pass. Use it in one event loop, inside one task group.
 
-    `configs` are the hashes of the phases' configurations; artifacts up to `artifacts_before` may
-    be in the index already, from an earlier run.
+    `configs` are the hashes of the phases' configurations; artifacts up to `artifacts_before` may be in the
+    index already, from an earlier run. `labelling` is there where a model is asked; `left` is the first
+    document that it had no room for (None: there was room for all).
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class Batches:
         artifacts_before: int,
         indexer: Indexer | None,
         group: asyncio.TaskGroup,
+        labelling: Labelling | None = None,
     ) -> None:
         self.in_hand: set[int] = set()
         self.committed = 0
@@ -84,6 +90,8 @@ class Batches:
         self._artifacts_before = artifacts_before
         self._indexer = indexer
         self._group = group
+        self._labelling = labelling
+        self.left: int | None = None
         self._places = asyncio.Semaphore(around.activity.workers * _PLACES_PER_WORKER)
         self._huge = asyncio.Lock()
         self._size = BatchSize()
@@ -95,7 +103,14 @@ class Batches:
         if not fresh:
             return
         limit_bytes = self._around.settings.input.max_file_size
-        planned = plan(self._around.state, fresh, self._configs, self._around.through, limit_bytes)
+        planned = plan(
+            self._around.state,
+            fresh,
+            self._configs,
+            self._around.through,
+            limit_bytes,
+            paid_labels=self._labelling is not None,
+        )
         self.in_hand.update(work.version for work in fresh)
         if planned.reuse:
             await self._writer.submit(reuse(planned.reuse))
@@ -105,6 +120,9 @@ class Batches:
             self.start_workers()
         for batch in batches(planned.work, self._size):
             await admit()
+            if self._labelling is not None and _is_chunked(batch[0]):
+                while not self._labelling.emptier:  # these have nothing left to be done but this
+                    await self._labelling.moved()
             await self._places.acquire()
             task = self._group.create_task(self._do(batch))
             self.tasks.add(task)
@@ -178,7 +196,30 @@ class Batches:
             self.in_hand.difference_update(
                 {reply.version for reply in replies} - {item.version for item in finished}
             )
-            await self._index(finished, by_version)
+            await self._index([item for item in finished if item.to_ask is None], by_version)
+            await self._label([item for item in finished if item.to_ask is not None], by_version)
+
+    async def _label(self, finished: Sequence[Finished], by_version: dict[int, Work]) -> None:
+        """Have a model asked for labels. What there is no room for stays in the store for later."""
+        if self._labelling is None or not finished:
+            return
+        offers: list[Offer] = []
+        for item in finished:
+            work = by_version[item.version]
+            if item.clean is not None:
+                work.reached[_CLEAN] = Reached(STATUS_NUMBER[Status.DONE], item.clean, 1)
+            if item.chunks is not None:
+                work.reached[_CHUNK] = Reached(STATUS_NUMBER[Status.DONE], item.chunks, 1)
+            if item.to_ask is not None:
+                offers.append((work, *item.to_ask))
+        for work in await self._labelling.offer(offers):
+            self.in_hand.discard(work.version)
+            self.left = min(work.version, self.left or work.version)
+
+    async def labelled(self, works: Sequence[Work]) -> None:
+        """Documents have got their label: the index may have them."""
+        self._activity.last_commit = time.monotonic()
+        await self._index_stored(works)
 
     def _account(self, replies: Sequence[DocumentReply], by_version: dict[int, Work]) -> None:
         activity = self._activity
@@ -245,6 +286,11 @@ class Batches:
         self.in_hand.difference_update(versions)
         if self._indexer is not None:
             self._activity.cpu_ns[PhaseName.INDEX] = self._indexer.cpu_ns
+
+
+def _is_chunked(work: Work) -> bool:
+    reached = work.reached.get(_CHUNK)
+    return reached is not None and reached.status == STATUS_NUMBER[Status.DONE]
 
 
 def _attempts(work: Work, phase: int) -> int:

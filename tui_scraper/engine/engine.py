@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from tui_scraper.engine.errors import FolderUnreachableError, StoreBlockedError, TuiScraperError
 from tui_scraper.engine.events import Emit, PassFinished, RunPaused, RunResumed, WatchLimited
+from tui_scraper.engine.llm.errors import ModelBlockedError
 from tui_scraper.engine.models import Cause, PhaseName, RunSnapshot, RunState
 from tui_scraper.engine.pipeline import Pipeline
 from tui_scraper.engine.progress import Activity, Progress
@@ -26,6 +27,7 @@ from tui_scraper.engine.runlog import FILE_NAME, RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings_in_force import InForce, in_force
 from tui_scraper.engine.store.connection import explained, open_state, snapshot
+from tui_scraper.engine.store.ledger import CapReachedError
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.setbacks import put_back
 from tui_scraper.engine.store.writer import Operation
@@ -200,7 +202,7 @@ class Engine:
                 self._pipeline = pipeline
                 await pipeline.run()
                 self._goes_on()
-        except StoreBlockedError as error:
+        except (StoreBlockedError, ModelBlockedError, CapReachedError) as error:
             self._hold_up(error)
         except FolderUnreachableError as error:
             (self._hold_up if self._watches else self._fail)(error)

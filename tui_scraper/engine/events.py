@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tui_scraper.engine.models import Cause, PhaseName, RunSnapshot, Status
+from tui_scraper.engine.models import Cause, PhaseName, RunSnapshot, Spend, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,22 @@ class FolderWarning:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelsNotice:
+    """Something about labels of a model that the person should know. `sentence` is safe to show."""
+
+    time: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsSeen:
+    """What the endpoint of the model allows, and what is used of it."""
+
+    time: float
+    spend: Spend
+
+
+@dataclass(frozen=True, slots=True)
 class WatchLimited:
     """Changes may be seen only some time later; `reason` says why. It is '' when that is over."""
 
@@ -112,6 +128,8 @@ Event = (
     | RunResumed
     | PassFinished
     | FolderWarning
+    | LabelsNotice
+    | LimitsSeen
     | WatchLimited
 )
 Emit = Callable[[Event], None]

@@ -97,12 +97,19 @@ class Plan:
 
 
 def plan(
-    state: apsw.Connection, page: Sequence[Work], configs: Configs, through: PhaseName, limit_bytes: int
+    state: apsw.Connection,
+    page: Sequence[Work],
+    configs: Configs,
+    through: PhaseName,
+    limit_bytes: int,
+    *,
+    paid_labels: bool = False,
 ) -> Plan:
     """Take over what exists for a page of documents, and say what is left to do.
 
     What is taken over is entered into each work's `reached`, so that the rest can build on it. A document
-    above `limit_bytes` may have been read under another limit: it goes to a worker, who refuses it.
+    above `limit_bytes` may have been read under another limit: it goes to a worker, who refuses it. With
+    `paid_labels` only those of a model are taken over, not what stands in for them.
     """
     planned = Plan()
     allowed = [work for work in page if work.size_bytes <= limit_bytes or work.media_type in STREAMED]
@@ -111,7 +118,7 @@ def plan(
         _take_over_chunks(state, page, configs, planned)
     last = min(PHASE_NUMBER[through], _CLASSIFY)
     if last == _CLASSIFY:
-        _take_over_labels(state, page, configs, planned)
+        _take_over_labels(state, page, configs, planned, paid=paid_labels)
     for work in page:
         missing = any(not _is_done(work, phase) for phase in range(_CLEAN, last + 1))
         if missing:
@@ -162,7 +169,9 @@ _TWINS_LOOKED_AT = 20
 """Documents with one and the same chunks among which a label is looked for."""
 
 
-def _take_over_labels(state: apsw.Connection, page: Sequence[Work], configs: Configs, planned: Plan) -> None:
+def _take_over_labels(
+    state: apsw.Connection, page: Sequence[Work], configs: Configs, planned: Plan, *, paid: bool
+) -> None:
     """Labels of documents with the same chunks, of the same type, under the same settings.
 
     A label is keyed by what was read of a document, which only a worker can tell. But equal chunks of equal
@@ -177,7 +186,8 @@ def _take_over_labels(state: apsw.Connection, page: Sequence[Work], configs: Con
     ).get
     for work in ready:
         row: Any = state.execute(
-            _LABEL_OF_TWIN, (work.reached[_CHUNK].artifact, work.media_type, _TWINS_LOOKED_AT, config)
+            _LABEL_OF_TWIN,
+            (work.reached[_CHUNK].artifact, work.media_type, _TWINS_LOOKED_AT, config, int(paid)),
         ).fetchone()
         if row is not None:
             artifact, tokens = row
@@ -192,7 +202,7 @@ _LABEL_OF_TWIN = f"""
     ) t CROSS JOIN lineage l ON l.parent = t.lineage AND l.phase = {_CLASSIFY} AND l.config = ?
         CROSS JOIN result c ON c.lineage = l.id AND c.version = t.version
         CROSS JOIN artifact a ON a.id = c.artifact
-    WHERE c.status = {_DONE} AND NOT {LOST} LIMIT 1"""  # noqa: S608
+    WHERE c.status = {_DONE} AND NOT {LOST} AND a.amount >= ? LIMIT 1"""  # noqa: S608
 
 
 def _enter(work: Work, phase: int, artifact: int, tokens: int, planned: Plan) -> None:

@@ -124,13 +124,46 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Spend:
+    """What labels of a model have cost so far, and what limits their pace.
+
+    Money is what the workspace has spent in all; `open_nano_usd` may have been spent by calls without an
+    answer. `taken_over` are documents whose label was there already, `stand_ins` those labelled on this
+    machine in its place, in this run. Limits are None while the endpoint has not told them; `…_used` are of
+    the last minute.
+    """
+
+    backend: str
+    model: str
+    budget_nano_usd: int
+    spent_nano_usd: int
+    open_nano_usd: int
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    taken_over: int
+    stand_ins: int
+    requests_per_min: float | None
+    requests_used: int
+    tokens_per_min: float | None
+    tokens_used: int
+    in_flight: int
+    waiting: int
+    concurrency: int
+    docs_per_request: int
+    throttled: int
+    bottleneck: str
+    notice: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunSnapshot:
     """Everything a front end shows of a run, at one instant. Made by the engine, never changed.
 
-    Times are seconds; `started` is Unix time. `idle_s` is the time since the last document was
-    committed. `notice` is a sentence the person should see (why the run is paused, for
-    instance). `tokens_counted` is the number of o200k tokens in all chunks made so far;
-    `tokens_in`/`tokens_out` are tokens sent to and received from a model.
+    Times are seconds; `started` is Unix time. `idle_s` is the time since the last document was committed.
+    `notice` is a sentence the person should see (why the run is paused, for instance). `tokens_counted` is
+    the number of o200k tokens in all chunks made so far; `tokens_in`/`tokens_out` are tokens sent to and
+    received from a model. `spend` is there where one is asked.
     """
 
     state: RunState = RunState.IDLE
@@ -161,6 +194,7 @@ class RunSnapshot:
     notice: str = ""
     log: tuple[LogLine, ...] = ()
     export_dir: str = ""
+    spend: Spend | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tui_scraper.engine.batches import Batches, Surroundings
 from tui_scraper.engine.cadence import Cadence
@@ -26,6 +27,7 @@ from tui_scraper.engine.events import (
     CheckpointTaken,
     Emit,
     FolderWarning,
+    LimitsSeen,
     RunPaused,
     RunResumed,
     SettingsChanged,
@@ -33,8 +35,9 @@ from tui_scraper.engine.events import (
 )
 from tui_scraper.engine.extract.media_types import STREAMED
 from tui_scraper.engine.feeding import Payloads
+from tui_scraper.engine.llm.choosing import Backend, choose
 from tui_scraper.engine.memory import total_pss
-from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState, Status
+from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState, Spend, Status
 from tui_scraper.engine.phases.base import configurations, hashes
 from tui_scraper.engine.phases.index import Indexer, generation
 from tui_scraper.engine.phases.input import Walk, identities
@@ -47,25 +50,31 @@ from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.scanning import Scan, Tally
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.settings_in_force import InForce, changes, sentences, settings_at
+from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.checkpoints import changed_since_checkpoint, take_checkpoint
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.counters import PhaseCount, counts_of, read_totals, set_lineages
 from tui_scraper.engine.store.epochs import begin as begin_scan
-from tui_scraper.engine.store.head import GENERATION, PhaseConfigs, read_head, salts
+from tui_scraper.engine.store.head import GENERATION, PhaseConfigs, config_of, read_head, salts
+from tui_scraper.engine.store.ledger import lose_all
 from tui_scraper.engine.store.lost import settle_lost
 from tui_scraper.engine.store.members import match_members
-from tui_scraper.engine.store.results import sampled, unfinished
+from tui_scraper.engine.store.results import Work, sampled, unfinished
 from tui_scraper.engine.store.runs import begin_run, end_run
 from tui_scraper.engine.store.setbacks import put_back, refuse_oversized, uphold_refusals
 from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.threads import in_thread
 from tui_scraper.engine.workspace import Workspace
 
+if TYPE_CHECKING:
+    from tui_scraper.engine.labelling import Labelling
+
 _PAGE = 4_000
 _SNAPSHOT_S = 0.25
 _MEMORY_S = 1.0
 _MEMORY_LOW = 0.9
 _STOP_GRACE_S = 1.2
+_LIMITS_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,11 @@ class Pipeline:
         self._rewind = False
         self._retrying = 0
         self._batches: Batches | None = None
+        self._backend: Backend | None = None
+        self._labelling: Labelling | None = None
+        self._halted: TuiScraperError | None = None
         self._run = 0
+        self._limits_due = 0.0
 
     async def run(self) -> RunState:
         """Carry the pass out. Returns COMPLETE, or STOPPED where it was told to stop.
@@ -139,6 +152,8 @@ class Pipeline:
             progress_state = open_state(directory, read_only=True)
             stack.callback(progress_state.close)
             payloads = Payloads(self._state, self._blobs)
+            self._backend = self._choose_backend()
+            self._settings = self._backend.settings
             shown = safe_text(str(directory))
             self._progress = Progress(progress_state, self._request, shown, self._log)
             around = Surroundings(
@@ -158,6 +173,8 @@ class Pipeline:
             try:
                 return await self._work(around, indexer)
             finally:
+                if self._labelling is not None:
+                    await self._labelling.close()
                 if self._batches is not None:
                     await self._batches.end_workers()
                 if indexer is not None:
@@ -179,6 +196,8 @@ class Pipeline:
             return
         self._paused = True
         self._set_intake()
+        if self._labelling is not None:
+            self._labelling.pause()
         self.activity.state = RunState.PAUSED
         self._emit(RunPaused(time.time(), "paused by the person"))
         self._log.info("Paused.")
@@ -190,6 +209,8 @@ class Pipeline:
             return
         self._paused = False
         self._set_intake()
+        if self._labelling is not None:
+            self._labelling.resume()
         self.activity.state = RunState.SCANNING if self.activity.scanning else RunState.RUNNING
         self.activity.last_commit = time.monotonic()
         self._emit(RunResumed(time.time()))
@@ -239,13 +260,15 @@ class Pipeline:
         self.activity.state = RunState.SCANNING
         fresh = await indexer.open() if indexer is not None else False
         begun = await self._begin(fresh)
-        self.activity.method = "rules" if self._settings.classify.backend == "rules" else "local"
+        self.activity.method = self._settings.classify.backend
         self.activity.workers = self._settings.engine.workers or os.cpu_count() or 1
         self.activity.last_commit = time.monotonic()
         self._cadence = Cadence(self._settings.engine)
         try:
             async with asyncio.TaskGroup() as group:
-                work = Batches(around, hashes(begun.configs), begun.newest_artifact, indexer, group)
+                configs = hashes(begun.configs)
+                self._labelling = self._labels(configs)
+                work = Batches(around, configs, begun.newest_artifact, indexer, group, self._labelling)
                 self._batches = work
                 if begun.expects_work:
                     work.start_workers()
@@ -254,6 +277,11 @@ class Pipeline:
                     group.create_task(self._watch_memory(work)),
                 ]
                 await self._scan_and_feed(group, work, begun.scan)
+                if self._labelling is not None:
+                    await self._labelling.close()
+                    self.activity.spend = self._labelling.spend()
+                    if not self._stop.is_set() and self._request.sample is None:
+                        self._labelling.compare(self._workspace.directory)
                 if indexer is not None:
                     await indexer.flush()
                 ending = asyncio.ensure_future(work.end_workers())  # the export has more use for their memory
@@ -270,6 +298,10 @@ class Pipeline:
                 ended = "paused" if isinstance(error, StoreBlockedError) else "failed"
                 await self._writer.submit(end_run(self._run, ended))
             raise error from errors
+        if self._halted is not None:
+            await self._writer.submit(end_run(self._run, "paused"))
+            self._show()
+            raise self._halted
         await self._writer.submit(end_run(self._run, "stopped" if self._stop.is_set() else "complete"))
         self.activity.state = RunState.STOPPED if self._stop.is_set() else RunState.COMPLETE
         self._log.info("Stopped; everything finished is saved." if self._stop.is_set() else "Complete.")
@@ -279,7 +311,7 @@ class Pipeline:
     async def _begin(self, fresh_index: bool) -> _Begun:
         """Begin a run and its scan, and put its settings in force."""
         number = await self._writer.submit(generation(fresh_index))
-        settings_json = self._settings.model_dump_json()
+        settings_json = self._in_force.settings.model_dump_json()
         limit = self._settings.input.max_file_size
         waiting = self._in_force.waiting
 
@@ -300,6 +332,7 @@ class Pipeline:
             if before.lineages and (PhaseName.CLEAN in changed or scan - before.scan > 1):
                 match_members(transaction)
             settle_lost(transaction)
+            lose_all(transaction)
             run = begin_run(settings_json)(transaction)
             state.execute("UPDATE head SET pinned = ?", (bool(before.pinned and waiting),))
             totals = read_totals(state, read_head(state))
@@ -332,7 +365,10 @@ class Pipeline:
             )
             self._emit(SettingsKept(time.time(), waiting, sentence))
             self._log.warning(sentence)
-        found = changes(begun.settings_before, self._settings) if begun.settings_before is not None else []
+        before = begun.settings_before
+        if before is not None and self._backend is not None:
+            before = self._backend.settled(before)
+        found = changes(before, self._settings) if before is not None else []
         said = sentences(found, begun.changed, begun.redone)
         if begun.changed or said:
             keys = tuple(change.key for change in found)
@@ -412,10 +448,61 @@ class Pipeline:
                 self._rewind, self._after = False, 0
             elif not scanned:
                 await self._registered.wait()
-            elif work.tasks:  # a retry may still be asked for meanwhile, and containers yield more
-                await asyncio.wait(work.tasks, return_when=asyncio.FIRST_COMPLETED)
-            else:
+            elif work.left is not None and self._labelling is not None and self._labelling.again:
+                if work.tasks:
+                    await self._wait_for_more(work)
+                    continue
+                await self._labelling.begin_again()
+                self._after, work.left = work.left - 1, None  # those that had to wait outside
+            elif work.tasks or (self._labelling is not None and self._labelling.busy):
+                await self._wait_for_more(work)  # a retry may be asked for meanwhile; containers yield more
+            elif work.left is None:
                 return
+
+    async def _wait_for_more(self, work: Batches) -> None:
+        moved = None if self._labelling is None else self._labelling.moved()
+        try:
+            waiting = {*work.tasks, moved} if moved is not None else set(work.tasks)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if moved is not None:
+                moved.cancel()
+
+    def _choose_backend(self) -> Backend:
+        """Settle who labels. What is there already may be a model's: it stays, key or not."""
+        head = read_head(self._state)
+        lineage = head.lineages.get(PhaseName.CLASSIFY)
+        paid = lineage is not None and config_of(self._state, lineage)[1].get("method") == "openai"
+        offline = self._request.offline or not self._wants(PhaseName.CLASSIFY)
+        return choose(self._in_force.settings, offline=offline, paid_before=paid)
+
+    def _labels(self, configs: Configs) -> Labelling | None:
+        if self._backend is None or not self._backend.wants_model or not self._wants(PhaseName.CLASSIFY):
+            return None
+        from tui_scraper.engine.labelling import Labelling  # the client of a model takes long to load
+
+        return Labelling(
+            self._backend,
+            configs,
+            self._writer,
+            self._state,
+            self._log,
+            self._emit,
+            self._run,
+            self._labelled,
+            self._halt,
+        )
+
+    async def _labelled(self, works: Sequence[Work]) -> None:
+        if self._batches is not None:
+            await self._batches.labelled(works)
+
+    def _halt(self, error: TuiScraperError) -> None:
+        """No more labels can be had: end the pass as a pause does, with what is in flight saved."""
+        if self._halted is None:
+            self._halted = error
+            self._stop.set()
+            self._set_intake()
 
     async def _admit(self, work: Batches) -> None:
         """Wait while nothing may be taken up.
@@ -437,10 +524,19 @@ class Pipeline:
     async def _watch_progress(self, work: Batches) -> None:
         """Publish a snapshot four times a second, and take checkpoints when they are due."""
         while True:
+            if self._labelling is not None:
+                self.activity.spend = self._labelling.spend()
+                self._tell_limits(self.activity.spend)
             self._show()
             if self._cadence.is_due(work.committed):
                 await self._checkpoint(work, self._current_phase(), inside=True)
             await asyncio.sleep(_SNAPSHOT_S)
+
+    def _tell_limits(self, spend: Spend) -> None:
+        now = time.monotonic()
+        if spend.in_flight and now >= self._limits_due:
+            self._limits_due = now + _LIMITS_S
+            self._emit(LimitsSeen(time.time(), spend))
 
     def _warn(self, sentence: str) -> None:
         """Something of the folder could not be seen as it is. Called in the thread of the scan."""

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 
 import apsw
 
-from tui_scraper.engine.models import PHASES, PhaseName, PhaseProgress, RunSnapshot, RunState, Status
+from tui_scraper.engine.models import PHASES, PhaseName, PhaseProgress, RunSnapshot, RunState, Spend, Status
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.connection import snapshot
 from tui_scraper.engine.store.counters import PhaseCount, Totals, counts_of, read_totals
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, read_head
+from tui_scraper.engine.store.ledger import read_spending
 
 _WINDOW_S = 10.0
 _STEP_S = 1.0
@@ -52,6 +53,7 @@ class Activity:
     scanning: bool = False
     cpu_ns: dict[PhaseName, int] = field(default_factory=dict)
     documents: int = 0
+    spend: Spend | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Progress:
                 "SELECT coalesce(sum(j.value), 0) FROM scan, json_each(scan.ignored) j WHERE scan.id = ?",
                 (head.scan,),
             ).get
+            paid = read_spending(self._state)
         now = time.monotonic()
         self._remember(now, totals, activity)
         phases = tuple(self._phase(name, totals, activity) for name in PHASES)
@@ -98,6 +101,9 @@ class Progress:
             ignored=int(ignored),
             through=self._request.through,
             tokens_counted=totals[PhaseName.CHUNK].get(Status.DONE, PhaseCount()).tokens,
+            tokens_in=paid.tokens_in,
+            tokens_out=paid.tokens_out,
+            cost_nano_usd=paid.cost_nano_usd,
             method=activity.method,
             checkpoint=activity.checkpoint or head.checkpoint,
             memory_bytes=activity.memory_bytes,
@@ -109,6 +115,8 @@ class Progress:
             eta_high_s=high,
             log=self._log.lines,
             export_dir=activity.export_dir,
+            spend=activity.spend,
+            notice=activity.spend.notice if activity.spend is not None and working else "",
         )
 
     def _remember(self, now: float, totals: Totals, activity: Activity) -> None:

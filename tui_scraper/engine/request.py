@@ -13,10 +13,10 @@ from tui_scraper.engine.settings import Settings
 class RunRequest:
     """What to run: a front end fills it in, the engine carries it out.
 
-    `source` is the folder of documents; `workspace` None means the default one for it. `sample`
-    works on that many documents only, the same ones each time. `export_dir` None means what the
-    settings say. `accept_settings` puts `settings` in force also after a rollback.
-    `watch` takes up changes of the folder after that, pass after pass, until it is told to stop.
+    `source` is the folder of documents; `workspace` None means the default one for it. `sample` works on that
+    many documents only, the same ones each time. `export_dir` None means what the settings say. `offline`
+    asks no model, whatever the settings say. `accept_settings` puts `settings` in force also after a
+    rollback. `watch` takes up changes of the folder after that, pass after pass, until it is told to stop.
     """
 
     source: Path
@@ -26,4 +26,5 @@ class RunRequest:
     sample: int | None = None
     export_dir: Path | None = None
     accept_settings: bool = False
+    offline: bool = False
     watch: bool = False

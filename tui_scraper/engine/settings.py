@@ -102,8 +102,70 @@ class LabelSettings(_Section):
 class ClassifySettings(_Section):
     """How documents are labelled."""
 
-    backend: Literal["auto", "local", "rules"] = Field(
-        default="auto", description="auto and local: embeddings with rules under them; rules: keywords only"
+    backend: Literal["auto", "openai", "local", "rules"] = Field(
+        default="auto",
+        description="auto: openai where a key is set, else local; local: embeddings, rules; rules: keywords",
+    )
+    model: str = Field(
+        default="gpt-6-luna", min_length=1, max_length=200, description="the model that is asked"
+    )
+    base_url: str = Field(
+        default="",
+        max_length=2000,
+        description="an OpenAI-compatible endpoint; empty: OPENAI_BASE_URL or OpenAI",
+    )
+    api_version: str = Field(default="", max_length=40, description="only for Azure's versioned endpoints")
+    api_key_env: str = Field(
+        default="OPENAI_API_KEY",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="the environment variable (or keyring entry) with the key",
+    )
+    api_key_file: str = Field(default="", description="a file with the key that nobody else may read (0600)")
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] = Field(
+        default="none", description="more than none costs more and is slower"
+    )
+    instructions: str = Field(
+        default="", max_length=20_000, description="what the model should know beyond the labels"
+    )
+    docs_per_request: Literal["auto"] | Annotated[int, Field(ge=1, le=16)] = Field(
+        default="auto", description="documents asked about together; auto: 16, 8 or 1, by their size"
+    )
+    timeout_s: float = Field(
+        default=15.0, gt=0, le=600, description="seconds for one call, from start to end"
+    )
+    max_retries: int = Field(default=5, ge=0, le=9, description="how often a call that failed is tried again")
+    concurrency: Literal["auto"] | Annotated[int, Field(ge=1, le=1000)] = Field(
+        default="auto", description="calls at the same time; auto: what the endpoint takes"
+    )
+    budget_usd: float = Field(
+        default=1.0, ge=0, le=1_000_000, description="dollars that this workspace may spend on models, in all"
+    )
+    budget_tokens: int = Field(
+        default=0, ge=0, le=10**15, description="tokens it may spend in all; 0: no limit"
+    )
+    unsaved_tokens: int = Field(
+        default=100_000, ge=1, le=10**12, description="tokens paid without a label to show for it: then stop"
+    )
+    price_in_usd: float | None = Field(
+        default=None,
+        ge=0,
+        le=100_000,
+        description="dollars a million tokens sent, where the price is not known",
+    )
+    price_cached_usd: float | None = Field(
+        default=None, ge=0, le=100_000, description="the same for tokens in the provider's cache"
+    )
+    price_out_usd: float | None = Field(
+        default=None, ge=0, le=100_000, description="dollars a million tokens received"
+    )
+    near_duplicates: bool = Field(
+        default=False, description="ask a model about one of several documents that are nearly the same"
+    )
+    on_budget: Literal["pause", "offline"] = Field(
+        default="pause", description="when the budget is used up: pause, or label the rest offline"
+    )
+    on_outage: Literal["pause", "offline"] = Field(
+        default="pause", description="when the endpoint cannot be reached: wait, or label the rest offline"
     )
     labels: list[LabelSettings] = Field(default=[], description="the taxonomy; empty: a general one")
     multi_label: bool = Field(default=False, description="allow more than one label for a document")
@@ -111,6 +173,12 @@ class ClassifySettings(_Section):
         default=112, ge=16, le=8192, description="tokens of a document that are read for its label"
     )
     """112 labels as well as 160 in about four fifths of the time (docs/benchmarks.md)."""
+
+    @model_validator(mode="after")
+    def _price_is_whole(self) -> ClassifySettings:
+        if (self.price_in_usd is None) != (self.price_out_usd is None):
+            raise ValueError("price_in_usd and price_out_usd belong together")
+        return self
 
     @model_validator(mode="after")
     def _names_differ(self) -> ClassifySettings:
@@ -279,11 +347,6 @@ def _explain(error: ValidationError, where: str) -> str:
             close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}."
             sentences.append(f"{where}: '{name}' is not a setting; {hint}")
-        elif name == "classify.backend" and problem["input"] == "openai":
-            sentences.append(
-                f'{where}: classify.backend = "openai" is not part of this version; '
-                'use "auto", "local" or "rules".'
-            )
         else:
             message = problem["msg"].removeprefix("Value error, ")
             message = message[0].lower() + message[1:]

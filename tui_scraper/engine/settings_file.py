@@ -17,6 +17,9 @@ _HEAD = """\
 # the '#' away and change it. An unknown key is an error, so a typing mistake cannot go unnoticed.
 """
 
+_EXAMPLE = 0.1
+"""What is shown for a number that has no default."""
+
 _LABELS = """\
 # A taxonomy of your own, in place of the general one: at least two labels.
 # [[classify.labels]]
@@ -48,6 +51,9 @@ def commented() -> str:
         parts.append(f"\n# {documentation}\n[{section}]\n")
         for key, setting in model.model_fields.items():
             if model is ClassifySettings and key == "labels":
+                continue
+            if setting.default is None:  # a value here would not be the default: it stays a comment
+                parts.append(f"## {key} = {_EXAMPLE}  # {setting.description}; no default\n")
                 continue
             line = " ".join(tomli_w.dumps({key: setting.default}).split())
             comment = f"  # {setting.description}" if setting.description else ""

@@ -119,11 +119,10 @@ def sentences(
     first_changed = next(iter(phases), None)
     if first_changed is not None and first_changed not in explained and redone.get(first_changed, 0):
         verb, tail = _REDONE[first_changed]
-        why = (
-            "The search index is new"
-            if first_changed is PhaseName.INDEX
-            else "This version reads differently"
-        )
+        why = {
+            PhaseName.INDEX: "The search index is new",
+            PhaseName.CLASSIFY: "Another backend labels now",
+        }.get(first_changed, "This version reads differently")
         said.append(f"{why}: {redone[first_changed]:,} documents {verb}{tail}.")
     return tuple(said)
 

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from tui_scraper.engine.labels import model_files, use_one_thread
-from tui_scraper.engine.labels.digest import make_digest
+from tui_scraper.engine.labels.digest import Digest, make_digest
 from tui_scraper.engine.labels.taxonomy import Taxonomy, from_settings
+from tui_scraper.engine.llm import prompt
+from tui_scraper.engine.llm.endpoint import endpoint_of
 from tui_scraper.engine.settings import ClassifySettings, Settings
 from tui_scraper.engine.wire import Chunk, CleanText, LabelResult
 
@@ -22,10 +24,28 @@ VERSION = 1
 def relevant(settings: Settings) -> dict[str, object]:
     """Everything that a label depends on besides the digest, as plain JSON values.
 
-    `auto` is `local` here: the same labels come out. For `rules` only names and keywords count.
+    `auto` is `local` here: what it means in a run is settled before (`llm.choosing`). For `rules` only names
+    and keywords count. How a model is asked in detail (its profile, documents a call) does not count: it is
+    the same question.
     """
     classify = settings.classify
     taxonomy = from_settings(classify.labels)
+    if classify.backend == "openai":
+        near = {"near_duplicates": True} if classify.near_duplicates else {}
+        return near | {
+            "method": "openai",
+            "endpoint": endpoint_of(classify).family,
+            "model": classify.model,
+            "prompt": prompt.VERSION,
+            "effort": classify.reasoning_effort,
+            "instructions": classify.instructions.strip(),
+            "multi_label": classify.multi_label,
+            "digest_tokens": classify.digest_tokens,
+            "taxonomy": [
+                {key: value for key, value in label.items() if key != "media_types"}
+                for label in _plain(taxonomy)
+            ],
+        }
     rules = classify.backend == "rules"
     found: dict[str, object] = {
         "method": "rules" if rules else "local",
@@ -70,5 +90,12 @@ class Classifier:
 
     def classify(self, text: CleanText, chunks: Sequence[Chunk], media_type: str) -> LabelResult:
         """Label one document. Never fails: with nothing to go on the confidence is low."""
-        digest = make_digest(text, chunks, self._digest_tokens, self._hint(media_type))
+        return self._backend.label(self.digest(text, chunks, media_type))
+
+    def digest(self, text: CleanText, chunks: Sequence[Chunk], media_type: str) -> Digest:
+        """What is read of a document for its label."""
+        return make_digest(text, chunks, self._digest_tokens, self._hint(media_type))
+
+    def label(self, digest: Digest) -> LabelResult:
+        """The label of what was read of a document."""
         return self._backend.label(digest)

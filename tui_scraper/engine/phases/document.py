@@ -20,6 +20,7 @@ from tui_scraper.engine.extract.limits import MAX_CONTAINER_BYTES, MAX_DEPTH
 from tui_scraper.engine.extract.media_types import STREAMED, unread
 from tui_scraper.engine.extract.reading import OpenFile, check_size, explained, open_file, refuse_unread
 from tui_scraper.engine.extract.registry import registry
+from tui_scraper.engine.labels.signature import signature
 from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases import chunk as chunk_phase
 from tui_scraper.engine.phases import clean as clean_phase
@@ -33,6 +34,7 @@ from tui_scraper.engine.wire import (
     ChunkResult,
     CleanResult,
     CleanText,
+    DigestText,
     DocumentReply,
     LabelResult,
     Member,
@@ -244,16 +246,25 @@ class _Chunk:
 
 
 class _Classify:
-    """Classify: a label from a digest of the text, without any network."""
+    """Classify: a label from a digest of the text, without any network.
+
+    Where a model is to be asked, that happens in the engine: the digest goes there, with a label to stand in.
+    """
 
     phase = PhaseName.CLASSIFY
 
     def __init__(self, settings: Settings, allow: Allow) -> None:
         del allow
         self._classifier = Classifier(settings.classify)
+        self._for_a_model = settings.classify.backend == "openai"
+        self._near_duplicates = settings.classify.near_duplicates
 
     def make(self, document: InHand) -> None:
-        document.label = self._classifier.classify(document.text, document.chunks, document.media_type)
+        digest = self._classifier.digest(document.text, document.chunks, document.media_type)
+        document.label = self._classifier.label(digest)
+        if self._for_a_model:
+            near = signature(document.text.text) if self._near_duplicates else b""
+            document.to_ask = DigestText(digest.text, digest.hint, near)
 
     def restore(self, document: InHand) -> bool:
         del document
@@ -330,6 +341,7 @@ class InHand:
         self.clean: CleanResult | None = None
         self.chunk: ChunkResult | None = None
         self.label: LabelResult | None = None
+        self.to_ask: DigestText | None = None
         self.stream: BinaryIO | None = None
         self.opened = contextlib.ExitStack()
         self.members: list[Member] | None = None
@@ -372,5 +384,6 @@ class InHand:
             chunk=self.chunk,
             label=self.label,
             members=self.members,
+            to_ask=self.to_ask,
             cpu_ns=(self._cpu_ns[0], self._cpu_ns[1], self._cpu_ns[2], self._cpu_ns[3]),
         )

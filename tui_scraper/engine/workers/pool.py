@@ -28,10 +28,9 @@ from pathlib import Path
 import msgspec
 
 from tui_scraper.engine.errors import TuiScraperError, timeout_sentence
-from tui_scraper.engine.extract.limits import MAX_ENTRY_BYTES, MAX_MESSAGES, MAX_NAME_BYTES, MAX_TIME_NS
-from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
+from tui_scraper.engine.models import Cause, PhaseName, Status
 from tui_scraper.engine.settings import Settings
-from tui_scraper.engine.wire import DocumentReply, Member, WorkItem
+from tui_scraper.engine.wire import DocumentReply, WorkItem
 from tui_scraper.engine.workers import launch
 from tui_scraper.engine.workers.frames import (
     HEARTBEAT,
@@ -49,6 +48,7 @@ from tui_scraper.engine.workers.frames import (
     Spawned,
     ZygoteSettings,
 )
+from tui_scraper.engine.workers.soundness import is_sound
 
 _WATCH_EVERY_S = 0.25
 _STALL_S = 2.0
@@ -59,7 +59,6 @@ _RECYCLE_BYTES = 240_000_000
 _RECYCLE_DOCUMENTS = 20_000
 _START_TIMEOUT_S = 60.0
 _CLOSE_S = 0.5
-_MAX_MESSAGE_CHARS = 2_000
 _MAX_SIZE = 256
 
 Deliver = Callable[[Sequence[DocumentReply]], None]
@@ -289,7 +288,7 @@ class Pool:
                 fresh = set(versions)
                 if len(fresh) != len(versions) or not fresh <= group.asked - group.answered:
                     raise _ProtocolError
-                if not all(map(self._is_sound, replies.replies)):
+                if not all(is_sound(reply, self._start.until) for reply in replies.replies):
                     raise _ProtocolError
                 group.answered |= fresh
                 for version in fresh & self._spent_ns.keys():
@@ -327,21 +326,6 @@ class Pool:
             return self._decoder.decode(data)
         except msgspec.MsgspecError:
             raise _ProtocolError from None
-
-    def _is_sound(self, reply: DocumentReply) -> bool:
-        """Whether a reply can be true: a phase that workers run, with all that belongs to its end."""
-        if reply.phase not in WORKER_PHASES or len(reply.message) > _MAX_MESSAGE_CHARS:
-            return False
-        if reply.members is not None and not _are_sound(reply.members):
-            return False
-        if reply.status is Status.DONE:
-            results = {
-                PhaseName.CLEAN: reply.clean,
-                PhaseName.CHUNK: reply.chunk,
-                PhaseName.CLASSIFY: reply.label,
-            }
-            return reply.phase is self._start.until and results.get(reply.phase) is not None
-        return reply.status is not Status.PENDING and reply.cause is not None
 
     async def _bury(self, worker: _Worker) -> _Blame:
         """Wait for a worker's end and say which document it had in hand, and what ended it."""
@@ -486,19 +470,6 @@ class _ProtocolError(Exception):
 def _refused(item: WorkItem, blame: _Blame) -> DocumentReply:
     return DocumentReply(
         version=item.version, status=Status.FAILED, phase=item.start, cause=blame.cause, message=blame.message
-    )
-
-
-def _are_sound(members: Sequence[Member]) -> bool:
-    """Whether members can be registered: few enough, their names different and safe as parts of a path."""
-    names = {member.name for member in members}
-    return len(names) == len(members) <= MAX_MESSAGES and all(
-        0 < len(member.name) <= MAX_NAME_BYTES
-        and not {b"", b".", b".."} & set(member.name.split(b"/"))
-        and b"\0" not in member.name
-        and 0 <= member.size_bytes <= MAX_ENTRY_BYTES
-        and abs(member.mtime_ns) < MAX_TIME_NS
-        for member in members
     )
 
 

@@ -1,0 +1,574 @@
+"""Asking a model for labels: packs of documents, at the pace the endpoint allows, until all are answered.
+
+First one call that shows whether it works, then a few, then all. What fails is tried again, asked about alone
+or given up, by what `llm.errors` makes of it. Nothing that one call brings ends the others, but for a cap, an
+account that is used up or a key that is refused: then what is in flight comes back, and the run pauses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+import apsw
+import tenacity
+
+from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.llm.caller import Answered, Caller, Request, split_cost
+from tui_scraper.engine.llm.choosing import Backend
+from tui_scraper.engine.llm.client import Client, Decided, UnreadableAnswerError
+from tui_scraper.engine.llm.errors import (
+    LONGEST_WAIT_S,
+    CallError,
+    ModelBlockedError,
+    PreflightError,
+    Verdict,
+)
+from tui_scraper.engine.llm.gate import Gate, Lease
+from tui_scraper.engine.llm.outage import Outage
+from tui_scraper.engine.llm.packer import Packer, Wanted, pack_size
+from tui_scraper.engine.llm.preflight import Preflight, Ready
+from tui_scraper.engine.llm.profile import decode_profile, with_reasoning
+from tui_scraper.engine.llm.prompt import Prompter
+from tui_scraper.engine.llm.ramp import Ramp
+from tui_scraper.engine.store.artifacts import StoredLabel
+from tui_scraper.engine.store.ledger import CapReachedError, Caps, Paid
+from tui_scraper.engine.store.profiles import Limits, read_profile, remember_limits, remember_profile
+
+_NANO = 1_000_000_000
+_ALTERNATIVES = 3
+_LINGER_S = 0.15
+"""How long a pack that is not full waits for more."""
+_MOST_CALLS = 256
+_UNUSABLE_TRIES = 2
+"""Answers about one document, asked about alone, that may be of no use before it is given up."""
+_CLOSING_S = 5.0
+"""Beyond the deadline of a call: for saving what it brings."""
+_MOMENT_S = 0.05
+
+
+class Documents(Protocol):
+    """Whose documents are asked about: takes what comes of it."""
+
+    @property
+    def submit(self) -> Callable[..., Awaitable[Any]]:
+        """Writes to the store."""
+        ...
+
+    async def save(self, labels: Sequence[tuple[Wanted, StoredLabel]], call: int, paid: Paid) -> None:
+        """Save labels with their payment."""
+        ...
+
+    async def stand_in(self, pack: Sequence[Wanted], reason: str) -> None:
+        """No label of the model is to be had for these."""
+        ...
+
+    def tell(self, sentence: str) -> None:
+        """Let the person know."""
+        ...
+
+    def warn(self, sentence: str) -> None:
+        """Note what went wrong with one call."""
+        ...
+
+    def crash(self, error: Exception) -> None:
+        """Note a mistake of ours."""
+        ...
+
+    def stirred(self) -> None:
+        """Something has happened."""
+        ...
+
+
+class Asking:
+    """Asks for what is added, as long as it may. `halt` is told what ends it before all is answered."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        documents: Documents,
+        run: int,
+        state: apsw.Connection,
+        halt: Callable[[TuiScraperError], None],
+    ) -> None:
+        settings = backend.settings.classify
+        self._backend = backend
+        self._settings = settings
+        self._documents = documents
+        self._run = run
+        self._state = state
+        self._halt = halt
+        self._asks = backend.ask
+        self._why_not = backend.why_not
+        self._prompter = Prompter(
+            backend.taxonomy, multi_label=settings.multi_label, instructions=settings.instructions
+        )
+        asked = None if settings.docs_per_request == "auto" else settings.docs_per_request
+        self._packer = Packer(pack_size(settings.digest_tokens, asked), fixed=asked is not None)
+        self.gate = Gate(
+            concurrency=None if settings.concurrency == "auto" else settings.concurrency, most=_MOST_CALLS
+        )
+        self.caps = Caps(
+            round(settings.budget_usd * _NANO), settings.budget_tokens or None, settings.unsaved_tokens
+        )
+        self._ramp = Ramp()
+        self._outage = Outage()
+        self._said = ""
+        self._more = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._resting: set[asyncio.Task[Any]] = set()
+        self._dispatching: asyncio.Task[None] | None = None
+        self._preparing = False
+        self._client: Client | None = None
+        self._caller: Caller | None = None
+        self._ready: Ready | None = None
+
+    @property
+    def model(self) -> str:
+        """The model that is asked."""
+        return self._settings.model
+
+    @property
+    def asks(self) -> bool:
+        """Whether calls are made (still)."""
+        return self._asks
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is in flight or waits to be asked about."""
+        return bool(self._calls or len(self._packer))
+
+    @property
+    def docs_per_request(self) -> int:
+        """How many documents are asked about together."""
+        return self._packer.size
+
+    @property
+    def notice(self) -> str:
+        """What a person should see while it lasts; '' while all is well."""
+        return self._outage.sentence(self._where) or self._said
+
+    def add(self, wanted: Wanted) -> None:
+        """Something to ask about."""
+        self._packer.add(wanted)
+        self._more.set()
+        if self._dispatching is None and not self._stopping.is_set():
+            self._dispatching = asyncio.create_task(self._guarded(self._dispatch()))
+
+    async def close(self) -> None:
+        """Send nothing more, wait for what is in flight, and close the connections."""
+        self._stop()
+        flying = {*self._calls, *([self._dispatching] if self._dispatching is not None else [])}
+        if flying:
+            _done, left = await asyncio.wait(flying, timeout=self._settings.timeout_s + _CLOSING_S)
+            for task in left:
+                task.cancel()
+            if left:
+                await asyncio.wait(left)
+        if self._client is not None:
+            await self._client.close()
+        gate = self.gate.state
+        if gate.requests_per_min or gate.tokens_per_min:
+            limits = Limits(gate.requests_per_min, gate.tokens_per_min)
+            url = self._backend.endpoint.url
+            await self._documents.submit(remember_limits(url, self.model, limits))
+
+    # --- packs
+
+    @property
+    def _where(self) -> str:
+        return self._backend.endpoint.shown
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._calls.add(asyncio.create_task(self._guarded(work)))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a task of ours: what goes wrong in one ends the pass with its sentence, never unseen."""
+        try:
+            await work
+        except TuiScraperError as error:
+            self._end(error)
+        except Exception as error:
+            self._documents.crash(error)
+            what = f"A mistake in tui-scraper itself ended the run ({type(error).__name__})."
+            self._end(TuiScraperError(what))
+        finally:
+            task = asyncio.current_task()
+            assert task is not None
+            self._calls.discard(task)
+            self._documents.stirred()
+
+    async def _dispatch(self) -> None:
+        if self._asks:
+            self._preparing = True  # its call is paid for, too
+            await self._prepare()
+            self._preparing = False
+        while not self._stopping.is_set():
+            await self._gather()
+            if not self._asks:
+                await self._documents.stand_in(self._packer.take_all(), self._why_not)
+                continue
+            pack = self._packer.take()
+            request = self._request(pack)
+            try:
+                lease = await self.gate.acquire(request.expected(self._now.profile))
+            except asyncio.CancelledError:
+                self._packer.put_back(pack)
+                raise
+            if self._may_send():
+                self._start(self._ask(pack, request, lease))
+            else:
+                self.gate.released(lease)
+                self._packer.put_back(pack)
+
+    async def _gather(self) -> None:
+        """Wait for a full pack, or for one that does not grow any more."""
+        while not len(self._packer):
+            self._more.clear()
+            await self._more.wait()
+        while self._asks and not self._packer.full:
+            before = len(self._packer)
+            self._more.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._more.wait(), _LINGER_S)
+            if len(self._packer) == before:
+                return
+
+    def _may_send(self) -> bool:
+        """Whether calls are made still, after a wait."""
+        return self._asks and not self._stopping.is_set()
+
+    @property
+    def _now(self) -> Ready:
+        assert self._ready is not None
+        return self._ready
+
+    def _request(self, pack: Sequence[Wanted], kind: str = "label") -> Request:
+        keys = [wanted.key for wanted in pack] if kind == "label" else []
+        prompt = self._prompter.ask([wanted.text for wanted in pack])
+        return Request(prompt, self._prompter.answer_tokens(len(pack)), kind, keys)
+
+    async def _prepare(self) -> None:
+        """The call that shows whether it works at all, before the first document of a run."""
+        backend, settings, documents = self._backend, self._settings, self._documents
+        url = backend.endpoint.url
+        self._client = Client(backend.endpoint, backend.key, settings.model, settings.timeout_s, _MOST_CALLS)
+        self._caller = Caller(
+            self._client,
+            documents.submit,
+            run=self._run,
+            endpoint=backend.endpoint.family,
+            caps=self.caps,
+            effort=settings.reasoning_effort,
+        )
+        documents.tell(
+            f"Labels are asked of {settings.model} at {self._where}; this workspace spends at most "
+            f"${settings.budget_usd:.2f} in all (classify.budget_usd)."
+        )
+        known = decode_profile(read_profile(self._state, url, settings.model))
+        preflight = Preflight(
+            settings, backend.endpoint, backend.key, self._caller, self._prompter, documents.tell
+        )
+        try:
+            self._ready = await preflight.run(known)
+        except CapReachedError as error:
+            self._cap(error)
+            return
+        except PreflightError as error:
+            if not backend.may_do_without:
+                raise
+            self._go_offline("the model could not be used", f"{error} Labels are made on this machine.")
+            return
+        for warning in self._ready.warnings:
+            documents.tell(warning)
+        if self._ready.profile != known:
+            await documents.submit(remember_profile(url, settings.model, self._ready.profile.encode()))
+        self.gate.limit_to(self._ramp.allowed)
+        documents.tell(f"It answers ({self._ready.profile}); {self._ready.price}.")
+
+    # --- calls
+
+    async def _ask(self, pack: list[Wanted], request: Request, lease: Lease) -> None:
+        """Ask about a pack until there is an answer, or none is to be expected."""
+        leases = [lease]
+        try:
+            async for attempt in tenacity.AsyncRetrying(
+                retry=tenacity.retry_if_exception(_is_worth_retrying),
+                wait=_backoff,
+                stop=self._given_up,
+                sleep=self._rest,
+                reraise=True,
+            ):
+                with attempt:
+                    await self._once(pack, request, leases.pop() if leases else None)
+        except _StoppedError:
+            self._packer.put_back(pack)
+        except CapReachedError as error:
+            self._packer.put_back(pack)
+            self._cap(error)
+        except UnreadableAnswerError as error:
+            self._documents.warn(f"An answer cannot be used: {error}")
+            await self._unusable(pack, "no usable answer")
+        except CallError as error:
+            await self._failed(pack, error)
+
+    async def _once(self, pack: list[Wanted], request: Request, lease: Lease | None) -> None:
+        if lease is None:
+            with self._nothing_in_flight():
+                lease = await self.gate.acquire(request.expected(self._now.profile), priority=0)
+            if not self._may_send():
+                self.gate.released(lease)
+                raise _StoppedError
+        try:
+            answered = await self._call(request, lease)
+        except UnreadableAnswerError:
+            self._settled(len(pack), 0)
+            raise
+        await self._take(pack, request, answered)
+
+    async def _call(self, request: Request, lease: Lease) -> Answered:
+        """Make a call, and let the gate and the watch for outages know how it went."""
+        assert self._caller is not None
+        began = time.monotonic()
+        try:
+            answered = await self._caller.call(request, self._now.profile, self._now.price)
+        except CallError as error:
+            error.counts = self._outage.failed(error, began)
+            self._hand_back(lease, error)
+            raise
+        except UnreadableAnswerError as error:
+            self._outage.answered()
+            self.gate.succeeded(lease, error.headers)
+            raise
+        except BaseException:
+            self.gate.released(lease)
+            raise
+        self._outage.answered()
+        paid = answered.paid
+        self.gate.succeeded(lease, answered.reply.headers, paid.tokens_in + paid.tokens_out)
+        return answered
+
+    def _hand_back(self, lease: Lease, error: CallError) -> None:
+        if error.throttled:
+            wait_s = error.retry_after_s
+            self.gate.throttled(lease, error.headers, None if wait_s is None else min(wait_s, LONGEST_WAIT_S))
+        elif error.verdict is Verdict.RETRY:
+            self.gate.failed(lease, timeout=error.timed_out)
+        else:
+            self.gate.released(lease)
+
+    async def _take(self, pack: list[Wanted], request: Request, answered: Answered) -> None:
+        """Save the labels of an answer, and see to the documents that have got none."""
+        reply, ids = answered.reply, request.prompt.ids
+        found = self._read(request, answered)
+        parts = split_cost(answered.paid, [len(wanted.text.encode()) for wanted in pack])
+        labels, left = [], []
+        for wanted, name, part in zip(pack, ids, parts, strict=True):
+            if name in found:
+                labels.append((wanted, _stored(found[name], self.model, part)))
+            else:
+                left.append(wanted)
+        await self._documents.save(labels, answered.call, answered.paid)
+        self._settled(len(pack), len(labels))
+        if left:
+            if reply.cut and not reply.text.strip() and (roomy := with_reasoning(self._now.profile)):
+                self._ready = Ready(roomy, self._now.price)
+            why = "the model refused" if reply.refused else "no usable answer"
+            await self._unusable(left, why, final=reply.refused and len(pack) == 1)
+        if labels and self._packer.is_audited(pack) and self._may_send():
+            self._start(self._audit(*labels[0]))
+
+    def _read(self, request: Request, answered: Answered) -> Mapping[str, _Label]:
+        """The usable labels of an answer, by id."""
+        reply, ids = answered.reply, request.prompt.ids
+        if reply.decided:
+            labels = {name: self._decided(reply.decided[name]) for name in ids if name in reply.decided}
+            return {name: label for name, label in labels.items() if label is not None}
+        try:
+            return {name: (names, None, []) for name, names in self._prompter.read(reply.text, ids).items()}
+        except ValueError:
+            return {}
+
+    def _decided(self, decided: Decided) -> _Label | None:
+        """The label that was decided on, with how likely it is where that is told, and the next ones."""
+        chosen = self._prompter.label(decided.choice)
+        if chosen is None:
+            return None
+        names = self._prompter.names
+        known = [
+            (name, round(chance, 4))
+            for value, chance in decided.chances.items()
+            if (name := self._prompter.label(value)) is not None
+        ]
+        ranked = sorted(known, key=lambda pair: (-pair[1], names.index(pair[0])))
+        others = [pair for pair in ranked if pair[0] != chosen]
+        return (chosen,), dict(known).get(chosen), others[:_ALTERNATIVES]
+
+    async def _audit(self, wanted: Wanted, label: StoredLabel) -> None:
+        """Ask about a document of a pack alone, and see whether it gets the label it got in company."""
+        request = self._request([wanted], "audit")
+        with self._nothing_in_flight():
+            lease = await self.gate.acquire(request.expected(self._now.profile))
+        if not self._may_send():
+            self.gate.released(lease)
+            return
+        try:
+            answered = await self._call(request, lease)
+        except (CallError, UnreadableAnswerError, CapReachedError):  # the next one that asks sees to it
+            return
+        assert self._caller is not None
+        await self._caller.settle(answered)
+        alone = self._read(request, answered).get("d1")
+        if alone is not None and self._packer.audited(same=list(alone[0]) == label.labels):
+            self._documents.tell(
+                "Documents asked about alone get other labels than in company; from now on "
+                f"{self._packer.size} are asked about together."
+            )
+
+    def _settled(self, asked: int, saved: int) -> None:
+        """A call was paid for. Raises ModelBlockedError where too little comes of the first ones."""
+        sentence = self._ramp.settled(asked, saved)
+        if sentence:
+            raise ModelBlockedError(sentence)
+        self.gate.limit_to(self._outage.allowed(self._ramp.allowed))
+
+    # --- when there is no label
+
+    async def _unusable(self, pack: Sequence[Wanted], why: str, *, final: bool = False) -> None:
+        """Answers that were paid for and are of no use: asked again in smaller company, alone, then given up.
+
+        `final`: asked about alone, it would be no other.
+        """
+        if len(pack) > 1:
+            self._put_back(pack, smaller=True)
+            return
+        [wanted] = pack
+        wanted.tries += 1
+        if final or wanted.tries > _UNUSABLE_TRIES:
+            await self._documents.stand_in(pack, why)
+        else:
+            self._put_back(pack, smaller=True)
+
+    async def _failed(self, pack: list[Wanted], error: CallError) -> None:
+        self._documents.warn(f"A call about {len(pack)} documents has failed: {error}")
+        if error.verdict is Verdict.PAUSE:
+            self._put_back(pack)
+            self._end(self._why_blocked(error))
+        elif error.verdict is Verdict.FATAL and self._outage.is_final(error):
+            self._put_back(pack)
+            self._end(ModelBlockedError(f"{self._where} takes no more calls. {error}"))
+        elif self._outage.lasts and self._settings.on_outage == "offline":
+            self._put_back(pack)
+            self._go_offline(
+                "the endpoint could not be reached",
+                f"{self._where} cannot be reached ({error}). From here on labels are made on this machine.",
+            )
+        elif len(pack) > 1:
+            self._put_back(pack, smaller=True)
+        else:
+            await self._documents.stand_in(pack, "the endpoint refused" if error.status else "no answer")
+
+    def _put_back(self, pack: Sequence[Wanted], *, smaller: bool = False) -> None:
+        self._packer.put_back(pack, smaller=smaller)
+        self._more.set()
+
+    def _why_blocked(self, error: CallError) -> ModelBlockedError:
+        if error.retry_after_s is not None:
+            until = time.localtime(time.time() + min(error.retry_after_s, 10**8))
+            return ModelBlockedError(
+                f"{self._where} allows no calls until {time.strftime('%Y-%m-%d %H:%M', until)}. {error} "
+                "Go on after that; nothing is lost."
+            )
+        return ModelBlockedError(
+            f"The account at {self._where} is used up. {error} Mend that and go on; nothing is lost."
+        )
+
+    def _cap(self, error: CapReachedError) -> None:
+        if self._settings.on_budget == "offline":
+            self._go_offline("the budget is used up", f"{error} The rest is labelled on this machine.")
+        else:
+            self._end(error)
+
+    def _end(self, error: TuiScraperError) -> None:
+        """No more calls in this run: what is in flight comes back, and the pass ends with this sentence."""
+        self._asks = False
+        self._halt(error)
+        self._stop()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        resting = set(self._resting)
+        if self._dispatching is not None and not self._preparing:
+            resting.add(self._dispatching)
+        for task in resting - {asyncio.current_task()}:
+            task.cancel()
+
+    def _go_offline(self, reason: str, sentence: str) -> None:
+        """From here on labels are made on this machine."""
+        if self._asks:
+            self._asks, self._why_not, self._said = False, reason, sentence
+            self._documents.tell(sentence)
+        self._more.set()
+
+    def _given_up(self, state: tenacity.RetryCallState) -> bool:
+        """Whether a call that failed again is given up: never while the endpoint answers nobody."""
+        error = state.outcome.exception() if state.outcome is not None else None
+        if not isinstance(error, CallError):
+            return True
+        self.gate.limit_to(self._outage.allowed(self._ramp.allowed))
+        if self._outage.lasts and self._settings.on_outage == "offline":
+            return True
+        if not error.counts:
+            state.attempt_number -= 1
+        return state.attempt_number > self._settings.max_retries
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait before a call is tried again; not where the run ends meanwhile."""
+        with self._nothing_in_flight():
+            await asyncio.sleep(seconds)
+        if not self._may_send():
+            raise _StoppedError
+
+    @contextlib.contextmanager
+    def _nothing_in_flight(self) -> Iterator[None]:
+        """While it waits, the task is nothing that the end of the run has to wait for."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._resting.add(task)
+        try:
+            yield
+        finally:
+            self._resting.discard(task)
+
+
+_Label = tuple[tuple[str, ...], float | None, list[tuple[str, float]]]
+"""Labels, how sure the model is of the first (None: it has not said), and the next ones."""
+
+
+def _stored(label: _Label, model: str, part: Paid) -> StoredLabel:
+    names, confidence, others = label
+    tokens = (part.tokens_in, part.tokens_out)
+    return StoredLabel(list(names), confidence, "openai", others, model, *tokens, part.cost_nano_usd)
+
+
+class _StoppedError(Exception):
+    """No more calls are made while one waits to be tried again."""
+
+
+def _is_worth_retrying(error: BaseException) -> bool:
+    return isinstance(error, CallError) and error.verdict is Verdict.RETRY
+
+
+_slower = tenacity.wait_exponential(multiplier=0.5, max=30.0) + tenacity.wait_random(0.0, 0.5)
+
+
+def _backoff(state: tenacity.RetryCallState) -> float:
+    """Seconds before a call is tried again: more each time, and what the endpoint asks for."""
+    error = cast(CallError, state.outcome.exception() if state.outcome is not None else None)
+    if error.throttled:
+        return _MOMENT_S  # the gate has everybody wait
+    return max(_slower(state), min(error.retry_after_s or 0.0, LONGEST_WAIT_S))

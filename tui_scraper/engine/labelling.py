@@ -1,0 +1,314 @@
+"""Documents on their way to a model's label: asked about once, paid for once, saved as they are paid.
+
+    worker -> offer -> (in the store? taken over) -> asking -> ledger and labels -> index
+
+Equal digests wait for one answer. Where a label cannot be had (refused, no usable answer, no money, no
+network) the one that the worker has made stands in for it, marked as what it is. Only so many documents wait
+here; the others stay in the store, where the next turn, or the next run, finds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import apsw
+
+from tui_scraper.engine.asking import Asking
+from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.events import Emit, LabelsNotice
+from tui_scraper.engine.kinship import Kinship
+from tui_scraper.engine.llm.choosing import Backend
+from tui_scraper.engine.llm.packer import Wanted
+from tui_scraper.engine.llm.prompt import shown
+from tui_scraper.engine.models import PhaseName, Spend, Status
+from tui_scraper.engine.runlog import RunLog
+from tui_scraper.engine.store.artifacts import Configs, StoredLabel, find_artifacts
+from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER
+from tui_scraper.engine.store.labelling import Labelled, kin_key, label_key, record_labels, stand_in_key
+from tui_scraper.engine.store.ledger import Paid, read_spending
+from tui_scraper.engine.store.recording import reuse
+from tui_scraper.engine.store.results import Reached, Work
+from tui_scraper.engine.store.writer import Writer
+from tui_scraper.engine.wire import DigestText, LabelResult
+
+_WORTH_IT = 500
+"""Documents that have got a label since, before those that wait for one of them are looked through again."""
+Offer = tuple[Work, DigestText, LabelResult]
+"""A document, what a model is shown of it, and the label that was made on this machine."""
+_CAPACITY = 8_000
+"""Documents that may wait for a label: about a kilobyte each."""
+_CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
+_DONE = STATUS_NUMBER[Status.DONE]
+
+
+class Labelling:
+    """Gets labels for the documents of one pass. Use it in one event loop; `close` it in the end.
+
+    `labelled` takes documents that have their label; `halt` is told why no more can be had.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        configs: Configs,
+        writer: Writer,
+        state: apsw.Connection,
+        log: RunLog,
+        emit: Emit,
+        run: int,
+        labelled: Callable[[Sequence[Work]], Awaitable[None]],
+        halt: Callable[[TuiScraperError], None],
+    ) -> None:
+        self._configs = configs
+        self._writer = writer
+        self._state = state
+        self._log = log
+        self._emit = emit
+        self._labelled = labelled
+        self._asking = Asking(backend, self, run, state, halt)
+        self._wanted: dict[bytes, Wanted] = {}
+        self._waiting = 0
+        self._watchers: list[asyncio.Future[None]] = []
+        self._taken_over = 0
+        self._paid_for = 0
+        near = backend.settings.classify.near_duplicates
+        self._kinship = Kinship(configs, writer, state) if near else None
+        self._since_again = 0
+        self._stand_ins: Counter[str] = Counter()
+
+    @property
+    def busy(self) -> bool:
+        """Whether documents are waiting for a label or being asked about."""
+        return bool(self._waiting) or self._asking.busy
+
+    @property
+    def room(self) -> int:
+        """How many more documents may wait."""
+        return max(0, _CAPACITY - self._waiting)
+
+    @property
+    def again(self) -> bool:
+        """Whether it is worth while to offer again what was not taken."""
+        waits_for_kin = self._kinship is not None and self._kinship.settled and self.busy
+        return self.emptier and not (waits_for_kin and self._since_again < _WORTH_IT)
+
+    @property
+    def emptier(self) -> bool:
+        """Whether there is room again for many."""
+        return self._waiting <= _CAPACITY // 2
+
+    def moved(self) -> asyncio.Future[None]:
+        """Resolves when something happens to a document that waits, from now on."""
+        watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.append(watcher)
+        return watcher
+
+    async def offer(self, offers: Sequence[Offer]) -> list[Work]:
+        """Take documents that need a label: each with what a model is shown and the label made here.
+
+        Returns those that are not taken now, and are to be offered again.
+        """
+        left: list[Work] = []
+        if self._kinship is not None and not self._kinship.settled:
+            later = [offer for offer in offers if offer[1].signature]
+            await self._kinship.note([(asked, local) for _work, asked, local in later])
+            left = [work for work, *_ in later]
+            offers = [offer for offer in offers if not offer[1].signature]
+        left += [work for work, *_ in offers[self.room :]]
+        offers = offers[: self.room]
+        if self._kinship is not None and self._kinship.settled:
+            offers, waiting = await self._take_over_from_kin(self._kinship, offers)
+            left += waiting
+        keys = [label_key(self._configs, local.digest) for _work, _asked, local in offers]
+        known = find_artifacts(self._state, [key for key in keys if key not in self._wanted])
+        stored = []
+        for key, (work, asked, local) in zip(keys, offers, strict=True):
+            wanted = self._wanted.get(key)
+            if wanted is not None:
+                self._waiting += 1
+                wanted.works.append(work)
+            elif key in known:
+                found, before = known[key], work.reached.get(_CLASSIFY)
+                attempt = before.attempt + 1 if before is not None else 1
+                work.reached[_CLASSIFY] = Reached(_DONE, found.artifact, attempt)
+                stored.append((work, _CLASSIFY, found.artifact, found.amount))
+            else:
+                self._waiting += 1
+                self._wanted[key] = wanted = Wanted(key, local.digest, shown(asked), local, [work])
+                self._asking.add(wanted)
+        if stored:
+            self._taken_over += len(stored)
+            await self._writer.submit(reuse(stored))
+            await self._labelled([work for work, *_ in stored])
+        self._since_again += len(offers)
+        return left
+
+    async def _take_over_from_kin(
+        self, kinship: Kinship, offers: Sequence[Offer]
+    ) -> tuple[list[Offer], list[Work]]:
+        """Give near-duplicates the label of those that stand for them.
+
+        Returns those to be asked about, and those whose kin has no label yet.
+        """
+        ask: list[Offer] = []
+        waiting: list[Work] = []
+        entries: list[Labelled] = []
+        for work, asked, local in offers:
+            kin = kinship.of(local.digest)
+            label = kinship.inherited(kin, local) if kin is not None else False
+            if isinstance(label, StoredLabel):
+                entries.append(Labelled(kin_key(self._configs, local.digest), local.digest, label, [work]))
+            elif label:
+                waiting.append(work)
+            else:
+                ask.append((work, asked, local))
+        if entries:
+            self._since_again += len(entries)
+            self._taken_over += len(entries)
+            await self._labelled(await self._writer.submit(record_labels(entries)))
+        return ask, waiting
+
+    async def begin_again(self) -> None:
+        """Everything has been read, and what was not taken is offered again."""
+        if self._kinship is None:
+            return
+        if not self._kinship.settled:
+            spared = await self._kinship.settle()
+            self.tell(f"{spared:,} documents are nearly the same as others and need not be asked about.")
+        elif not self._since_again and not self.busy:
+            self._kinship.orphan_all()
+        self._since_again = 0
+
+    def pause(self) -> None:
+        """Send nothing new; what is in flight comes back."""
+        self._asking.gate.pause()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._asking.gate.resume()
+
+    def spend(self) -> Spend:
+        """What is spent and how fast, for a screen."""
+        asking, spent = self._asking, read_spending(self._state)
+        gate = asking.gate.state
+        return Spend(
+            backend="openai" if asking.asks else "offline",
+            model=asking.model,
+            budget_nano_usd=asking.caps.nano_usd or 0,
+            spent_nano_usd=spent.cost_nano_usd,
+            open_nano_usd=spent.open_nano_usd,
+            calls=spent.calls,
+            tokens_in=spent.tokens_in,
+            tokens_out=spent.tokens_out,
+            taken_over=self._taken_over,
+            stand_ins=sum(self._stand_ins.values()),
+            requests_per_min=gate.requests_per_min,
+            requests_used=int(gate.requests_used),
+            tokens_per_min=gate.tokens_per_min,
+            tokens_used=int(gate.tokens_used),
+            in_flight=gate.in_flight,
+            waiting=self._waiting,
+            concurrency=gate.concurrency,
+            docs_per_request=asking.docs_per_request,
+            throttled=gate.throttled,
+            bottleneck=gate.bottleneck,
+            notice=asking.notice,
+        )
+
+    async def close(self) -> None:
+        """Send nothing more, wait for what is in flight, save it, and close the connections."""
+        await self._asking.close()
+        for reason, count in self._stand_ins.items():
+            documents = "1 document was" if count == 1 else f"{count:,} documents were"
+            self.tell(
+                f"{documents} labelled on this machine ({reason}); "
+                "`tui-scraper retry --method openai` has the model asked later."
+            )
+        self._stand_ins.clear()
+
+    def compare(self, directory: Path) -> None:
+        """Say how an estimate that was made before compares with what was spent."""
+        from tui_scraper.engine.estimating import FILE_NAME, compare
+
+        if (directory / FILE_NAME).exists():
+            spent = read_spending(self._state).cost_nano_usd
+            sentence = compare(directory, spent, self._paid_for)
+            if sentence:
+                self.tell(sentence)
+
+    # --- what asking brings
+
+    @property
+    def submit(self) -> Callable[..., Awaitable[object]]:
+        """Writes to the store."""
+        return self._writer.submit
+
+    async def save(self, labels: Sequence[tuple[Wanted, StoredLabel]], call: int, paid: Paid) -> None:
+        """Save the labels of an answer together with what it has cost."""
+        await self._record([(wanted, wanted.key, label) for wanted, label in labels], call, paid)
+        self._paid_for += len(labels)
+
+    async def stand_in(self, pack: Sequence[Wanted], reason: str) -> None:
+        """Give documents the label that was made on this machine."""
+        entries = []
+        for wanted in pack:
+            local = wanted.local
+            label = StoredLabel(
+                local.labels, local.confidence, local.method, local.alternatives, reason=reason
+            )
+            entries.append((wanted, stand_in_key(self._configs, wanted.digest), label))
+        if entries:
+            await self._record(entries)
+            if self._kinship is not None:
+                for wanted in pack:
+                    self._kinship.orphan(wanted.digest)
+            self._stand_ins[reason] += sum(len(wanted.works) for wanted in pack)
+
+    def tell(self, sentence: str) -> None:
+        """Let the person know."""
+        self._log.info(sentence)
+        self._emit(LabelsNotice(time.time(), sentence))
+
+    def warn(self, sentence: str) -> None:
+        """Note something that went wrong with one call."""
+        self._log.warning(sentence)
+
+    def crash(self, error: Exception) -> None:
+        """Note a mistake of ours with all that is known of it."""
+        self._log.crash("A mistake in the labelling of documents.", error)
+
+    def stirred(self) -> None:
+        """Something has happened."""
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+
+    async def _record(
+        self,
+        entries: Sequence[tuple[Wanted, bytes, StoredLabel]],
+        call: int | None = None,
+        paid: Paid | None = None,
+    ) -> None:
+        """Save labels for all documents that wait for them: also for those that join in meanwhile."""
+        recorded = [0] * len(entries)
+        while call is not None or any(
+            len(wanted.works) > n for (wanted, *_), n in zip(entries, recorded, strict=True)
+        ):
+            labelled = [
+                Labelled(key, wanted.digest, label, wanted.works[n:])
+                for (wanted, key, label), n in zip(entries, recorded, strict=True)
+            ]
+            recorded = [n + len(entry.works) for n, entry in zip(recorded, labelled, strict=True)]
+            works = await self._writer.submit(record_labels(labelled, call, paid))
+            call = paid = None
+            await self._labelled(works)
+        for wanted, *_ in entries:
+            self._wanted.pop(wanted.key, None)
+            self._waiting -= len(wanted.works)
+            self._since_again += len(wanted.works)
+        self.stirred()

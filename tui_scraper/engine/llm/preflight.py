@@ -1,0 +1,194 @@
+"""Before money is spent: one tiny call shows whether key, model, parameters and answers are right.
+
+A list of models proves nothing, so the call decides. What an endpoint refuses is asked for in another way
+until it answers with a label, and that way is remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.llm.caller import Answered, Caller, Request
+from tui_scraper.engine.llm.client import Client, UnreadableAnswerError
+from tui_scraper.engine.llm.endpoint import Endpoint
+from tui_scraper.engine.llm.errors import LONGEST_WAIT_S, CallError, PreflightError, Verdict
+from tui_scraper.engine.llm.keys import Key
+from tui_scraper.engine.llm.prices import Price, price_of
+from tui_scraper.engine.llm.profile import Profile, negotiate, simpler, with_reasoning
+from tui_scraper.engine.llm.prompt import Prompter
+from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.settings import ClassifySettings
+
+_DOCUMENT = "Invoice no. 4711. Three items. Total due: 100.00, payable within 30 days."
+_MOST_TRIES = 12
+_TRANSIENT = 3
+_FIRST_WAIT_S = 0.5
+_MOST_CHOICES = 255
+"""Of a question to `decisions` (the SDK's documentation of its parameters)."""
+_DECIDING_MODELS = ("gpt-6-luna",)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What the call has shown. `warnings` are sentences for the person."""
+
+    profile: Profile
+    price: Price
+    warnings: tuple[str, ...] = ()
+
+
+def first_profile(settings: ClassifySettings, labels: int) -> Profile:
+    """How an endpoint is asked that nothing is known about."""
+    decides = (
+        settings.model.startswith(_DECIDING_MODELS) and not settings.multi_label and labels <= _MOST_CHOICES
+    )
+    return Profile(api="decisions" if decides else "chat")
+
+
+class Preflight:
+    """Tries an endpoint. `say` is told what is found out on the way."""
+
+    def __init__(
+        self,
+        settings: ClassifySettings,
+        endpoint: Endpoint,
+        key: Key | None,
+        caller: Caller,
+        prompter: Prompter,
+        say: Callable[[str], None] = lambda _sentence: None,
+    ) -> None:
+        self._settings = settings
+        self._endpoint = endpoint
+        self._key = key
+        self._caller = caller
+        self._prompter = prompter
+        self._say = say
+
+    async def run(self, known: Profile | None) -> Ready:
+        """Find a way to ask, beginning with the one that is known.
+
+        Raises PreflightError where there is none, and CapReachedError where not even this call fits under a
+        cap.
+        """
+        profile = known or first_profile(self._settings, len(self._prompter.names))
+        transient = 0
+        for _try in range(_MOST_TRIES):
+            price = self._price(profile)
+            if price is None:
+                profile = Profile(api="chat")
+                continue
+            try:
+                answered = await self._caller.call(self._request(), profile, price)
+            except CallError as error:
+                if error.verdict is Verdict.RETRY and error.status in {
+                    0,
+                    408,
+                    409,
+                    425,
+                    429,
+                    502,
+                    503,
+                    504,
+                    529,
+                }:
+                    transient += 1
+                    if transient >= _TRANSIENT:
+                        raise PreflightError(f"{self._endpoint.shown} does not answer: {error}") from None
+                    wait_s = error.retry_after_s or _FIRST_WAIT_S * 2**transient
+                    await asyncio.sleep(min(wait_s, LONGEST_WAIT_S))
+                    continue
+                other = negotiate(profile, error)
+                if other is None:
+                    raise await self._refused(error) from None
+                self._say(f"{self._endpoint.shown} refuses {profile}; trying {other}.")
+                profile = other
+            except UnreadableAnswerError as error:
+                profile = self._simpler(profile, str(error))
+            else:
+                await self._caller.settle(answered)
+                if self._labelled(answered):
+                    return Ready(profile, price, await self._warnings())
+                profile = self._otherwise(profile, answered)
+        raise PreflightError(f"{self._endpoint.shown} could not be brought to answer with a label.")
+
+    def _request(self) -> Request:
+        return Request(self._prompter.ask([_DOCUMENT]), self._prompter.answer_tokens(1), "canary")
+
+    def _price(self, profile: Profile) -> Price | None:
+        """What it costs to ask like that; None: only `decisions` has no known price."""
+        model, decides = self._settings.model, profile.api == "decisions"
+        price = price_of(self._settings, self._endpoint, model, decisions=decides)
+        if price is None and not decides:
+            raise PreflightError(
+                f"Nobody here knows what {safe_text(model)} costs at {self._endpoint.shown}: nothing is "
+                "sent. Set classify.price_in_usd and classify.price_out_usd (dollars a million tokens), "
+                "or choose a model with a known price."
+            )
+        return price
+
+    def _labelled(self, answered: Answered) -> bool:
+        reply = answered.reply
+        if reply.decided:
+            return "d1" in reply.decided and self._prompter.label(reply.decided["d1"].choice) is not None
+        try:
+            return bool(self._prompter.read(reply.text, ("d1",)))
+        except ValueError:
+            return False
+
+    def _otherwise(self, profile: Profile, answered: Answered) -> Profile:
+        """The next way to ask, after an answer without a label."""
+        reply = answered.reply
+        if reply.cut or not reply.text.strip():
+            roomy = with_reasoning(profile)
+            if roomy is not None and profile.api == "chat":
+                self._say(
+                    f"{safe_text(self._settings.model)} reasons before it answers; it gets room for that."
+                )
+                return roomy
+        return self._simpler(profile, "It answers, but not with a label.")
+
+    def _simpler(self, profile: Profile, why: str) -> Profile:
+        if profile.api == "decisions":
+            return Profile(api="chat")
+        other = simpler(profile)
+        if other is None:
+            raise PreflightError(f"{self._endpoint.shown}, {safe_text(self._settings.model)}: {why}")
+        return other
+
+    async def _refused(self, error: CallError) -> TuiScraperError:
+        model, where = safe_text(self._settings.model), self._endpoint.shown
+        if error.status == 401:
+            place = self._key.place if self._key is not None else "no key"
+            return PreflightError(f"{where} refuses the key ({place}). {error}")
+        unknown = error.status == 404 or "model" in error.code.lower() or "model" in error.message.lower()
+        if error.status in {400, 403, 404} and unknown:
+            return PreflightError(
+                f"{where} does not know the model {model}. {error} {await self._close_names()}".strip()
+            )
+        return PreflightError(f"{where} refuses {model}. {error}")
+
+    async def _close_names(self) -> str:
+        names = list(await _listed(self._caller.client))
+        if not names:
+            return ""
+        close = difflib.get_close_matches(self._settings.model, names, n=3, cutoff=0.4)
+        shown = ", ".join(safe_text(name, limit=80) for name in (close or sorted(names)[:5]))
+        return f"{'Did you mean' if close else 'It has'} {shown}{'?' if close else ', …'}"
+
+    async def _warnings(self) -> tuple[str, ...]:
+        day = (await _listed(self._caller.client)).get(self._settings.model, "")
+        if not day:
+            return ()
+        return (f"{safe_text(self._settings.model)} will be shut down on {safe_text(day)}.",)
+
+
+async def _listed(client: Client) -> dict[str, str]:
+    """The models that an endpoint lists. Some list none: that proves nothing and is no error."""
+    try:
+        return await client.models()
+    except Exception:  # whatever happens here, the call that counts has been made
+        return {}

@@ -1,0 +1,171 @@
+"""What the commands about money print, as lines and as records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from tui_scraper import formatting
+from tui_scraper.engine.estimating import Report
+from tui_scraper.engine.llm.estimate import Range
+from tui_scraper.engine.piloting import Pilot
+from tui_scraper.engine.runlog import rfc3339
+from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.store.ledger import Audit
+
+_NANO = 1_000_000_000
+
+
+def audit_record(found: Audit) -> dict[str, object]:
+    """`audit --json`."""
+    spent = found.spending
+    return {
+        "proven": found.proven,
+        "calls": spent.calls,
+        "canaries": found.canaries,
+        "audits": found.audits,
+        "documents_asked": found.asked,
+        "labels_saved": found.saved,
+        "unusable": found.unusable,
+        "repeated": found.repeated,
+        "explained": found.explained,
+        "tokens": {"in": spent.tokens_in, "cached": spent.tokens_cached, "out": spent.tokens_out},
+        "cost_usd": spent.cost_nano_usd / _NANO,
+        "unanswered_usd": spent.open_nano_usd / _NANO,
+        "unanswered": [
+            {
+                "call": call.call,
+                "kind": call.kind,
+                "time": rfc3339(call.time),
+                "reason": safe_text(call.reason),
+                "state": call.state,
+                "documents": call.keys,
+                "repeated": call.repeated,
+                "at_most_usd": call.most_nano_usd / _NANO,
+            }
+            for call in found.unanswered
+        ],
+    }
+
+
+def audit_lines(found: Audit) -> Iterator[str]:
+    """`audit`."""
+    spent = found.spending
+    yield (
+        f"paid        {formatting.usd(spent.cost_nano_usd)} for {spent.calls:,} answered calls: "
+        f"{spent.tokens_in:,} tokens in ({spent.tokens_cached:,} cached), {spent.tokens_out:,} out"
+    )
+    yield (
+        f"documents   {found.asked:,} asked about = {found.saved:,} labels saved + {found.unusable:,} "
+        f"without a usable answer + {found.repeated:,} answered twice"
+    )
+    yield f"besides     {found.canaries:,} calls to see whether it works, {found.audits:,} to check packs"
+    if found.unanswered:
+        yield (
+            f"unanswered  {len(found.unanswered):,} calls, which may have cost up to "
+            f"{formatting.usd(spent.open_nano_usd)}:"
+        )
+        for call in found.unanswered:
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(call.time))
+            again = f", {call.repeated:,} asked about again since" if call.repeated else ""
+            reason = "in flight" if call.state == "sent" else safe_text(call.reason)
+            yield f"  call {call.call}  {when}  {call.kind}, {call.keys:,} documents{again}: {reason}"
+    if found.proven:
+        yield "Every payment is accounted for: paid = labels saved once + what is listed here."
+    else:
+        unexplained = found.repeated - found.explained
+        yield (
+            f"✗ {unexplained:,} documents were paid for twice without an unanswered call before."
+            if unexplained
+            else "✗ The sums are not those of the calls; `tui-scraper verify --repair` adds them up anew."
+        )
+
+
+def estimate_record(report: Report) -> dict[str, object]:
+    """`estimate --json`."""
+    found = report.estimate
+    return {
+        "source": report.source,
+        "files": report.sampled.files,
+        "looked_at": report.sampled.looked_at,
+        "without_text": report.sampled.unread,
+        "labelled": found.labelled,
+        "documents": _range(found.documents),
+        "requests": _range(found.requests),
+        "tokens_in": _range(found.tokens_in),
+        "tokens_out": _range(found.tokens_out),
+        "cost_usd": _range(found.cost_nano_usd.of(1 / _NANO), digits=6),
+        "calls_s": _range(found.seconds) if found.seconds is not None else None,
+        "reading_s": round(report.sampled.seconds / report.workers, 1),
+        "bottleneck": found.bottleneck or None,
+        "model": safe_text(report.model),
+        "endpoint": report.endpoint,
+    }
+
+
+def _range(found: Range, digits: int = 0) -> dict[str, float]:
+    figures = {"low": found.low, "expected": found.expected, "high": found.high}
+    return {name: round(value, digits) if digits else round(value) for name, value in figures.items()}
+
+
+def estimate_lines(report: Report, budget_usd: float) -> Iterator[str]:
+    """`estimate`."""
+    found, sampled = report.estimate, report.sampled
+    yield (
+        f"files      {sampled.files:,} ({formatting.size(sampled.size_bytes)}); {sampled.looked_at:,} looked "
+        f"at, {sampled.unread:,} of them without text"
+    )
+    have = f" beside {found.labelled:,} that have their label" if found.labelled else ""
+    yield f"documents  {_low_high(found.documents)} to label{have}"
+    yield f"requests   {_low_high(found.requests)} to {safe_text(report.model)} at {report.endpoint}"
+    yield f"tokens     {_low_high(found.tokens_in)} in, {_low_high(found.tokens_out)} out"
+    low, expected, high = (
+        formatting.usd(round(value))
+        for value in (found.cost_nano_usd.low, found.cost_nano_usd.expected, found.cost_nano_usd.high)
+    )
+    yield f"cost       {expected} ({low} – {high}), at {report.price}"
+    reading = formatting.duration(sampled.seconds / report.workers)
+    if found.seconds is None:
+        yield f"time       {reading} to read them; what the endpoint allows is known after a first run"
+    else:
+        calls = found.seconds
+        whole = formatting.duration(max(calls.expected, sampled.seconds / report.workers))
+        between = f"{formatting.duration(calls.low)} – {formatting.duration(calls.high)}"
+        yield f"time       {whole} ({between}), bound by {found.bottleneck}; {reading} of it to read them"
+    if found.cost_nano_usd.expected > budget_usd * _NANO:
+        yield f"This is more than the budget of ${budget_usd:.2f}: the run would pause. See --budget."
+
+
+def _low_high(found: Range) -> str:
+    if round(found.low) == round(found.high):
+        return f"{round(found.expected):,}"
+    return f"{round(found.expected):,} ({round(found.low):,} – {round(found.high):,})"
+
+
+def pilot_record(pilot: Pilot) -> dict[str, object]:
+    """`estimate --pilot --json`, after the events of the run."""
+    return {
+        "event": "pilot",
+        "files": pilot.files,
+        "looked_at": pilot.looked_at,
+        "labelled": pilot.labelled,
+        "spent_usd": pilot.cost_nano_usd / _NANO,
+        "cost_usd": {"p50": round(pilot.cost.p50) / _NANO, "p90": round(pilot.cost.p90) / _NANO},
+        "tokens": {"p50": round(pilot.tokens.p50), "p90": round(pilot.tokens.p90)},
+    }
+
+
+def pilot_lines(pilot: Pilot, budget_usd: float) -> Iterator[str]:
+    """`estimate --pilot`."""
+    yield ""
+    yield (
+        f"pilot      {pilot.looked_at:,} of {pilot.files:,} files, {pilot.labelled:,} documents labelled by "
+        f"the model; {formatting.usd(pilot.cost_nano_usd)} spent by this workspace so far. All of it is kept."
+    )
+    p50, p90 = formatting.usd(round(pilot.cost.p50)), formatting.usd(round(pilot.cost.p90))
+    yield (
+        f"all files  {p50} (P50), {p90} (P90); "
+        f"{round(pilot.tokens.p50):,} tokens (P50), {round(pilot.tokens.p90):,} (P90)"
+    )
+    if pilot.cost.p50 > budget_usd * _NANO:
+        yield f"This is more than the budget of ${budget_usd:.2f}: the run would pause. See --budget."
