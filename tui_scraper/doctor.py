@@ -159,7 +159,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
     from tui_scraper.engine.llm.choosing import choose
 
     try:
-        backend = choose(settings, offline=False, paid_before=False)
+        backend = choose(settings, offline="", paid_before=False)
     except TuiScraperError as error:
         yield Finding("model", False, str(error))
         return

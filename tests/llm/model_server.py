@@ -78,7 +78,8 @@ class Manners:
 class ModelServer:
     """The server, in the event loop that enters it. Takes what `Manners` has, a port and a file to write to.
 
-    What went wrong in it is raised where it is left, not only in what the client saw.
+    What went wrong in it is raised where it is left, not only in what the client saw. `names` are those of
+    all headers that have come.
     """
 
     def __init__(self, *, port: int = 0, journal: str | None = None, **manners: Any) -> None:
@@ -98,6 +99,7 @@ class ModelServer:
         self._listeners: list[asyncio.Server] = []
         self._connections: set[asyncio.Task[None]] = set()
         self._mistakes: list[Exception] = []
+        self.names: set[str] = set()
         self.url = self.azure_url = self.elsewhere = ""
 
     @property
@@ -156,6 +158,7 @@ class ModelServer:
 
     async def _answer(self, request: Request, wire: Wire) -> None:
         record = self._begun(request)
+        self.names.update(request.headers)
         wire.begin(request, b"x-request-id: req_%d\r\n" % record.number)
         try:
             answer = self._understood(request, record)

@@ -29,9 +29,10 @@ TEXTS = ["a bill", "a story", "a letter"]
 async def ask(server: ModelServer, api: str = "chat", *, deadline_s: float = DEADLINE_S) -> Reply:
     endpoint = endpoint_of(ClassifySettings(base_url=server.url), {})
     client = Client(endpoint, Key(SecretStr(KEY), "here"), "gpt-6-luna", deadline_s)
-    prompt = PROMPTER.ask(TEXTS)
+    profile = Profile(api=api)  # type: ignore[arg-type]
+    body = client.body(PROMPTER.ask(TEXTS), profile, PROMPTER.answer_tokens(3), "none")
     try:
-        return await client.ask(prompt, Profile(api=api), PROMPTER.answer_tokens(3), "none")  # type: ignore[arg-type]
+        return await client.ask(body, profile)
     finally:
         await client.close()
 

@@ -77,7 +77,7 @@ def estimate(options: argparse.Namespace) -> int:
         raise UsageError(
             f'classify.backend = "{settings.classify.backend}": labels are made here and cost nothing.'
         )
-    backend = choose(settings, offline=False, paid_before=True)
+    backend = choose(settings, offline="", paid_before=True)
     directory = choose_directory(options.path, options.workspace)
     if options.pilot:
         return _pilot(options, settings, directory)

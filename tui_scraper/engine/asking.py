@@ -48,6 +48,8 @@ _UNUSABLE_TRIES = 2
 _CLOSING_S = 5.0
 """Beyond the deadline of a call: for saving what it brings."""
 _MOMENT_S = 0.05
+_UNBLAMED = 4
+"""Failures of one pack that may be the endpoint's, after which it is looked into."""
 
 
 class Documents(Protocol):
@@ -119,6 +121,8 @@ class Asking:
         self._said = ""
         self._more = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._returned = asyncio.Event()
+        self._is_tight = False
         self._calls: set[asyncio.Task[None]] = set()
         self._resting: set[asyncio.Task[Any]] = set()
         self._dispatching: asyncio.Task[None] | None = None
@@ -126,6 +130,7 @@ class Asking:
         self._client: Client | None = None
         self._caller: Caller | None = None
         self._ready: Ready | None = None
+        self._preflight: Preflight | None = None
 
     @property
     def model(self) -> str:
@@ -175,7 +180,8 @@ class Asking:
         if gate.requests_per_min or gate.tokens_per_min:
             limits = Limits(gate.requests_per_min, gate.tokens_per_min)
             url = self._backend.endpoint.url
-            await self._documents.submit(remember_limits(url, self.model, limits))
+            with contextlib.suppress(TuiScraperError):  # a full disk ends the run with its own sentence
+                await self._documents.submit(remember_limits(url, self.model, limits))
 
     # --- packs
 
@@ -200,6 +206,7 @@ class Asking:
             task = asyncio.current_task()
             assert task is not None
             self._calls.discard(task)
+            self._returned.set()
             self._documents.stirred()
 
     async def _dispatch(self) -> None:
@@ -209,13 +216,17 @@ class Asking:
             self._preparing = False
         while not self._stopping.is_set():
             await self._gather()
+            while self._is_tight and self._in_flight():
+                self._returned.clear()
+                await self._returned.wait()
+            self._is_tight = False
             if not self._asks:
                 await self._documents.stand_in(self._packer.take_all(), self._why_not)
                 continue
             pack = self._packer.take()
             request = self._request(pack)
             try:
-                lease = await self.gate.acquire(request.expected(self._now.profile))
+                lease = await self.gate.acquire(self._expected(request))
             except asyncio.CancelledError:
                 self._packer.put_back(pack)
                 raise
@@ -238,6 +249,10 @@ class Asking:
             if len(self._packer) == before:
                 return
 
+    def _in_flight(self) -> bool:
+        """Whether other calls have something reserved that they will give back in part."""
+        return bool(self._calls - self._resting - {asyncio.current_task()})
+
     def _may_send(self) -> bool:
         """Whether calls are made still, after a wait."""
         return self._asks and not self._stopping.is_set()
@@ -246,6 +261,10 @@ class Asking:
     def _now(self) -> Ready:
         assert self._ready is not None
         return self._ready
+
+    def _expected(self, request: Request) -> int:
+        assert self._caller is not None
+        return self._caller.expected(request, self._now.profile)
 
     def _request(self, pack: Sequence[Wanted], kind: str = "label") -> Request:
         keys = [wanted.key for wanted in pack] if kind == "label" else []
@@ -256,7 +275,8 @@ class Asking:
         """The call that shows whether it works at all, before the first document of a run."""
         backend, settings, documents = self._backend, self._settings, self._documents
         url = backend.endpoint.url
-        self._client = Client(backend.endpoint, backend.key, settings.model, settings.timeout_s, _MOST_CALLS)
+        most = _MOST_CALLS if settings.concurrency == "auto" else settings.concurrency
+        self._client = Client(backend.endpoint, backend.key, settings.model, settings.timeout_s, most + 1)
         self._caller = Caller(
             self._client,
             documents.submit,
@@ -271,10 +291,19 @@ class Asking:
         )
         known = decode_profile(read_profile(self._state, url, settings.model))
         preflight = Preflight(
-            settings, backend.endpoint, backend.key, self._caller, self._prompter, documents.tell
+            settings,
+            backend.endpoint,
+            backend.key,
+            self._caller,
+            self._prompter,
+            documents.tell,
+            self._rest,
         )
+        self._preflight = preflight
         try:
             self._ready = await preflight.run(known)
+        except _StoppedError:
+            return
         except CapReachedError as error:
             self._cap(error)
             return
@@ -295,6 +324,7 @@ class Asking:
     async def _ask(self, pack: list[Wanted], request: Request, lease: Lease) -> None:
         """Ask about a pack until there is an answer, or none is to be expected."""
         leases = [lease]
+        unblamed = 0
         try:
             async for attempt in tenacity.AsyncRetrying(
                 retry=tenacity.retry_if_exception(_is_worth_retrying),
@@ -304,12 +334,21 @@ class Asking:
                 reraise=True,
             ):
                 with attempt:
-                    await self._once(pack, request, leases.pop() if leases else None)
+                    try:
+                        await self._once(pack, request, leases.pop() if leases else None)
+                    except CallError as error:
+                        unblamed += not error.counts
+                        if error.verdict is Verdict.RETRY and unblamed and unblamed % _UNBLAMED == 0:
+                            await self._look_closer(pack, error)
+                        raise
         except _StoppedError:
-            self._packer.put_back(pack)
+            self._put_back(pack)
         except CapReachedError as error:
-            self._packer.put_back(pack)
-            self._cap(error)
+            self._put_back(pack)
+            if self._in_flight():  # what they have reserved is more than they will cost
+                self._is_tight = True
+            else:
+                self._cap(error)
         except UnreadableAnswerError as error:
             self._documents.warn(f"An answer cannot be used: {error}")
             await self._unusable(pack, "no usable answer")
@@ -318,8 +357,10 @@ class Asking:
 
     async def _once(self, pack: list[Wanted], request: Request, lease: Lease | None) -> None:
         if lease is None:
+            if not self._may_send():
+                raise _StoppedError
             with self._nothing_in_flight():
-                lease = await self.gate.acquire(request.expected(self._now.profile), priority=0)
+                lease = await self.gate.acquire(self._expected(request), priority=0)
             if not self._may_send():
                 self.gate.released(lease)
                 raise _StoppedError
@@ -337,6 +378,7 @@ class Asking:
         try:
             answered = await self._caller.call(request, self._now.profile, self._now.price)
         except CallError as error:
+            error.began = began
             error.counts = self._outage.failed(error, began)
             self._hand_back(lease, error)
             raise
@@ -351,6 +393,29 @@ class Asking:
         paid = answered.paid
         self.gate.succeeded(lease, answered.reply.headers, paid.tokens_in + paid.tokens_out)
         return answered
+
+    async def _look_closer(self, pack: Sequence[Wanted], error: CallError) -> None:
+        """Whether it is the endpoint that fails again and again, or this pack: another call shows it."""
+        assert self._preflight is not None
+        request = self._preflight.request()
+        if not error.throttled:
+            with self._nothing_in_flight():
+                lease = await self.gate.acquire(self._expected(request), priority=0)
+            if not self._may_send():
+                self.gate.released(lease)
+                raise _StoppedError
+            try:
+                answered = await self._call(request, lease)
+            except (CallError, UnreadableAnswerError, CapReachedError):
+                return
+            assert self._caller is not None
+            await self._caller.settle(answered)
+        elif not self._outage.answered_since(error):
+            return
+        if len(pack) > 1:
+            error.verdict = Verdict.SPLIT
+        else:
+            error.counts = True
 
     def _hand_back(self, lease: Lease, error: CallError) -> None:
         if error.throttled:
@@ -412,7 +477,7 @@ class Asking:
         """Ask about a document of a pack alone, and see whether it gets the label it got in company."""
         request = self._request([wanted], "audit")
         with self._nothing_in_flight():
-            lease = await self.gate.acquire(request.expected(self._now.profile))
+            lease = await self.gate.acquire(self._expected(request))
         if not self._may_send():
             self.gate.released(lease)
             return
@@ -528,8 +593,9 @@ class Asking:
 
     async def _rest(self, seconds: float) -> None:
         """Wait before a call is tried again; not where the run ends meanwhile."""
-        with self._nothing_in_flight():
-            await asyncio.sleep(seconds)
+        if self._may_send():
+            with self._nothing_in_flight():
+                await asyncio.sleep(seconds)
         if not self._may_send():
             raise _StoppedError
 

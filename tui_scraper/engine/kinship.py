@@ -51,7 +51,7 @@ class Kinship:
 
     async def settle(self) -> int:
         """Find out who stands for whom, now that all has been read. Returns how many need not be asked."""
-        kept = list(read_signatures(self._state))
+        kept = [pair for pair in read_signatures(self._state) if pair[1]]
         labelled = frozenset(
             digest
             for start in range(0, len(kept), _PAGE)

@@ -79,6 +79,7 @@ class Labelling:
         self._kinship = Kinship(configs, writer, state) if near else None
         self._since_again = 0
         self._stand_ins: Counter[str] = Counter()
+        self._stood_in: set[bytes] = set()
 
     @property
     def busy(self) -> bool:
@@ -126,11 +127,14 @@ class Labelling:
         keys = [label_key(self._configs, local.digest) for _work, _asked, local in offers]
         known = find_artifacts(self._state, [key for key in keys if key not in self._wanted])
         stored = []
+        hopeless: list[Wanted] = []
         for key, (work, asked, local) in zip(keys, offers, strict=True):
             wanted = self._wanted.get(key)
             if wanted is not None:
                 self._waiting += 1
                 wanted.works.append(work)
+            elif key in self._stood_in and key not in known:
+                hopeless.append(Wanted(key, local.digest, "", local, [work]))
             elif key in known:
                 found, before = known[key], work.reached.get(_CLASSIFY)
                 attempt = before.attempt + 1 if before is not None else 1
@@ -144,6 +148,8 @@ class Labelling:
             self._taken_over += len(stored)
             await self._writer.submit(reuse(stored))
             await self._labelled([work for work, *_ in stored])
+        self._waiting += len(hopeless)
+        await self.stand_in(hopeless, "no label for the same text")
         self._since_again += len(offers)
         return left
 
@@ -266,6 +272,7 @@ class Labelling:
             if self._kinship is not None:
                 for wanted in pack:
                     self._kinship.orphan(wanted.digest)
+            self._stood_in.update(wanted.key for wanted in pack)
             self._stand_ins[reason] += sum(len(wanted.works) for wanted in pack)
 
     def tell(self, sentence: str) -> None:

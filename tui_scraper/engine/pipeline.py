@@ -39,6 +39,7 @@ from tui_scraper.engine.llm.choosing import Backend, choose
 from tui_scraper.engine.memory import total_pss
 from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState, Spend, Status
 from tui_scraper.engine.phases.base import configurations, hashes
+from tui_scraper.engine.phases.classify import keep_labels
 from tui_scraper.engine.phases.index import Indexer, generation
 from tui_scraper.engine.phases.input import Walk, identities
 from tui_scraper.engine.phases.output import Output, places_written
@@ -170,15 +171,20 @@ class Pipeline:
             indexer = None
             if self._wants(PhaseName.INDEX):
                 indexer = Indexer(directory, self._writer, self._indexed)
-            try:
-                return await self._work(around, indexer)
-            finally:
-                if self._labelling is not None:
-                    await self._labelling.close()
-                if self._batches is not None:
-                    await self._batches.end_workers()
+            async with contextlib.AsyncExitStack() as closing:  # whatever one of them raises, all are closed
                 if indexer is not None:
-                    await indexer.close()
+                    closing.push_async_callback(indexer.close)
+                closing.push_async_callback(self._end_workers)
+                closing.push_async_callback(self._end_labelling)
+                return await self._work(around, indexer)
+
+    async def _end_workers(self) -> None:
+        if self._batches is not None:
+            await self._batches.end_workers()
+
+    async def _end_labelling(self) -> None:
+        if self._labelling is not None:
+            await self._labelling.close()
 
     @property
     def again(self) -> bool:
@@ -324,6 +330,8 @@ class Pipeline:
             configs = configurations(
                 DOCUMENT_PHASE_MODULES, self._settings, _extra(number, salts(state, before))
             )
+            if self._backend is not None and self._backend.wants_model and not self._backend.ask:
+                keep_labels(state, before, configs)
             changed = set_lineages(state, configs)
             if PhaseName.INPUT in changed:
                 refuse_oversized(transaction, limit, STREAMED)
@@ -473,7 +481,11 @@ class Pipeline:
         head = read_head(self._state)
         lineage = head.lineages.get(PhaseName.CLASSIFY)
         paid = lineage is not None and config_of(self._state, lineage)[1].get("method") == "openai"
-        offline = self._request.offline or not self._wants(PhaseName.CLASSIFY)
+        offline = ""
+        if self._request.offline or not self._wants(PhaseName.CLASSIFY):
+            offline = "offline"
+        elif self._in_force.elsewhere:
+            offline = "the settings gone back to name another endpoint than those of the file"
         return choose(self._in_force.settings, offline=offline, paid_before=paid)
 
     def _labels(self, configs: Configs) -> Labelling | None:
@@ -570,7 +582,8 @@ class Pipeline:
             or not self._wants(PhaseName.INDEX)
         ):
             return 0
-        return min(min(work.in_hand, default=self._after + 1), self._after + 1) - 1
+        left = self._after + 1 if work.left is None else work.left
+        return min(min(work.in_hand, default=self._after + 1), self._after + 1, left) - 1
 
     async def _watch_memory(self, work: Batches) -> None:
         limit = self._settings.engine.memory_limit

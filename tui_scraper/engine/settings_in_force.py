@@ -23,6 +23,16 @@ from tui_scraper.engine.store.runs import settings_of
 DOCUMENT_SECTIONS = ("input", "clean", "chunk", "classify")
 """The sections that the results of documents may depend on."""
 
+_AT_ONCE = frozenset(
+    f"classify.{key}"
+    for key in (
+        *("api_version", "api_key_env", "api_key_file", "docs_per_request", "timeout_s", "max_retries"),
+        *("concurrency", "budget_usd", "budget_tokens", "unsaved_tokens", "on_budget", "on_outage"),
+        *("price_in_usd", "price_cached_usd", "price_out_usd"),
+    )
+)
+"""Settings of classify that no label depends on: money, pace and keys are always those of today."""
+
 _LONGEST_VALUE = 40
 
 _REDONE = {
@@ -50,10 +60,15 @@ class KeyChange:
 
 @dataclass(frozen=True)
 class InForce:
-    """What a run works with. `waiting` are the keys of the file that differ and are not accepted yet."""
+    """What a run works with. `waiting` are the keys of the file that differ and are not accepted yet.
+
+    `elsewhere`: the settings gone back to name another endpoint than those of the file. The key that is set
+    now is for the latter, so neither is asked.
+    """
 
     settings: Settings
     waiting: tuple[KeyChange, ...] = ()
+    elsewhere: bool = False
 
 
 def in_force(state: apsw.Connection, wanted: Settings, *, accept: bool) -> InForce:
@@ -62,9 +77,12 @@ def in_force(state: apsw.Connection, wanted: Settings, *, accept: bool) -> InFor
     kept = settings_at(state, head)
     if not head.pinned or accept or kept is None:
         return InForce(wanted)
-    waiting = tuple(changes(kept, wanted))
-    merged = wanted.model_copy(update={name: getattr(kept, name) for name in DOCUMENT_SECTIONS})
-    return InForce(merged, waiting)
+    waiting = tuple(change for change in changes(kept, wanted) if change.key not in _AT_ONCE)
+    at_once = {key.partition(".")[2]: getattr(wanted.classify, key.partition(".")[2]) for key in _AT_ONCE}
+    pinned = {name: getattr(kept, name) for name in DOCUMENT_SECTIONS}
+    pinned["classify"] = kept.classify.model_copy(update=at_once)
+    elsewhere = kept.classify.base_url != wanted.classify.base_url
+    return InForce(wanted.model_copy(update=pinned), waiting, elsewhere)
 
 
 def settings_at(state: apsw.Connection, head: Head) -> Settings | None:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from tui_scraper.engine.llm.client import Client, Reply, UnreadableAnswerError
 from tui_scraper.engine.llm.errors import Billed, CallError
 from tui_scraper.engine.llm.prices import Price, Usage
@@ -16,7 +18,8 @@ from tui_scraper.engine.store.ledger import Caps, Intent, Paid, lose, release, r
 from tui_scraper.engine.store.writer import Operation, Transaction
 
 _OVERHEAD_TOKENS = 200
-"""What an endpoint may add to a request: marks between messages, a template, the schema in words."""
+"""What an endpoint may add to a request: marks between messages, a template."""
+_CHANCE_TOKENS = 16
 _BYTES_PER_TOKEN = 4
 """What endpoints reckon with before they have counted, and so the pace does."""
 
@@ -41,14 +44,6 @@ class Request:
     kind: str
     keys: Sequence[bytes] = ()
 
-    def most(self, profile: Profile) -> tuple[int, int]:
-        """Tokens that it can take at most: sent and received."""
-        return self.prompt.size_bytes + _OVERHEAD_TOKENS, self.answer_tokens + profile.extra_tokens
-
-    def expected(self, profile: Profile) -> int:
-        """Tokens that an endpoint counts against its limits when it takes the request on."""
-        return self.prompt.size_bytes // _BYTES_PER_TOKEN + self.answer_tokens + profile.extra_tokens
-
 
 class Caller:
     """Makes calls for one run. `submit` writes to the store; None keeps no ledger (`doctor`)."""
@@ -69,11 +64,11 @@ class Caller:
         Raises CapReachedError where nothing was sent; CallError and UnreadableAnswerError where what was sent
         is in the ledger as far as it can be known.
         """
-        sent, received = request.most(profile)
+        body, sent, received = self._most(request, profile)
         cost = price.most(sent, received)
         call = await self._reserve(request, sent, received, cost)
         try:
-            reply = await self.client.ask(request.prompt, profile, request.answer_tokens, self._effort)
+            reply = await self.client.ask(body, profile)
         except CallError as error:
             lost = error.billed is Billed.UNKNOWN
             await self._write((lose if lost else release)(call, error.message))
@@ -87,6 +82,22 @@ class Caller:
             raise
         usage = reply.usage if reply.usage.known else Usage(sent, received, known=False)
         return Answered(call, reply, _paid(usage, price))
+
+    def expected(self, request: Request, profile: Profile) -> int:
+        """Tokens that an endpoint counts against its limits when it takes the request on."""
+        _body, sent, received = self._most(request, profile)
+        return sent // _BYTES_PER_TOKEN + received
+
+    def _most(self, request: Request, profile: Profile) -> tuple[dict[str, object], int, int]:
+        """What is sent, and the tokens that it can take at most: sent and received.
+
+        No tokenizer makes more tokens of a text than it has bytes.
+        """
+        body = self.client.body(request.prompt, profile, request.answer_tokens, self._effort)
+        received = request.answer_tokens + profile.extra_tokens
+        if profile.api == "decisions":  # a probability of each choice for each document
+            received += len(request.prompt.ids) * _CHANCE_TOKENS * request.prompt.choices
+        return body, len(msgspec.json.encode(body)) + _OVERHEAD_TOKENS, received
 
     async def settle(self, answered: Answered) -> None:
         """Enter what an answer has cost of which nothing is saved."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tui_scraper.engine.labels.taxonomy import Taxonomy, from_settings
-from tui_scraper.engine.llm.endpoint import Endpoint, endpoint_of
+from tui_scraper.engine.llm.endpoint import NOWHERE, Endpoint, endpoint_of
 from tui_scraper.engine.llm.errors import PreflightError
 from tui_scraper.engine.llm.keys import Key, find_key
-from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.settings import ClassifySettings, Settings
 
 
 @dataclass(frozen=True)
@@ -43,24 +43,28 @@ class Backend:
 
 
 def choose(
-    settings: Settings, *, offline: bool, paid_before: bool, environ: Mapping[str, str] = os.environ
+    settings: Settings, *, offline: str, paid_before: bool, environ: Mapping[str, str] = os.environ
 ) -> Backend:
     """Settle what `auto` means here and now.
 
-    `paid_before`: the labels in force are a model's. They stay so without a key or a network: nothing that
-    was paid for is replaced by something worse because a key is missing today.
+    `offline` says why no model may be asked, '' where it may. `paid_before`: the labels in force are a
+    model's. They stay so without a key or a network: nothing that was paid for is replaced by something worse
+    because a key is missing today.
 
     Raises PreflightError where a model is asked for and there is no key, UsageError for settings that cannot
     be.
     """
     classify = settings.classify
     taxonomy = from_settings(classify.labels)
-    endpoint = endpoint_of(classify, environ)
     wanted = classify.backend
     if wanted in {"local", "rules"}:
-        return Backend(settings, taxonomy, endpoint, None, ask=False)
-    key = None if offline else find_key(classify, environ)
-    usable = key is not None or (endpoint.local and bool(classify.base_url))
+        return Backend(settings, taxonomy, NOWHERE, None, ask=False)
+    if offline:
+        key, usable, endpoint = None, False, NOWHERE
+    else:
+        endpoint = endpoint_of(classify, environ)
+        key = find_key(classify, environ) if _may_have_key(endpoint, settings) else None
+        usable = key is not None or (endpoint.local and bool(classify.base_url))
     if wanted == "openai" and not usable and not offline:
         raise PreflightError(
             f"There is no API key: set {classify.api_key_env}, or put the key into a file that only you can "
@@ -68,9 +72,16 @@ def choose(
         )
     if usable or paid_before or wanted == "openai":
         model = _with_backend(settings, "openai")
-        why_not = "" if usable else ("offline" if offline else "there is no API key")
+        why_not = "" if usable else (offline or "there is no API key")
         return Backend(model, taxonomy, endpoint, key, usable, why_not, may_do_without=wanted == "auto")
     return Backend(_with_backend(settings, "local"), taxonomy, endpoint, None, ask=False)
+
+
+def _may_have_key(endpoint: Endpoint, settings: Settings) -> bool:
+    """Whether a key may be sent there: unencrypted only within this machine, or where it was set for that."""
+    classify = settings.classify
+    chosen = classify.api_key_file or classify.api_key_env != ClassifySettings().api_key_env
+    return endpoint.encrypted or endpoint.loopback or bool(chosen)
 
 
 def _with_backend(settings: Settings, backend: str) -> Settings:

@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
@@ -23,7 +25,14 @@ from openai._vendor.httpx_aiohttp import AiohttpTransport
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from tui_scraper.engine.llm.endpoint import Endpoint
-from tui_scraper.engine.llm.errors import Billed, CallError, Verdict, judge_status
+from tui_scraper.engine.llm.errors import (
+    FILTERED,
+    TOO_LONG,
+    Billed,
+    CallError,
+    Verdict,
+    judge_status,
+)
 from tui_scraper.engine.llm.gate import retry_after
 from tui_scraper.engine.llm.keys import Key, redact
 from tui_scraper.engine.llm.prices import Usage
@@ -36,6 +45,19 @@ _MOST_BYTES = 8_000_000
 _MOST_TOKENS = 10**9
 _MESSAGE_CHARS = 300
 _ABOUT_ONE = 0.05
+_HEADERS = frozenset(
+    {
+        "host",
+        "authorization",
+        "api-key",
+        "accept",
+        "content-type",
+        "content-length",
+        "connection",
+        "user-agent",
+    }
+)
+_OF_OPENAI = frozenset({"openai-organization", "openai-project"})
 _MODELS_CHARS = 200
 
 
@@ -89,7 +111,10 @@ class Client:
         self.model = model
         self.timeout_s = timeout_s
         transport = _Bounded(
-            AiohttpTransport(limits=httpx2.Limits(max_connections=most, keepalive_expiry=30.0))
+            AiohttpTransport(
+                limits=httpx2.Limits(max_connections=most, keepalive_expiry=30.0), proxy=_proxy_for(endpoint)
+            ),
+            openai_itself=endpoint.is_openai,
         )
         self._http = httpx2.AsyncClient(
             transport=transport, follow_redirects=False, timeout=httpx2.Timeout(timeout_s)
@@ -107,25 +132,32 @@ class Client:
         """Close the connections."""
         await self._http.aclose()
 
-    async def ask(self, prompt: Prompt, profile: Profile, answer_tokens: int, effort: str) -> Reply:
+    def body(self, prompt: Prompt, profile: Profile, answer_tokens: int, effort: str) -> dict[str, object]:
+        """What is sent to ask for labels."""
+        if profile.api == "decisions":
+            return decisions_body(prompt, self.model)
+        return chat_body(prompt, self.model, profile, answer_tokens, effort)
+
+    async def ask(self, body: Mapping[str, object], profile: Profile) -> Reply:
         """Send a request for labels.
 
         Raises CallError where there was no answer, UnreadableAnswerError where there was one that cannot be
         used.
         """
-        if profile.api == "decisions":
-            return _decided(await self._post("/decisions", decisions_body(prompt, self.model)))
-        return _chatted(
-            await self._post(
-                "/chat/completions", chat_body(prompt, self.model, profile, answer_tokens, effort)
-            )
-        )
+        try:
+            if profile.api == "decisions":
+                return _decided(await self._post("/decisions", body))
+            return _chatted(await self._post("/chat/completions", body))
+        except UnreadableAnswerError as error:
+            error.message = self.clean(error.message)
+            raise
 
     async def models(self) -> dict[str, str]:
         """The models that the endpoint lists: name -> the day it shuts down, '' where none is told."""
         async with asyncio.timeout(self.timeout_s):
-            raw = await self._openai.models.with_raw_response.list()
-        found = _decoded(raw.http_response.content)
+            response = await self._openai.get("/models", cast_to=httpx2.Response)
+            content = response.content
+        found = _decoded(content)
         rows = found.get("data") if isinstance(found, dict) else None
         return {
             str(row["id"])[:_MODELS_CHARS]: str(row.get("shutdown_date") or "")[:40]
@@ -169,15 +201,24 @@ class Client:
         return CallError(
             verdict,
             f"HTTP {error.status_code}" + (f": {message}" if message else ""),
-            Billed.NO,
+            self._billed(error.status_code, code or "", kind or ""),
             status=error.status_code,
             code=code or kind or "",
             parameter=parameter or "",
             retry_after_s=wait_s,
             throttled=error.status_code == 429 and verdict in {Verdict.RETRY, Verdict.PAUSE},
-            unreachable=error.status_code in {502, 503, 504, 529} or error.status_code >= 520,
+            unreachable=error.status_code >= 500 or error.status_code == 408,
             headers=headers,
         )
+
+    def _billed(self, status: int, code: str, kind: str) -> Billed:
+        """Whether a refusal may be paid for.
+
+        Behind a gateway that gave up the model went on, and Azure charges for what its filters stop.
+        """
+        gave_up = status in {408, 502, 504} or 520 <= status <= 524
+        stopped = self._endpoint.is_azure and bool({code, kind} & (FILTERED | TOO_LONG))
+        return Billed.UNKNOWN if gave_up or stopped else Billed.NO
 
     def _broken(self, error: BaseException) -> CallError:
         chain: list[BaseException] = []
@@ -211,6 +252,15 @@ class Client:
     def clean(self, text: str) -> str:
         """What a server says, fit to be shown: short, without control characters and without keys."""
         return safe_text(redact(" ".join(text.split()), self._secret), limit=_MESSAGE_CHARS)
+
+
+def _proxy_for(endpoint: Endpoint) -> httpx2.Proxy | None:
+    """The proxy that the environment names for an endpoint that is not on this machine."""
+    parts = urlsplit(endpoint.url)
+    if endpoint.loopback or proxy_bypass(parts.hostname or ""):
+        return None
+    url = getproxies().get(parts.scheme)
+    return httpx2.Proxy(url) if url else None
 
 
 def chat_body(
@@ -314,7 +364,7 @@ def usage_of(found: object) -> Usage | None:
         return None
     sent = _count(usage, "prompt_tokens", "input_tokens")
     received = _count(usage, "completion_tokens", "output_tokens")
-    if sent is None or (received is None and ("completion_tokens" in usage or "output_tokens" in usage)):
+    if not sent or (received is None and ("completion_tokens" in usage or "output_tokens" in usage)):
         return None
     details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
     details = details if isinstance(details, dict) else {}
@@ -404,16 +454,22 @@ class _TooLargeError(Exception):
 
 
 class _Bounded(httpx2.AsyncBaseTransport):
-    """A transport whose answers end: after so many bytes, packed or unpacked."""
+    """A transport whose answers end: after so many bytes, packed or unpacked.
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+    It sends no header that is not needed: the SDK adds some from the environment, whoever is asked.
+    """
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, *, openai_itself: bool) -> None:
         self._inner = inner
+        self._allowed = _HEADERS | (_OF_OPENAI if openai_itself else frozenset())
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        for name in [name for name in request.headers if name.lower() not in self._allowed]:
+            del request.headers[name]
         request.headers["accept-encoding"] = "identity"  # answers are small; nothing has to be unpacked
         response = await self._inner.handle_async_request(request)
         packed = response.headers.get("content-encoding", "").strip().lower()
-        if packed in {"gzip", "x-gzip", "deflate"}:
+        if packed:  # what is packed in another way, or twice, stays as it is: nobody can read that
             del response.headers["content-encoding"]
         stream = response.stream
         assert isinstance(stream, httpx2.AsyncByteStream)

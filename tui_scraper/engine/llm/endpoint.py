@@ -22,13 +22,19 @@ class Endpoint:
     """`family` is what answers are keyed by: the host, or `local` for a server on this machine or network.
 
     So a local server may move to another port without every label being asked for again. `api_version` is
-    for Azure's versioned addresses, '' elsewhere.
+    for Azure's versioned addresses, '' elsewhere. `loopback`: it is on this very machine.
     """
 
     url: str
     family: str
     local: bool
     api_version: str = ""
+    loopback: bool = False
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether nobody on the way can read a key."""
+        return self.url.startswith("https://")
 
     @property
     def is_openai(self) -> bool:
@@ -67,7 +73,18 @@ def endpoint_of(settings: ClassifySettings, environ: Mapping[str, str] = os.envi
     local = _is_local(host)
     if parts.scheme == "http" and not local:
         raise UsageError(f"classify.base_url: '{shown}' would send the key unencrypted; use https.")
-    return Endpoint(url, "local" if local else host, local, settings.api_version)
+    return Endpoint(url, "local" if local else host, local, settings.api_version, _is_loopback(host))
+
+
+NOWHERE = Endpoint("", "", local=False)
+"""Where nobody is asked."""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in {"localhost", "ip6-localhost"}
 
 
 def _is_local(host: str) -> bool:

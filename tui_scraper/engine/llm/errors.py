@@ -41,7 +41,8 @@ class CallError(Exception):
 
     `parameter` is what a 400 complains about. `throttled`: the endpoint asks for fewer calls. `unreachable`:
     it may be the endpoint or the network, not this call. `retry_after_s` is what the endpoint asks to wait.
-    `counts`: against what was asked about, which is set by who knows whether other calls fare better.
+    `counts`: against what was asked about, which is set by who knows whether other calls fare better; `began`
+    is when the call was made, by the monotonic clock.
     """
 
     verdict: Verdict
@@ -55,6 +56,7 @@ class CallError(Exception):
     unreachable: bool = False
     timed_out: bool = False
     counts: bool = True
+    began: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -80,8 +82,8 @@ _QUOTA = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"}
 )
 _UNKNOWN_MODEL = frozenset({"model_not_found", "DeploymentNotFound", "invalid_model"})
-_TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length", "request_too_large"})
-_FILTERED = frozenset(
+TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length", "request_too_large"})
+FILTERED = frozenset(
     {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation", "invalid_prompt"}
 )
 
@@ -95,15 +97,17 @@ def judge_status(status: int, code: str, kind: str, message: str, wait_s: float 
     named = {code, kind}
     if named & _QUOTA or "exceeded your current quota" in words or status == 402:
         return Verdict.PAUSE
+    if status == 429 and ("request too large" in words or "must be reduced" in words):
+        return Verdict.SPLIT  # larger than what a whole minute allows: it never fits
     if wait_s is not None and wait_s > LONGEST_WAIT_S and (status == 429 or status >= 500):
         return Verdict.PAUSE
     if status in {401, 403}:
         return Verdict.FATAL
     if named & _UNKNOWN_MODEL or (status == 404 and "model" in words):
         return Verdict.FATAL
-    if named & _TOO_LONG or status == 413 or "maximum context length" in words:
+    if named & TOO_LONG or status == 413 or "maximum context length" in words:
         return Verdict.SPLIT
-    if named & _FILTERED or "content management policy" in words:
+    if named & FILTERED or "content management policy" in words:
         return Verdict.SPLIT
     if status in {408, 409, 425, 429} or status >= 500:
         return Verdict.RETRY

@@ -18,7 +18,8 @@ from tui_scraper.engine.labels.signature import PERMUTATIONS
 ALIKE = 0.85
 """Estimated share of common runs of words from which on documents count as near-duplicates."""
 _BANDS, _ROWS = 32, 4
-_MOST_CANDIDATES = 4_096
+_MOST_CANDIDATES, _MOST_OF_A_BAND = 512, 1_024
+"""So that form letters, which are somewhat alike by the thousand, take no more than their share of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +41,19 @@ def group(digests: Sequence[bytes], signatures: Sequence[bytes], first: frozense
     if len(order) < 2:
         return {}
     matrix = np.frombuffer(b"".join(signatures[at] for at in order), "<u4").reshape(len(order), PERMUTATIONS)
-    buckets = [_buckets(matrix[:, band * _ROWS : (band + 1) * _ROWS]) for band in range(_BANDS)]
+    bands = [_Band(matrix[:, band * _ROWS : (band + 1) * _ROWS]) for band in range(_BANDS)]
     free = np.ones(len(order), bool)
     found: dict[bytes, Kin] = {}
     for at in range(len(order)):
         if not free[at]:
             continue
         free[at] = False
-        near = {
-            other for members, of in buckets for other in members[of[at]][:_MOST_CANDIDATES] if free[other]
-        }
-        if not near:
+        shared = np.concatenate([band.others(at) for band in bands])
+        others, bands_shared = np.unique(shared[free[shared]], return_counts=True)
+        if not len(others):
             continue
-        others = np.fromiter(near, np.int64, len(near))
+        if len(others) > _MOST_CANDIDATES:  # those that share most
+            others = others[np.argsort(-bands_shared, kind="stable")[:_MOST_CANDIDATES]]
         alike = (matrix[others] == matrix[at]).mean(axis=1)
         for other, similarity in zip(others.tolist(), alike.tolist(), strict=True):
             if similarity >= ALIKE and digests[order[other]] not in first:
@@ -61,11 +62,22 @@ def group(digests: Sequence[bytes], signatures: Sequence[bytes], first: frozense
     return found
 
 
-def _buckets(band: np.ndarray[tuple[int, int], np.dtype[np.uint32]]) -> tuple[list[list[int]], list[int]]:
-    """Documents with the same numbers in a band: (members of each bucket, the bucket of each document)."""
-    keys = np.ascontiguousarray(band).view([("", band.dtype)] * band.shape[1]).ravel()
-    _unique, of = np.unique(keys, return_inverse=True)
-    members: list[list[int]] = [[] for _bucket in range(int(of.max()) + 1)]
-    for at, bucket in enumerate(of.tolist()):
-        members[bucket].append(at)
-    return members, of.tolist()
+class _Band:
+    """Documents by their numbers in one band, sorted so that those with the same ones stand together."""
+
+    def __init__(self, numbers: np.ndarray[tuple[int, int], np.dtype[np.uint32]]) -> None:
+        keys = np.ascontiguousarray(numbers).view([("", numbers.dtype)] * numbers.shape[1]).ravel()
+        _unique, bucket, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+        self._bucket = bucket.astype(np.int32)
+        self._order = np.argsort(self._bucket, kind="stable").astype(np.int32)
+        self._starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int32)
+
+    def others(self, at: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        """Those that share the band, some of very many."""
+        bucket = self._bucket[at]
+        start, end = self._starts[bucket], self._starts[bucket + 1]
+        if end - start < 2:
+            return self._order[:0]
+        members = self._order[start:end]
+        after = int(np.searchsorted(members, at, side="right"))
+        return members[after : after + _MOST_OF_A_BAND]

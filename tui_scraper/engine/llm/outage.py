@@ -38,6 +38,10 @@ class Outage:
         self._why = error.message
         return self._last_answer > began
 
+    def answered_since(self, error: CallError) -> bool:
+        """Whether another call was answered since this one was made."""
+        return self._last_answer > error.began
+
     def is_final(self, error: CallError) -> bool:
         """Whether a refusal is about the account or the model, so that no other call would fare better."""
         return error.status == 401 or self._refusals >= _FINAL_IN_A_ROW

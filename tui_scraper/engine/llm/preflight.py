@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tui_scraper.engine.errors import TuiScraperError
@@ -25,7 +25,7 @@ from tui_scraper.engine.settings import ClassifySettings
 
 _DOCUMENT = "Invoice no. 4711. Three items. Total due: 100.00, payable within 30 days."
 _MOST_TRIES = 12
-_TRANSIENT = 3
+_TRANSIENT = 4
 _FIRST_WAIT_S = 0.5
 _MOST_CHOICES = 255
 """Of a question to `decisions` (the SDK's documentation of its parameters)."""
@@ -50,7 +50,7 @@ def first_profile(settings: ClassifySettings, labels: int) -> Profile:
 
 
 class Preflight:
-    """Tries an endpoint. `say` is told what is found out on the way."""
+    """Tries an endpoint. `say` is told what is found out on the way; `rest` waits so many seconds."""
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class Preflight:
         caller: Caller,
         prompter: Prompter,
         say: Callable[[str], None] = lambda _sentence: None,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
         self._endpoint = endpoint
@@ -67,6 +68,7 @@ class Preflight:
         self._caller = caller
         self._prompter = prompter
         self._say = say
+        self._rest = rest
 
     async def run(self, known: Profile | None) -> Ready:
         """Find a way to ask, beginning with the one that is known.
@@ -74,7 +76,8 @@ class Preflight:
         Raises PreflightError where there is none, and CapReachedError where not even this call fits under a
         cap.
         """
-        profile = known or first_profile(self._settings, len(self._prompter.names))
+        first = first_profile(self._settings, len(self._prompter.names))
+        profile = known if known is not None and (known.api == "chat" or first.api == "decisions") else first
         transient = 0
         for _try in range(_MOST_TRIES):
             price = self._price(profile)
@@ -82,24 +85,14 @@ class Preflight:
                 profile = Profile(api="chat")
                 continue
             try:
-                answered = await self._caller.call(self._request(), profile, price)
+                answered = await self._caller.call(self.request(), profile, price)
             except CallError as error:
-                if error.verdict is Verdict.RETRY and error.status in {
-                    0,
-                    408,
-                    409,
-                    425,
-                    429,
-                    502,
-                    503,
-                    504,
-                    529,
-                }:
-                    transient += 1
+                transient += error.verdict is Verdict.RETRY
+                if error.verdict is Verdict.RETRY and (error.status != 500 or transient < _TRANSIENT):
                     if transient >= _TRANSIENT:
                         raise PreflightError(f"{self._endpoint.shown} does not answer: {error}") from None
                     wait_s = error.retry_after_s or _FIRST_WAIT_S * 2**transient
-                    await asyncio.sleep(min(wait_s, LONGEST_WAIT_S))
+                    await self._rest(min(wait_s, LONGEST_WAIT_S))
                     continue
                 other = negotiate(profile, error)
                 if other is None:
@@ -115,13 +108,15 @@ class Preflight:
                 profile = self._otherwise(profile, answered)
         raise PreflightError(f"{self._endpoint.shown} could not be brought to answer with a label.")
 
-    def _request(self) -> Request:
+    def request(self) -> Request:
+        """The tiny call."""
         return Request(self._prompter.ask([_DOCUMENT]), self._prompter.answer_tokens(1), "canary")
 
     def _price(self, profile: Profile) -> Price | None:
         """What it costs to ask like that; None: only `decisions` has no known price."""
         model, decides = self._settings.model, profile.api == "decisions"
-        price = price_of(self._settings, self._endpoint, model, decisions=decides)
+        keyless = self._key is None
+        price = price_of(self._settings, self._endpoint, model, decisions=decides, keyless=keyless)
         if price is None and not decides:
             raise PreflightError(
                 f"Nobody here knows what {safe_text(model)} costs at {self._endpoint.shown}: nothing is "
@@ -172,18 +167,19 @@ class Preflight:
         return PreflightError(f"{where} refuses {model}. {error}")
 
     async def _close_names(self) -> str:
-        names = list(await _listed(self._caller.client))
+        clean = self._caller.client.clean
+        names = [clean(name) for name in await _listed(self._caller.client)]
         if not names:
             return ""
         close = difflib.get_close_matches(self._settings.model, names, n=3, cutoff=0.4)
-        shown = ", ".join(safe_text(name, limit=80) for name in (close or sorted(names)[:5]))
+        shown = ", ".join(name for name in (close or sorted(names)[:5]))
         return f"{'Did you mean' if close else 'It has'} {shown}{'?' if close else ', …'}"
 
     async def _warnings(self) -> tuple[str, ...]:
         day = (await _listed(self._caller.client)).get(self._settings.model, "")
         if not day:
             return ()
-        return (f"{safe_text(self._settings.model)} will be shut down on {safe_text(day)}.",)
+        return (f"{safe_text(self._settings.model)} will be shut down on {self._caller.client.clean(day)}.",)
 
 
 async def _listed(client: Client) -> dict[str, str]:

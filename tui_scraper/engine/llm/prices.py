@@ -63,9 +63,18 @@ class Price:
 
 
 def price_of(
-    settings: ClassifySettings, endpoint: Endpoint, model: str, *, decisions: bool = False
+    settings: ClassifySettings,
+    endpoint: Endpoint,
+    model: str,
+    *,
+    decisions: bool = False,
+    keyless: bool = True,
 ) -> Price | None:
-    """What a model costs there; None where nobody knows. `decisions`: as asked by that interface."""
+    """What a model costs there; None where nobody knows.
+
+    `decisions`: as asked by that interface. `keyless`: no key is sent there, so a server of one's own network
+    is no gateway that is paid for.
+    """
     if settings.price_in_usd is not None and settings.price_out_usd is not None:
         cached = settings.price_cached_usd
         return Price(
@@ -76,7 +85,7 @@ def price_of(
             "the settings",
         )
     known = _known(endpoint, model, decisions=decisions)
-    if known is None and endpoint.local:
+    if known is None and (endpoint.loopback or (endpoint.local and keyless)):
         return Price(0, 0, 0, 0, "a machine of yours")
     return known
 

@@ -25,7 +25,7 @@ _EXAMPLES = 2
 _EXAMPLE_CHARS = 160
 _KEYWORDS = 12
 _NONCE_DIGITS = 8
-_DELIMITER = re.compile(r"^(\s*)(={3,})", re.MULTILINE)
+_DELIMITER = re.compile(r"^([^\S\n]*)(={3,})", re.MULTILINE)
 
 _ORDERS = re.compile(
     r"""(?ix)
@@ -33,13 +33,13 @@ _ORDERS = re.compile(
     | \b(?:you\ are|act\ as|pretend\ to\ be)\ (?:now\ )?(?:an?\ )?
       (?:ai|assistant|classifier|language\ model|chatgpt)\b
     | \b(?:system|developer)\ (?:prompt|message)\b
-    | ^\s*(?:system|assistant|developer)\s*:
+    | ^[^\S\n]*(?:system|assistant|developer)[^\S\n]*:
     | \b(?:label|classify|categori[sz]e)\b .{0,40} \b(?:all|every|other|these|this|each)\b
       .{0,40} \b(?:documents?|files?|texts?)\b
     | \b(?:label|classify|categori[sz]e)\ (?:this|it|me|them|everything)\ as\b
     | \b(?:the\ )?(?:correct|right|only)\ (?:label|answer|category)\b
     | <\|[a-z_]{2,20}\|>
-    | ^\s*={3}\s*(?:d\d+|end)\b
+    | ^[^\S\n]*={3}[^\S\n]*(?:d\d+|end)\b
     """,
     re.MULTILINE,
 )
@@ -60,9 +60,9 @@ class Prompt:
     schema: dict[str, Any]
 
     @property
-    def size_bytes(self) -> int:
-        """Bytes of all that is sent: no tokenizer makes more tokens than that of it."""
-        return len(self.system.encode()) + len(self.user.encode()) + len(json.dumps(self.schema).encode())
+    def choices(self) -> int:
+        """How many labels there are to choose from."""
+        return len(self.schema["$defs"]["label"]["enum"])
 
 
 class Prompter:

@@ -11,6 +11,7 @@ index and output look at the corpus and run in the engine. A new phase is a modu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from tui_scraper.engine.models import PhaseName
@@ -33,7 +34,7 @@ class Phase(Protocol):
 
 def configurations(
     phases: dict[PhaseName, Phase], settings: Settings, extra: dict[PhaseName, dict[str, object]]
-) -> PhaseConfigs:
+) -> dict[PhaseName, tuple[int, Mapping[str, object]]]:
     """Phase -> (version of its code, the settings that matter), with what only this run knows."""
     return {
         name: (phase.VERSION, phase.relevant(settings) | extra.get(name, {}))

@@ -7,15 +7,19 @@ neighbours, so it is stored under the digest's hash and identical digests share 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+
+import apsw
 
 from tui_scraper.engine.labels import model_files, use_one_thread
 from tui_scraper.engine.labels.digest import Digest, make_digest
 from tui_scraper.engine.labels.taxonomy import Taxonomy, from_settings
 from tui_scraper.engine.llm import prompt
 from tui_scraper.engine.llm.endpoint import endpoint_of
+from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.settings import ClassifySettings, Settings
+from tui_scraper.engine.store.head import Head, config_of
 from tui_scraper.engine.wire import Chunk, CleanText, LabelResult
 
 VERSION = 1
@@ -56,6 +60,26 @@ def relevant(settings: Settings) -> dict[str, object]:
     if not rules:
         found["embedding"] = model_files.identity()
     return found
+
+
+_OF_THE_ENDPOINT = ("endpoint", "model", "prompt", "effort")
+
+
+def keep_labels(
+    state: apsw.Connection, head: Head, configs: dict[PhaseName, tuple[int, Mapping[str, object]]]
+) -> None:
+    """Where no model can be asked now: stay with the one whose labels are in force, whatever is set.
+
+    Its labels are paid for. Another name of the endpoint, in an environment that has none, would hide them
+    all behind labels of this machine.
+    """
+    lineage = head.lineages.get(PhaseName.CLASSIFY)
+    if lineage is None:
+        return
+    version, kept = config_of(state, lineage)
+    if kept.get("method") == "openai":
+        _version, wanted = configs[PhaseName.CLASSIFY]
+        configs[PhaseName.CLASSIFY] = version, {**wanted, **{key: kept.get(key) for key in _OF_THE_ENDPOINT}}
 
 
 def _plain(taxonomy: Taxonomy) -> list[dict[str, object]]:

@@ -110,7 +110,7 @@ def reserve(intent: Intent, caps: Caps) -> Operation[int]:
         state = transaction.state
         if not state.execute("SELECT count(*) FROM spending").get:
             mend_spending(state)  # damage must not make a cap forget
-        _refuse(read_spending(state), intent, caps)
+        _refuse(state, read_spending(state), intent, caps)
         state.execute(
             """INSERT INTO ledger(run, kind, endpoint, model, state, tokens_in, tokens_out, cost_nano_usd,
             time) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)""",
@@ -139,7 +139,7 @@ def reserve(intent: Intent, caps: Caps) -> Operation[int]:
     return operation
 
 
-def _refuse(spent: Spending, intent: Intent, caps: Caps) -> None:
+def _refuse(state: apsw.Connection, spent: Spending, intent: Intent, caps: Caps) -> None:
     usd = spent.most_nano_usd
     if caps.nano_usd is not None and usd + intent.cost_nano_usd > caps.nano_usd:
         raise CapReachedError(
@@ -153,11 +153,21 @@ def _refuse(spent: Spending, intent: Intent, caps: Caps) -> None:
             f"The token budget is used up: {tokens:,} of {caps.tokens:,} tokens are spent or reserved. "
             "Raise classify.budget_tokens and go on; everything finished is saved."
         )
-    if caps.unsaved_tokens is not None and spent.unsaved_tokens >= caps.unsaved_tokens:
+    if caps.unsaved_tokens is not None and _unsaved(state, spent) >= caps.unsaved_tokens:
         raise CapReachedError(
             f"{spent.unsaved_tokens:,} tokens were paid without a label that could be saved, so no more "
             "calls are made. `tui-scraper doctor` tries one; raise classify.unsaved_tokens to go on."
         )
+
+
+def _unsaved(state: apsw.Connection, spent: Spending) -> int:
+    """Tokens that nothing came of; once there are some, those in flight may bring nothing either."""
+    if not spent.unsaved_tokens:
+        return 0
+    flying = state.execute(
+        "SELECT coalesce(sum(tokens_in + tokens_out), 0) FROM ledger WHERE state = ?", (SENT,)
+    ).get
+    return spent.unsaved_tokens + int(flying)
 
 
 def _dollars(nano_usd: int) -> str:
@@ -282,6 +292,13 @@ def mend_spending(connection: apsw.Connection) -> None:
         max(0, kept.tokens_out - counted.tokens_out),
         max(0, kept.cost_nano_usd - counted.cost_nano_usd),
     )
+    lost = max(0, kept.open_tokens - counted.open_tokens), max(0, kept.open_nano_usd - counted.open_nano_usd)
+    if any(lost):
+        connection.execute(
+            """INSERT INTO ledger(run, kind, endpoint, model, state, tokens_in, cost_nano_usd, reason, time)
+            VALUES(0, 'label', '', '', ?, ?, ?, ?, ?)""",
+            (LOST, *lost, "calls whose records were lost", time.time()),
+        )
     if any(missing):
         connection.execute(
             """INSERT INTO ledger(run, kind, endpoint, model, state, tokens_in, tokens_cached, tokens_out,
