@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_scraper import formatting
-from tui_scraper.engine.models import RunState, Status
+from tui_scraper.engine.models import RunSnapshot, RunState, Spend, Status
+from tui_scraper.widgets.counts_panel import counts_column, counts_lines
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,33 @@ def test_wrapped_lines_fit_and_lose_no_word(text: str, width: int) -> None:
 def test_every_state_of_a_run_and_of_a_document_has_a_sign() -> None:
     assert set(formatting.STATE_SIGNS) == set(RunState)
     assert set(formatting.STATUS_SIGNS) == set(Status)
+
+
+def test_what_labels_cost_stands_beside_who_makes_them() -> None:
+    spend = Spend(
+        backend="openai",
+        model="gpt-6-luna",
+        budget_nano_usd=5_000_000_000,
+        spent_nano_usd=420_000_000,
+        open_nano_usd=0,
+        calls=9,
+        tokens_in=1,
+        tokens_out=1,
+        taken_over=0,
+        stand_ins=0,
+        requests_per_min=None,
+        requests_used=0,
+        tokens_per_min=None,
+        tokens_used=0,
+        in_flight=2,
+        waiting=0,
+        concurrency=4,
+        docs_per_request=16,
+        throttled=0,
+        bottleneck="",
+        notice="",
+    )
+    with_model = RunSnapshot(method="openai", spend=spend)
+    for lines in (counts_lines(with_model, 80), counts_column(with_model, 60)):
+        text = "\n".join("".join(span.text for span in line) for line in lines)
+        assert "openai $0.42 of $5.00" in text

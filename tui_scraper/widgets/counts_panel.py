@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tui_scraper.engine.models import RunSnapshot, Status
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.formatting import STATUS_SIGNS, Line, Span, inside, number, rule, size, width_of
+from tui_scraper.formatting import STATUS_SIGNS, Line, Span, inside, number, rule, size, usd, width_of
 from tui_scraper.widgets.lines import Lines
 
 _LEFT = 25
@@ -52,7 +52,7 @@ def counts_column(snapshot: RunSnapshot, width: int) -> list[Line]:
     digits = max(9, len(number(counts.found)))
     entries: list[tuple[str, str]] = [
         ("tokens", number(snapshot.tokens_counted)),
-        ("labels", snapshot.method or "none yet"),
+        ("labels", _labels(snapshot)),
         ("memory", size(snapshot.memory_bytes) if snapshot.memory_bytes else _UNKNOWN),
         ("workers", _workers(snapshot) or _UNKNOWN),
         ("sandbox", safe_text(snapshot.sandbox) or _UNKNOWN),
@@ -84,13 +84,21 @@ def _status(snapshot: RunSnapshot, status: Status, digits: int, word_width: int 
     )
 
 
+def _labels(snapshot: RunSnapshot) -> str:
+    """Who labels and, where that costs something, how much it has cost of what it may."""
+    spend = snapshot.spend
+    if spend is None:
+        return snapshot.method or "none yet"
+    return f"{snapshot.method} {usd(spend.spent_nano_usd)} of ${spend.budget_nano_usd / 1e9:,.2f}"
+
+
 def _workers(snapshot: RunSnapshot) -> str:
     """How many were started; '' for none. Each run says what keeps its workers in once they are there."""
     return number(snapshot.workers) if snapshot.workers and snapshot.sandbox else ""
 
 
 def _resources(snapshot: RunSnapshot, width: int) -> Line:
-    parts = [("tokens", number(snapshot.tokens_counted)), ("labels", snapshot.method or "none yet")]
+    parts = [("tokens", number(snapshot.tokens_counted)), ("labels", _labels(snapshot))]
     if snapshot.memory_bytes:
         parts.append(("memory", size(snapshot.memory_bytes)))
     if _workers(snapshot):
