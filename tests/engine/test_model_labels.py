@@ -19,6 +19,7 @@ from tui_scraper.engine.events import LabelsNotice
 from tui_scraper.engine.labels.taxonomy import general
 from tui_scraper.engine.store.ledger import Audit
 from tui_scraper.engine.store.reader import Reader
+from tui_scraper.engine.verify import verify
 
 WORDS = ("invoice", "meeting", "river", "chapter", "price", "clause", "server", "error")
 NAMES = [label.name for label in general().labels]
@@ -55,6 +56,9 @@ def asking(server: ModelServer, **more: object) -> dict[str, dict[str, object]]:
 
 
 def audit(workspace: Path) -> Audit:
+    """What the ledger tells, of a store in which everything is what was written."""
+    report = verify(workspace)
+    assert report.sound, [damage.what for damage in report.damages]
     with Reader(workspace) as reader:
         return reader.audit()
 
@@ -255,6 +259,7 @@ def test_auto_labels_here_where_the_model_cannot_be_used_and_says_so(source: Pat
     assert any("cannot be reached" in sentence for sentence in said)
     assert any("60 documents were labelled on this machine" in sentence for sentence in said)
     assert {row["method"] for row in rows(tmp_path / "w").values()} == {"local"}
+    assert audit(tmp_path / "w").proven
 
 
 def test_a_missing_key_takes_no_paid_label_away(

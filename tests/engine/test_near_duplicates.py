@@ -96,6 +96,7 @@ def test_a_later_copy_takes_over_the_label_that_is_there(tmp_path: Path) -> None
         run_once(tmp_path / "source", tmp_path / "w", settings=settings(server))
         assert len(server.records) == before
     found = rows(tmp_path / "w")
+    assert audit(tmp_path / "w").proven
     assert found["later.txt"]["method"] == "duplicate"
     assert found["later.txt"]["label"] == found["1-0.txt"]["label"]
 

@@ -28,7 +28,7 @@ from tui_scraper.engine.models import PhaseName, Spend, Status
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.store.artifacts import Configs, StoredLabel, find_artifacts
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER
-from tui_scraper.engine.store.labelling import Labelled, kin_key, label_key, record_labels, stand_in_key
+from tui_scraper.engine.store.labelling import Labelled, kin_of, label_key, record_labels, stand_in_for
 from tui_scraper.engine.store.ledger import Paid, read_spending
 from tui_scraper.engine.store.recording import reuse
 from tui_scraper.engine.store.results import Reached, Work
@@ -167,7 +167,8 @@ class Labelling:
             kin = kinship.of(local.digest)
             label = kinship.inherited(kin, local) if kin is not None else False
             if isinstance(label, StoredLabel):
-                entries.append(Labelled(kin_key(self._configs, local.digest), local.digest, label, [work]))
+                source = kin_of(local.digest)
+                entries.append(Labelled(label_key(self._configs, source), source, label, [work]))
             elif label:
                 waiting.append(work)
             else:
@@ -255,7 +256,7 @@ class Labelling:
 
     async def save(self, labels: Sequence[tuple[Wanted, StoredLabel]], call: int, paid: Paid) -> None:
         """Save the labels of an answer together with what it has cost."""
-        await self._record([(wanted, wanted.key, label) for wanted, label in labels], call, paid)
+        await self._record([(wanted, wanted.digest, label) for wanted, label in labels], call, paid)
         self._paid_for += len(labels)
 
     async def stand_in(self, pack: Sequence[Wanted], reason: str) -> None:
@@ -266,7 +267,7 @@ class Labelling:
             label = StoredLabel(
                 local.labels, local.confidence, local.method, local.alternatives, reason=reason
             )
-            entries.append((wanted, stand_in_key(self._configs, wanted.digest), label))
+            entries.append((wanted, stand_in_for(wanted.digest), label))
         if entries:
             await self._record(entries)
             if self._kinship is not None:
@@ -301,14 +302,17 @@ class Labelling:
         call: int | None = None,
         paid: Paid | None = None,
     ) -> None:
-        """Save labels for all documents that wait for them: also for those that join in meanwhile."""
+        """Save labels for all documents that wait for them: also for those that join in meanwhile.
+
+        Each entry is (what is wanted, the hash of what the label was made from, the label).
+        """
         recorded = [0] * len(entries)
         while call is not None or any(
             len(wanted.works) > n for (wanted, *_), n in zip(entries, recorded, strict=True)
         ):
             labelled = [
-                Labelled(key, wanted.digest, label, wanted.works[n:])
-                for (wanted, key, label), n in zip(entries, recorded, strict=True)
+                Labelled(label_key(self._configs, source), source, label, wanted.works[n:])
+                for (wanted, source, label), n in zip(entries, recorded, strict=True)
             ]
             recorded = [n + len(entry.works) for n, entry in zip(recorded, labelled, strict=True)]
             works = await self._writer.submit(record_labels(labelled, call, paid))

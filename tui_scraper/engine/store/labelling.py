@@ -39,7 +39,7 @@ _PENDING = STATUS_NUMBER[Status.PENDING]
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A label with the documents that it is for. `digest` is the hash of what was read of them."""
+    """A label with the documents that it is for. `digest` is the hash of what it was made from."""
 
     key: bytes
     digest: bytes
@@ -48,18 +48,18 @@ class Labelled:
 
 
 def label_key(configs: Configs, digest_of_text: bytes) -> bytes:
-    """The key of the label that a model gives to a digest."""
+    """The key of the label that a model gives to a digest, or of what `stand_in_for` and `kin_of` say."""
     return artifact_key(configs[PhaseName.CLASSIFY], digest_of_text)
 
 
-def stand_in_key(configs: Configs, digest_of_text: bytes) -> bytes:
-    """The key of the label that is made on this machine where the model's cannot be had."""
-    return artifact_key(configs[PhaseName.CLASSIFY], digest(b"stand-in\0" + digest_of_text))
+def stand_in_for(digest_of_text: bytes) -> bytes:
+    """What a label is made from that this machine makes where the model's cannot be had."""
+    return digest(b"stand-in\0" + digest_of_text)
 
 
-def kin_key(configs: Configs, digest_of_text: bytes) -> bytes:
-    """The key of the label that a document has from another that is nearly the same."""
-    return artifact_key(configs[PhaseName.CLASSIFY], digest(b"kin\0" + digest_of_text))
+def kin_of(digest_of_text: bytes) -> bytes:
+    """What a label is made from that a document has from another which is nearly the same."""
+    return digest(b"kin\0" + digest_of_text)
 
 
 def record_labels(
