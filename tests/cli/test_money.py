@@ -73,6 +73,14 @@ def test_a_pilot_is_real_and_is_kept(source: Path, server: ModelServer, tmp_path
     assert sum(len(record.documents) for record in server.records) == asked + 21  # 20, and one to try
 
 
+def test_a_gateway_nearby_that_wants_a_key_is_not_estimated_as_free(source: Path, tmp_path: Path) -> None:
+    gateway = {"OPENAI_BASE_URL": "https://10.0.0.1:9/v1", "OPENAI_API_KEY": KEY}
+    refused = run("estimate", source, "-w", tmp_path / "w", TUI_SCRAPER_CLASSIFY__MODEL="ours", **gateway)
+    assert refused.code == 5
+    assert "Nobody here knows what ours costs" in refused.err
+    assert "Traceback" not in refused.err
+
+
 def test_labels_that_are_made_here_cost_nothing_to_estimate(source: Path, tmp_path: Path) -> None:
     ended = run("estimate", source, "-w", tmp_path / "w", TUI_SCRAPER_CLASSIFY__BACKEND="local")
     assert ended.code == 2

@@ -10,6 +10,7 @@ from tui_scraper.engine.llm.errors import CallError, Verdict, judge_status
 from tui_scraper.engine.llm.outage import Outage
 from tui_scraper.engine.llm.packer import Packer, Wanted, pack_size
 from tui_scraper.engine.llm.ramp import Ramp
+from tui_scraper.engine.settings import ClassifySettings
 from tui_scraper.engine.wire import LabelResult
 
 
@@ -19,7 +20,8 @@ def wanted(number: int, text: str = "some words") -> Wanted:
 
 
 def test_short_digests_go_sixteen_together_and_long_ones_alone() -> None:
-    assert [pack_size(tokens, None) for tokens in (112, 256, 257, 1_024, 1_025, 8_192)] == [
+    sizes = [pack_size(ClassifySettings(digest_tokens=n)) for n in (112, 256, 257, 1_024, 1_025, 8_192)]
+    assert sizes == [
         16,
         16,
         8,
@@ -27,7 +29,7 @@ def test_short_digests_go_sixteen_together_and_long_ones_alone() -> None:
         1,
         1,
     ]
-    assert pack_size(112, 4) == 4
+    assert pack_size(ClassifySettings(docs_per_request=4)) == 4
 
 
 def test_what_gives_orders_goes_alone() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 import apsw
@@ -19,7 +19,7 @@ import tenacity
 from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.llm.caller import Answered, Caller, Request, split_cost
 from tui_scraper.engine.llm.choosing import Backend
-from tui_scraper.engine.llm.client import Client, Decided, UnreadableAnswerError
+from tui_scraper.engine.llm.client import Client, UnreadableAnswerError
 from tui_scraper.engine.llm.errors import (
     LONGEST_WAIT_S,
     CallError,
@@ -32,14 +32,13 @@ from tui_scraper.engine.llm.outage import Outage
 from tui_scraper.engine.llm.packer import Packer, Wanted, pack_size
 from tui_scraper.engine.llm.preflight import Preflight, Ready
 from tui_scraper.engine.llm.profile import decode_profile, with_reasoning
-from tui_scraper.engine.llm.prompt import Prompter
 from tui_scraper.engine.llm.ramp import Ramp
+from tui_scraper.engine.llm.reading import Given, labels_in
 from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.ledger import CapReachedError, Caps, Paid
 from tui_scraper.engine.store.profiles import Limits, read_profile, remember_limits, remember_profile
 
 _NANO = 1_000_000_000
-_ALTERNATIVES = 3
 _LINGER_S = 0.15
 """How long a pack that is not full waits for more."""
 _MOST_CALLS = 256
@@ -105,11 +104,8 @@ class Asking:
         self._halt = halt
         self._asks = backend.ask
         self._why_not = backend.why_not
-        self._prompter = Prompter(
-            backend.taxonomy, multi_label=settings.multi_label, instructions=settings.instructions
-        )
-        asked = None if settings.docs_per_request == "auto" else settings.docs_per_request
-        self._packer = Packer(pack_size(settings.digest_tokens, asked), fixed=asked is not None)
+        self._prompter = backend.prompter()
+        self._packer = Packer(pack_size(settings), fixed=settings.docs_per_request != "auto")
         self.gate = Gate(
             concurrency=None if settings.concurrency == "auto" else settings.concurrency, most=_MOST_CALLS
         )
@@ -357,19 +353,24 @@ class Asking:
 
     async def _once(self, pack: list[Wanted], request: Request, lease: Lease | None) -> None:
         if lease is None:
-            if not self._may_send():
-                raise _StoppedError
-            with self._nothing_in_flight():
-                lease = await self.gate.acquire(self._expected(request), priority=0)
-            if not self._may_send():
-                self.gate.released(lease)
-                raise _StoppedError
+            lease = await self._lease(request, priority=0)
         try:
             answered = await self._call(request, lease)
         except UnreadableAnswerError:
             self._settled(len(pack), 0)
             raise
         await self._take(pack, request, answered)
+
+    async def _lease(self, request: Request, priority: int = 10) -> Lease:
+        """Wait for the turn of a call. Raises _StoppedError where none is made any more."""
+        if not self._may_send():
+            raise _StoppedError
+        with self._nothing_in_flight():
+            lease = await self.gate.acquire(self._expected(request), priority)
+        if not self._may_send():
+            self.gate.released(lease)
+            raise _StoppedError
+        return lease
 
     async def _call(self, request: Request, lease: Lease) -> Answered:
         """Make a call, and let the gate and the watch for outages know how it went."""
@@ -399,11 +400,7 @@ class Asking:
         assert self._preflight is not None
         request = self._preflight.request()
         if not error.throttled:
-            with self._nothing_in_flight():
-                lease = await self.gate.acquire(self._expected(request), priority=0)
-            if not self._may_send():
-                self.gate.released(lease)
-                raise _StoppedError
+            lease = await self._lease(request, priority=0)
             try:
                 answered = await self._call(request, lease)
             except (CallError, UnreadableAnswerError, CapReachedError):
@@ -429,7 +426,7 @@ class Asking:
     async def _take(self, pack: list[Wanted], request: Request, answered: Answered) -> None:
         """Save the labels of an answer, and see to the documents that have got none."""
         reply, ids = answered.reply, request.prompt.ids
-        found = self._read(request, answered)
+        found = labels_in(reply, ids, self._prompter)
         parts = split_cost(answered.paid, [len(wanted.text.encode()) for wanted in pack])
         labels, left = [], []
         for wanted, name, part in zip(pack, ids, parts, strict=True):
@@ -447,48 +444,17 @@ class Asking:
         if labels and self._packer.is_audited(pack) and self._may_send():
             self._start(self._audit(*labels[0]))
 
-    def _read(self, request: Request, answered: Answered) -> Mapping[str, _Label]:
-        """The usable labels of an answer, by id."""
-        reply, ids = answered.reply, request.prompt.ids
-        if reply.decided:
-            labels = {name: self._decided(reply.decided[name]) for name in ids if name in reply.decided}
-            return {name: label for name, label in labels.items() if label is not None}
-        try:
-            return {name: (names, None, []) for name, names in self._prompter.read(reply.text, ids).items()}
-        except ValueError:
-            return {}
-
-    def _decided(self, decided: Decided) -> _Label | None:
-        """The label that was decided on, with how likely it is where that is told, and the next ones."""
-        chosen = self._prompter.label(decided.choice)
-        if chosen is None:
-            return None
-        names = self._prompter.names
-        known = [
-            (name, round(chance, 4))
-            for value, chance in decided.chances.items()
-            if (name := self._prompter.label(value)) is not None
-        ]
-        ranked = sorted(known, key=lambda pair: (-pair[1], names.index(pair[0])))
-        others = [pair for pair in ranked if pair[0] != chosen]
-        return (chosen,), dict(known).get(chosen), others[:_ALTERNATIVES]
-
     async def _audit(self, wanted: Wanted, label: StoredLabel) -> None:
         """Ask about a document of a pack alone, and see whether it gets the label it got in company."""
         request = self._request([wanted], "audit")
-        with self._nothing_in_flight():
-            lease = await self.gate.acquire(self._expected(request))
-        if not self._may_send():
-            self.gate.released(lease)
-            return
         try:
-            answered = await self._call(request, lease)
-        except (CallError, UnreadableAnswerError, CapReachedError):  # the next one that asks sees to it
-            return
+            answered = await self._call(request, await self._lease(request))
+        except (_StoppedError, CallError, UnreadableAnswerError, CapReachedError):
+            return  # the next one that asks sees to it
         assert self._caller is not None
         await self._caller.settle(answered)
-        alone = self._read(request, answered).get("d1")
-        if alone is not None and self._packer.audited(same=list(alone[0]) == label.labels):
+        alone = labels_in(answered.reply, request.prompt.ids, self._prompter).get("d1")
+        if alone is not None and self._packer.audited(same=list(alone.labels) == label.labels):
             self._documents.tell(
                 "Documents asked about alone get other labels than in company; from now on "
                 f"{self._packer.size} are asked about together."
@@ -611,14 +577,10 @@ class Asking:
             self._resting.discard(task)
 
 
-_Label = tuple[tuple[str, ...], float | None, list[tuple[str, float]]]
-"""Labels, how sure the model is of the first (None: it has not said), and the next ones."""
-
-
-def _stored(label: _Label, model: str, part: Paid) -> StoredLabel:
-    names, confidence, others = label
+def _stored(given: Given, model: str, part: Paid) -> StoredLabel:
     tokens = (part.tokens_in, part.tokens_out)
-    return StoredLabel(list(names), confidence, "openai", others, model, *tokens, part.cost_nano_usd)
+    labels, others = list(given.labels), list(given.others)
+    return StoredLabel(labels, given.confidence, "openai", others, model, *tokens, part.cost_nano_usd)
 
 
 class _StoppedError(Exception):

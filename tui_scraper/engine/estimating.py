@@ -13,19 +13,18 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tui_scraper.engine import tokens
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.llm.choosing import Backend
-from tui_scraper.engine.llm.errors import PreflightError
 from tui_scraper.engine.llm.estimate import Estimate, Range, Stratum, reckon
 from tui_scraper.engine.llm.packer import pack_size
-from tui_scraper.engine.llm.preflight import first_profile
-from tui_scraper.engine.llm.prices import Price, price_of
-from tui_scraper.engine.llm.prompt import Prompter, shown
+from tui_scraper.engine.llm.preflight import first_profile, price_or_refusal
+from tui_scraper.engine.llm.prices import Price
+from tui_scraper.engine.llm.prompt import shown
 from tui_scraper.engine.models import PhaseName, Status
 from tui_scraper.engine.phases.base import configurations
 from tui_scraper.engine.phases.input import Walk
@@ -63,7 +62,10 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Report:
-    """An estimate with what it is about. `unread` of the `looked_at` files of the sample gave no text."""
+    """An estimate with what it is about. `unread` of the `looked_at` files of the sample gave no text.
+
+    `spent_nano_usd` is what its workspace has spent before.
+    """
 
     source: str
     sampled: Sampled
@@ -71,7 +73,7 @@ class Report:
     model: str
     endpoint: str
     price: Price
-    limits: Limits
+    spent_nano_usd: int
     workers: int
 
 
@@ -150,69 +152,71 @@ async def estimate(source: Path, backend: Backend, directory: Path) -> Report:
     """
     settings = backend.settings
     classify, endpoint = settings.classify, backend.endpoint
-    prompter = Prompter(
-        backend.taxonomy, multi_label=classify.multi_label, instructions=classify.instructions
-    )
+    prompter = backend.prompter()
     decides = first_profile(classify, len(prompter.names)).api == "decisions" and endpoint.is_openai
-    price = price_of(classify, endpoint, classify.model, decisions=decides) or price_of(
-        classify, endpoint, classify.model
+    price = price_or_refusal(classify, endpoint, backend.key, decisions=decides) or price_or_refusal(
+        classify, endpoint, backend.key, decisions=False
     )
-    if price is None:
-        raise PreflightError(
-            f"Nobody here knows what {safe_text(classify.model)} costs at {endpoint.shown}. Set "
-            "classify.price_in_usd and classify.price_out_usd (dollars a million tokens)."
-        )
+    assert price is not None
     workers = settings.engine.workers or os.cpu_count() or 1
     sampled = await look(source, settings, workers)
-    labelled, limits = _known(directory, settings, endpoint.url)
+    known = _known(directory, settings, endpoint.url)
     empty = prompter.ask([""])
-    asked = None if classify.docs_per_request == "auto" else classify.docs_per_request
-    pack = pack_size(classify.digest_tokens, asked)
+    pack = pack_size(classify)
     reckoned = reckon(
         sampled.strata,
-        labelled=labelled,
+        labelled=known.labelled,
         pack=pack,
         prompt_tokens=tokens.count(empty.system) + tokens.count(json.dumps(prompter.ask([""] * pack).schema)),
         price=price,
-        limits=limits,
+        limits=known.limits,
     )
     return Report(
-        safe_text(str(source)), sampled, reckoned, classify.model, endpoint.shown, price, limits, workers
+        safe_text(str(source)),
+        sampled,
+        reckoned,
+        classify.model,
+        endpoint.shown,
+        price,
+        known.spent_nano_usd,
+        workers,
     )
 
 
-def _known(directory: Path, settings: Settings, url: str) -> tuple[int, Limits]:
-    """Documents that have their label already, and what the endpoint allowed in the last run."""
+@dataclass(frozen=True)
+class _Known:
+    """What a workspace tells: documents with their label, money spent, and limits met in the last run."""
+
+    labelled: int = 0
+    spent_nano_usd: int = 0
+    limits: Limits = field(default_factory=Limits)
+
+
+def _known(directory: Path, settings: Settings, url: str) -> _Known:
     if not is_workspace(directory):
-        return 0, Limits()
+        return _Known()
     with contextlib.suppress(StoreError), contextlib.closing(open_state(directory, read_only=True)) as state:
         limits = read_limits(state, url, settings.classify.model)
+        spent = read_spending(state).cost_nano_usd
         head = read_head(state)
         lineage = head.lineages.get(PhaseName.CLASSIFY)
         wanted: Any = configurations(DOCUMENT_PHASE_MODULES, settings, {})[PhaseName.CLASSIFY]
         if lineage is None or config_of(state, lineage) != wanted:
-            return 0, limits
+            return _Known(0, spent, limits)
         labelled = read_totals(state, head)[PhaseName.CLASSIFY].get(Status.DONE, PhaseCount()).n
-        return labelled, limits
-    return 0, Limits()
+        return _Known(labelled, spent, limits)
+    return _Known()
 
 
 def keep(report: Report, directory: Path) -> None:
     """Keep an estimate beside the workspace, to be compared with what comes of it."""
     directory.mkdir(parents=True, exist_ok=True)
     found = report.estimate
-    spent = 0
-    if is_workspace(directory):
-        with (
-            contextlib.suppress(StoreError),
-            contextlib.closing(open_state(directory, read_only=True)) as state,
-        ):
-            spent = read_spending(state).cost_nano_usd
     content = {
         "model": report.model,
         "documents": _rounded(found.documents),
         "cost_nano_usd": _rounded(found.cost_nano_usd),
-        "spent_before_nano_usd": spent,
+        "spent_before_nano_usd": report.spent_nano_usd,
     }
     (directory / FILE_NAME).write_text(json.dumps(content), encoding="utf-8")
 

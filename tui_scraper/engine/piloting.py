@@ -19,7 +19,7 @@ from tui_scraper.engine.store.results import sampled
 class Pilot:
     """`files` of all, `looked_at` in the pilot, `labelled` documents that came of them by the model.
 
-    `per_file_…` are the figures of each file of the pilot; `cost` and `tokens` those of all files.
+    `cost` (nano-dollars) and `tokens` are those that all files will take.
     """
 
     files: int
@@ -34,8 +34,7 @@ def look_at_pilot(directory: Path, size: int) -> Pilot:
     """Reckon the whole from the files of a pilot, which has just been run.
 
     A file stands for itself and what is inside it. One whose label was there already costs nothing, as others
-    like it will. What calls cost beyond labels (to see whether it works, unusable answers) is spread over
-    all.
+    like it will. What calls cost beyond labels (to see whether it works, unusable answers) is not in it.
     """
     with contextlib.closing(open_state(directory, read_only=True)) as state, snapshot(state, directory):
         head = read_head(state)

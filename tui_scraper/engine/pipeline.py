@@ -56,7 +56,8 @@ from tui_scraper.engine.store.checkpoints import changed_since_checkpoint, take_
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.counters import PhaseCount, counts_of, read_totals, set_lineages
 from tui_scraper.engine.store.epochs import begin as begin_scan
-from tui_scraper.engine.store.head import GENERATION, PhaseConfigs, config_of, read_head, salts
+from tui_scraper.engine.store.head import GENERATION, PhaseConfigs, read_head, salts
+from tui_scraper.engine.store.labelling import config_of_model
 from tui_scraper.engine.store.ledger import lose_all
 from tui_scraper.engine.store.lost import settle_lost
 from tui_scraper.engine.store.members import match_members
@@ -479,8 +480,7 @@ class Pipeline:
     def _choose_backend(self) -> Backend:
         """Settle who labels. What is there already may be a model's: it stays, key or not."""
         head = read_head(self._state)
-        lineage = head.lineages.get(PhaseName.CLASSIFY)
-        paid = lineage is not None and config_of(self._state, lineage)[1].get("method") == "openai"
+        paid = config_of_model(self._state, head) is not None
         offline = ""
         if self._request.offline or not self._wants(PhaseName.CLASSIFY):
             offline = "offline"

@@ -20,6 +20,7 @@ from tui_scraper.engine.store.writer import Operation, Transaction
 _OVERHEAD_TOKENS = 200
 """What an endpoint may add to a request: marks between messages, a template."""
 _CHANCE_TOKENS = 16
+"""At most of one choice with its probability, in an answer of `decisions`."""
 _BYTES_PER_TOKEN = 4
 """What endpoints reckon with before they have counted, and so the pace does."""
 

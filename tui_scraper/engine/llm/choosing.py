@@ -10,6 +10,7 @@ from tui_scraper.engine.labels.taxonomy import Taxonomy, from_settings
 from tui_scraper.engine.llm.endpoint import NOWHERE, Endpoint, endpoint_of
 from tui_scraper.engine.llm.errors import PreflightError
 from tui_scraper.engine.llm.keys import Key, find_key
+from tui_scraper.engine.llm.prompt import Prompter
 from tui_scraper.engine.settings import ClassifySettings, Settings
 
 
@@ -29,6 +30,11 @@ class Backend:
     ask: bool
     why_not: str = ""
     may_do_without: bool = False
+
+    def prompter(self) -> Prompter:
+        """Who writes the requests for labels of this taxonomy."""
+        classify = self.settings.classify
+        return Prompter(self.taxonomy, multi_label=classify.multi_label, instructions=classify.instructions)
 
     def settled(self, settings: Settings) -> Settings:
         """Other settings, with `auto` in them meaning what it means here."""

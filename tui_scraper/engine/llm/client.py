@@ -20,6 +20,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
+import msgspec
 import openai
 from openai._vendor.httpx_aiohttp import AiohttpTransport
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -79,7 +80,6 @@ class Reply:
     text: str
     usage: Usage
     headers: Mapping[str, str]
-    model: str = ""
     refused: bool = False
     cut: bool = False
     decided: Mapping[str, Decided] = field(default_factory=dict)
@@ -229,16 +229,11 @@ class Client:
         for one in chain:
             if isinstance(one, _TooLargeError):
                 return CallError(Verdict.SPLIT, str(one), Billed.UNKNOWN)
-        if any(isinstance(one, aiohttp.ClientConnectorError | aiohttp.InvalidURL) for one in chain):
-            connector = next(
-                one for one in chain if isinstance(one, aiohttp.ClientConnectorError | aiohttp.InvalidURL)
-            )
-            why = self.clean(
-                getattr(connector, "strerror", None) or str(connector) or type(connector).__name__
-            )
-            return CallError(
-                Verdict.RETRY, f"{self._endpoint.shown} cannot be reached ({why}).", unreachable=True
-            )
+            if isinstance(one, aiohttp.ClientConnectorError | aiohttp.InvalidURL):  # nothing was sent
+                why = self.clean(getattr(one, "strerror", None) or str(one) or type(one).__name__)
+                return CallError(
+                    Verdict.RETRY, f"{self._endpoint.shown} cannot be reached ({why}).", unreachable=True
+                )
         timed_out = any(isinstance(one, TimeoutError | aiohttp.ServerTimeoutError) for one in chain)
         why = self.clean(str(chain[-1]) or type(chain[-1]).__name__)
         return CallError(
@@ -328,7 +323,6 @@ class _Choice(_Part):
 
 class _Chat(_Part):
     choices: list[_Choice]
-    model: str | None = None
 
 
 class _Chance(_Part):
@@ -345,12 +339,9 @@ class _Answer(_Part):
 
 class _Decision(_Part):
     answers: list[_Answer]
-    model: str | None = None
 
 
 def _decoded(content: bytes) -> object:
-    import msgspec
-
     try:
         return msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -395,7 +386,6 @@ def _chatted(raw: _Raw) -> Reply:
         text=choice.message.content or "",
         usage=usage or Usage(0, 0, known=False),
         headers=raw.headers,
-        model=(chat.model or "")[:_MODELS_CHARS],
         refused=bool(choice.message.refusal) or choice.finish_reason == "content_filter",
         cut=choice.finish_reason == "length",
     )
@@ -418,7 +408,6 @@ def _decided(raw: _Raw) -> Reply:
         text="",
         usage=usage or Usage(0, 0, known=False),
         headers=raw.headers,
-        model=(decision.model or "")[:_MODELS_CHARS],
         refused=bool(decision.answers) and all(answer.type == "refusal" for answer in decision.answers),
         decided=decided,
     )

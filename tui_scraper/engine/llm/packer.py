@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tui_scraper.engine.llm.prompt import gives_orders
+from tui_scraper.engine.settings import ClassifySettings
 from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.wire import LabelResult
 
@@ -45,13 +46,13 @@ class Wanted:
     tries: int = 0
 
 
-def pack_size(digest_tokens: int, asked: int | None) -> int:
+def pack_size(settings: ClassifySettings) -> int:
     """How many documents go together to begin with: what the settings say, or by the size of digests."""
-    if asked is not None:
-        return asked
-    if digest_tokens <= _SHORT_TOKENS:
+    if settings.docs_per_request != "auto":
+        return settings.docs_per_request
+    if settings.digest_tokens <= _SHORT_TOKENS:
         return _SIZES[0]
-    return _SIZES[1] if digest_tokens <= _LONG_TOKENS else _SIZES[2]
+    return _SIZES[1] if settings.digest_tokens <= _LONG_TOKENS else _SIZES[2]
 
 
 class Packer:

@@ -20,6 +20,7 @@ from tui_scraper.engine.llm.keys import Key
 from tui_scraper.engine.llm.prices import Price, price_of
 from tui_scraper.engine.llm.profile import Profile, negotiate, simpler, with_reasoning
 from tui_scraper.engine.llm.prompt import Prompter
+from tui_scraper.engine.llm.reading import labels_in
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import ClassifySettings
 
@@ -47,6 +48,24 @@ def first_profile(settings: ClassifySettings, labels: int) -> Profile:
         settings.model.startswith(_DECIDING_MODELS) and not settings.multi_label and labels <= _MOST_CHOICES
     )
     return Profile(api="decisions" if decides else "chat")
+
+
+def price_or_refusal(
+    settings: ClassifySettings, endpoint: Endpoint, key: Key | None, *, decisions: bool
+) -> Price | None:
+    """What it costs to ask for labels; None where only `decisions` has no known price.
+
+    Raises PreflightError where nobody knows what the model costs: nothing is sent then.
+    """
+    model = settings.model
+    price = price_of(settings, endpoint, model, decisions=decisions, keyless=key is None)
+    if price is None and not decisions:
+        raise PreflightError(
+            f"Nobody here knows what {safe_text(model)} costs at {endpoint.shown}: nothing is sent. Set "
+            "classify.price_in_usd and classify.price_out_usd (dollars a million tokens), or choose a model "
+            "with a known price."
+        )
+    return price
 
 
 class Preflight:
@@ -80,7 +99,8 @@ class Preflight:
         profile = known if known is not None and (known.api == "chat" or first.api == "decisions") else first
         transient = 0
         for _try in range(_MOST_TRIES):
-            price = self._price(profile)
+            decides = profile.api == "decisions"
+            price = price_or_refusal(self._settings, self._endpoint, self._key, decisions=decides)
             if price is None:
                 profile = Profile(api="chat")
                 continue
@@ -103,7 +123,7 @@ class Preflight:
                 profile = self._simpler(profile, str(error))
             else:
                 await self._caller.settle(answered)
-                if self._labelled(answered):
+                if labels_in(answered.reply, ("d1",), self._prompter):
                     return Ready(profile, price, await self._warnings())
                 profile = self._otherwise(profile, answered)
         raise PreflightError(f"{self._endpoint.shown} could not be brought to answer with a label.")
@@ -111,28 +131,6 @@ class Preflight:
     def request(self) -> Request:
         """The tiny call."""
         return Request(self._prompter.ask([_DOCUMENT]), self._prompter.answer_tokens(1), "canary")
-
-    def _price(self, profile: Profile) -> Price | None:
-        """What it costs to ask like that; None: only `decisions` has no known price."""
-        model, decides = self._settings.model, profile.api == "decisions"
-        keyless = self._key is None
-        price = price_of(self._settings, self._endpoint, model, decisions=decides, keyless=keyless)
-        if price is None and not decides:
-            raise PreflightError(
-                f"Nobody here knows what {safe_text(model)} costs at {self._endpoint.shown}: nothing is "
-                "sent. Set classify.price_in_usd and classify.price_out_usd (dollars a million tokens), "
-                "or choose a model with a known price."
-            )
-        return price
-
-    def _labelled(self, answered: Answered) -> bool:
-        reply = answered.reply
-        if reply.decided:
-            return "d1" in reply.decided and self._prompter.label(reply.decided["d1"].choice) is not None
-        try:
-            return bool(self._prompter.read(reply.text, ("d1",)))
-        except ValueError:
-            return False
 
     def _otherwise(self, profile: Profile, answered: Answered) -> Profile:
         """The next way to ask, after an answer without a label."""

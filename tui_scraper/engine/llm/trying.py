@@ -6,16 +6,12 @@ from tui_scraper.engine.llm.caller import Caller
 from tui_scraper.engine.llm.choosing import Backend
 from tui_scraper.engine.llm.client import Client
 from tui_scraper.engine.llm.preflight import Preflight, Ready
-from tui_scraper.engine.llm.prompt import Prompter
 from tui_scraper.engine.store.ledger import Caps
 
 
 async def try_model(backend: Backend) -> Ready:
     """Make one tiny call. Raises PreflightError with what is wrong."""
     settings = backend.settings.classify
-    prompter = Prompter(
-        backend.taxonomy, multi_label=settings.multi_label, instructions=settings.instructions
-    )
     client = Client(backend.endpoint, backend.key, settings.model, settings.timeout_s)
     try:
         caller = Caller(
@@ -26,6 +22,6 @@ async def try_model(backend: Backend) -> Ready:
             caps=Caps(),
             effort=settings.reasoning_effort,
         )
-        return await Preflight(settings, backend.endpoint, backend.key, caller, prompter).run(None)
+        return await Preflight(settings, backend.endpoint, backend.key, caller, backend.prompter()).run(None)
     finally:
         await client.close()

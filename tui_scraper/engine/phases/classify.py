@@ -19,7 +19,8 @@ from tui_scraper.engine.llm import prompt
 from tui_scraper.engine.llm.endpoint import endpoint_of
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.settings import ClassifySettings, Settings
-from tui_scraper.engine.store.head import Head, config_of
+from tui_scraper.engine.store.head import Head
+from tui_scraper.engine.store.labelling import config_of_model
 from tui_scraper.engine.wire import Chunk, CleanText, LabelResult
 
 VERSION = 1
@@ -73,11 +74,9 @@ def keep_labels(
     Its labels are paid for. Another name of the endpoint, in an environment that has none, would hide them
     all behind labels of this machine.
     """
-    lineage = head.lineages.get(PhaseName.CLASSIFY)
-    if lineage is None:
-        return
-    version, kept = config_of(state, lineage)
-    if kept.get("method") == "openai":
+    found = config_of_model(state, head)
+    if found is not None:
+        version, kept = found
         _version, wanted = configs[PhaseName.CLASSIFY]
         configs[PhaseName.CLASSIFY] = version, {**wanted, **{key: kept.get(key) for key in _OF_THE_ENDPOINT}}
 

@@ -148,6 +148,13 @@ def _add(count: list[int], *values: int) -> None:
         count[at] += value
 
 
+def config_of_model(state: apsw.Connection, head: Head) -> tuple[int, dict[str, object]] | None:
+    """(version, settings) of the labels in force where they are a model's; None where they are not."""
+    lineage = head.lineages.get(PhaseName.CLASSIFY)
+    config = config_of(state, lineage) if lineage is not None else None
+    return config if config is not None and config[1].get("method") == "openai" else None
+
+
 def ask_again(path: bytes | None = None) -> Operation[int]:
     """Put documents back to pending whose label was made on this machine in place of a model's.
 
@@ -158,7 +165,7 @@ def ask_again(path: bytes | None = None) -> Operation[int]:
         state = transaction.state
         head = read_head(state)
         lineage = head.lineages.get(PhaseName.CLASSIFY)
-        if lineage is None or config_of(state, lineage)[1].get("method") != "openai":
+        if lineage is None or config_of_model(state, head) is None:
             raise UsageError(
                 'The labels here are not those of a model. Set a key, or classify.backend = "openai", and '
                 "run: every document is asked about then."
@@ -177,14 +184,6 @@ def ask_again(path: bytes | None = None) -> Operation[int]:
         return len(rows)
 
     return operation
-
-
-def count_stand_ins(state: apsw.Connection, head: Head) -> int:
-    """Documents whose label stands in for a model's. O(documents)."""
-    lineage = head.lineages.get(PhaseName.CLASSIFY)
-    if lineage is None or config_of(state, lineage)[1].get("method") != "openai":
-        return 0
-    return sum(1 for _row in _stand_ins(state, head, lineage, None))
 
 
 def _stand_ins(
