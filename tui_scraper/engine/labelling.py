@@ -17,7 +17,8 @@ from pathlib import Path
 
 import apsw
 
-from tui_scraper.engine.asking import Asking
+from tui_scraper.engine.asking.labels import AskingForLabels
+from tui_scraper.engine.asking.parts import Company
 from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.events import Emit, LabelsNotice
 from tui_scraper.engine.kinship import Kinship
@@ -62,6 +63,7 @@ class Labelling:
         run: int,
         labelled: Callable[[Sequence[Work]], Awaitable[None]],
         halt: Callable[[TuiScraperError], None],
+        company: Company,
     ) -> None:
         self._configs = configs
         self._writer = writer
@@ -69,7 +71,7 @@ class Labelling:
         self._log = log
         self._emit = emit
         self._labelled = labelled
-        self._asking = Asking(backend, self, run, state, halt)
+        self._asking = AskingForLabels(backend, self, run, state, halt, company)
         self._wanted: dict[bytes, Wanted] = {}
         self._waiting = 0
         self._watchers: list[asyncio.Future[None]] = []

@@ -491,7 +491,8 @@ class Pipeline:
     def _labels(self, configs: Configs) -> Labelling | None:
         if self._backend is None or not self._backend.wants_model or not self._wants(PhaseName.CLASSIFY):
             return None
-        from tui_scraper.engine.labelling import Labelling  # the client of a model takes long to load
+        from tui_scraper.engine.asking.parts import Company  # the client of a model takes long to load
+        from tui_scraper.engine.labelling import Labelling
 
         return Labelling(
             self._backend,
@@ -503,6 +504,7 @@ class Pipeline:
             self._run,
             self._labelled,
             self._halt,
+            Company(),
         )
 
     async def _labelled(self, works: Sequence[Work]) -> None:

@@ -15,6 +15,22 @@ from tui_scraper.engine.settings import ClassifySettings, Settings
 
 
 @dataclass(frozen=True)
+class Provider:
+    """A model at an endpoint, and how it is asked.
+
+    `ask`: calls may be made; where they may not although answers are wanted, `why_not` says why.
+    `may_do_without`: the run goes on where the model turns out not to be usable.
+    """
+
+    settings: ClassifySettings
+    endpoint: Endpoint
+    key: Key | None
+    ask: bool
+    why_not: str = ""
+    may_do_without: bool = False
+
+
+@dataclass(frozen=True)
 class Backend:
     """What a run labels with. `settings.classify.backend` is `openai`, `local` or `rules` here, never `auto`.
 
@@ -30,6 +46,13 @@ class Backend:
     ask: bool
     why_not: str = ""
     may_do_without: bool = False
+
+    @property
+    def provider(self) -> Provider:
+        """The model that is asked for labels."""
+        return Provider(
+            self.settings.classify, self.endpoint, self.key, self.ask, self.why_not, self.may_do_without
+        )
 
     def prompter(self) -> Prompter:
         """Who writes the requests for labels of this taxonomy."""

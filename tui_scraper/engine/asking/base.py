@@ -1,8 +1,10 @@
-"""Asking a model for labels: packs of documents, at the pace the endpoint allows, until all are answered.
+"""Asking a model: packs of questions, at the pace the endpoint allows, until all are answered.
 
 First one call that shows whether it works, then a few, then all. What fails is tried again, asked about alone
 or given up, by what `llm.errors` makes of it. Nothing that one call brings ends the others, but for a cap, an
 account that is used up or a key that is refused: then what is in flight comes back, and the run pauses.
+
+What is asked for, and what is made of an answer, is a matter of `labels` and `vectors`.
 """
 
 from __future__ import annotations
@@ -10,15 +12,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from typing import Any, Protocol, cast
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, Generic, cast
 
 import apsw
 import tenacity
 
+from tui_scraper.engine.asking.parts import Asker, Company, Packs, W
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.llm.caller import Answered, Caller, Request, split_cost
-from tui_scraper.engine.llm.choosing import Backend
+from tui_scraper.engine.llm.caller import Answered, Caller, Request
+from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.client import Client, UnreadableAnswerError
 from tui_scraper.engine.llm.errors import (
     LONGEST_WAIT_S,
@@ -29,13 +33,10 @@ from tui_scraper.engine.llm.errors import (
 )
 from tui_scraper.engine.llm.gate import Gate, Lease
 from tui_scraper.engine.llm.outage import Outage
-from tui_scraper.engine.llm.packer import Packer, Wanted, pack_size
 from tui_scraper.engine.llm.preflight import Preflight, Ready
-from tui_scraper.engine.llm.profile import decode_profile, with_reasoning
+from tui_scraper.engine.llm.profile import decode_profile
 from tui_scraper.engine.llm.ramp import Ramp
-from tui_scraper.engine.llm.reading import Given, labels_in
-from tui_scraper.engine.store.artifacts import StoredLabel
-from tui_scraper.engine.store.ledger import CapReachedError, Caps, Paid
+from tui_scraper.engine.store.ledger import CapReachedError, Caps
 from tui_scraper.engine.store.profiles import Limits, read_profile, remember_limits, remember_profile
 
 _NANO = 1_000_000_000
@@ -51,61 +52,32 @@ _UNBLAMED = 4
 """Failures of one pack that may be the endpoint's, after which it is looked into."""
 
 
-class Documents(Protocol):
-    """Whose documents are asked about: takes what comes of it."""
-
-    @property
-    def submit(self) -> Callable[..., Awaitable[Any]]:
-        """Writes to the store."""
-        ...
-
-    async def save(self, labels: Sequence[tuple[Wanted, StoredLabel]], call: int, paid: Paid) -> None:
-        """Save labels with their payment."""
-        ...
-
-    async def stand_in(self, pack: Sequence[Wanted], reason: str) -> None:
-        """No label of the model is to be had for these."""
-        ...
-
-    def tell(self, sentence: str) -> None:
-        """Let the person know."""
-        ...
-
-    def warn(self, sentence: str) -> None:
-        """Note what went wrong with one call."""
-        ...
-
-    def crash(self, error: Exception) -> None:
-        """Note a mistake of ours."""
-        ...
-
-    def stirred(self) -> None:
-        """Something has happened."""
-        ...
-
-
-class Asking:
+class Asking(ABC, Generic[W]):
     """Asks for what is added, as long as it may. `halt` is told what ends it before all is answered."""
+
+    offline_sentence = "Labels are made on this machine."
+    """What happens to what is not asked any more."""
 
     def __init__(
         self,
-        backend: Backend,
-        documents: Documents,
+        provider: Provider,
+        packs: Packs[W],
+        asker: Asker[W],
         run: int,
         state: apsw.Connection,
         halt: Callable[[TuiScraperError], None],
+        company: Company,
     ) -> None:
-        settings = backend.settings.classify
-        self._backend = backend
+        settings = provider.settings
+        self._provider = provider
         self._settings = settings
-        self._documents = documents
+        self._asker = asker
         self._run = run
         self._state = state
         self._halt = halt
-        self._asks = backend.ask
-        self._why_not = backend.why_not
-        self._prompter = backend.prompter()
-        self._packer = Packer(pack_size(settings), fixed=settings.docs_per_request != "auto")
+        self._asks = provider.ask
+        self._why_not = provider.why_not
+        self._packs = packs
         self.gate = Gate(
             concurrency=None if settings.concurrency == "auto" else settings.concurrency, most=_MOST_CALLS
         )
@@ -117,7 +89,9 @@ class Asking:
         self._said = ""
         self._more = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._returned = asyncio.Event()
+        self.returned = asyncio.Event()
+        self._company = company
+        company.join(self)
         self._is_tight = False
         self._calls: set[asyncio.Task[None]] = set()
         self._resting: set[asyncio.Task[Any]] = set()
@@ -127,6 +101,22 @@ class Asking:
         self._caller: Caller | None = None
         self._ready: Ready | None = None
         self._preflight: Preflight | None = None
+
+    @abstractmethod
+    def _request(self, pack: Sequence[W]) -> Request:
+        """What is sent to ask for a pack."""
+
+    @abstractmethod
+    async def _take(self, pack: list[W], request: Request, answered: Answered) -> None:
+        """Save what an answer brings, call `_settled`, and see to those that have got nothing."""
+
+    @abstractmethod
+    def _new_preflight(self, caller: Caller) -> Preflight:
+        """Who tries the endpoint first."""
+
+    @abstractmethod
+    def _introduction(self) -> str:
+        """What a person is told before the first call."""
 
     @property
     def model(self) -> str:
@@ -141,21 +131,21 @@ class Asking:
     @property
     def busy(self) -> bool:
         """Whether anything is in flight or waits to be asked about."""
-        return bool(self._calls or len(self._packer))
+        return bool(self._calls or len(self._packs))
 
     @property
-    def docs_per_request(self) -> int:
-        """How many documents are asked about together."""
-        return self._packer.size
+    def in_flight(self) -> bool:
+        """Whether calls, other than the one that asks, have something reserved that comes back in part."""
+        return bool(self._calls - self._resting - {asyncio.current_task()})
 
     @property
     def notice(self) -> str:
         """What a person should see while it lasts; '' while all is well."""
         return self._outage.sentence(self._where) or self._said
 
-    def add(self, wanted: Wanted) -> None:
+    def add(self, wanted: W) -> None:
         """Something to ask about."""
-        self._packer.add(wanted)
+        self._packs.add(wanted)
         self._more.set()
         if self._dispatching is None and not self._stopping.is_set():
             self._dispatching = asyncio.create_task(self._guarded(self._dispatch()))
@@ -175,15 +165,15 @@ class Asking:
         gate = self.gate.state
         if gate.requests_per_min or gate.tokens_per_min:
             limits = Limits(gate.requests_per_min, gate.tokens_per_min)
-            url = self._backend.endpoint.url
+            url = self._provider.endpoint.url
             with contextlib.suppress(TuiScraperError):  # a full disk ends the run with its own sentence
-                await self._documents.submit(remember_limits(url, self.model, limits))
+                await self._asker.submit(remember_limits(url, self.model, limits))
 
     # --- packs
 
     @property
     def _where(self) -> str:
-        return self._backend.endpoint.shown
+        return self._provider.endpoint.shown
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._calls.add(asyncio.create_task(self._guarded(work)))
@@ -195,15 +185,15 @@ class Asking:
         except TuiScraperError as error:
             self._end(error)
         except Exception as error:
-            self._documents.crash(error)
+            self._asker.crash(error)
             what = f"A mistake in tui-scraper itself ended the run ({type(error).__name__})."
             self._end(TuiScraperError(what))
         finally:
             task = asyncio.current_task()
             assert task is not None
             self._calls.discard(task)
-            self._returned.set()
-            self._documents.stirred()
+            self._company.returned()
+            self._asker.stirred()
 
     async def _dispatch(self) -> None:
         if self._asks:
@@ -212,42 +202,38 @@ class Asking:
             self._preparing = False
         while not self._stopping.is_set():
             await self._gather()
-            while self._is_tight and self._in_flight():
-                self._returned.clear()
-                await self._returned.wait()
+            while self._is_tight and self._company.in_flight:
+                self.returned.clear()
+                await self.returned.wait()
             self._is_tight = False
             if not self._asks:
-                await self._documents.stand_in(self._packer.take_all(), self._why_not)
+                await self._asker.stand_in(self._packs.take_all(), self._why_not)
                 continue
-            pack = self._packer.take()
+            pack = self._packs.take()
             request = self._request(pack)
             try:
                 lease = await self.gate.acquire(self._expected(request))
             except asyncio.CancelledError:
-                self._packer.put_back(pack)
+                self._packs.put_back(pack)
                 raise
             if self._may_send():
                 self._start(self._ask(pack, request, lease))
             else:
                 self.gate.released(lease)
-                self._packer.put_back(pack)
+                self._packs.put_back(pack)
 
     async def _gather(self) -> None:
         """Wait for a full pack, or for one that does not grow any more."""
-        while not len(self._packer):
+        while not len(self._packs):
             self._more.clear()
             await self._more.wait()
-        while self._asks and not self._packer.full:
-            before = len(self._packer)
+        while self._asks and not self._packs.full:
+            before = len(self._packs)
             self._more.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._more.wait(), _LINGER_S)
-            if len(self._packer) == before:
+            if len(self._packs) == before:
                 return
-
-    def _in_flight(self) -> bool:
-        """Whether other calls have something reserved that they will give back in part."""
-        return bool(self._calls - self._resting - {asyncio.current_task()})
 
     def _may_send(self) -> bool:
         """Whether calls are made still, after a wait."""
@@ -262,62 +248,48 @@ class Asking:
         assert self._caller is not None
         return self._caller.expected(request, self._now.profile)
 
-    def _request(self, pack: Sequence[Wanted], kind: str = "label") -> Request:
-        keys = [wanted.key for wanted in pack] if kind == "label" else []
-        prompt = self._prompter.ask([wanted.text for wanted in pack])
-        return Request(prompt, self._prompter.answer_tokens(len(pack)), kind, keys)
-
     async def _prepare(self) -> None:
-        """The call that shows whether it works at all, before the first document of a run."""
-        backend, settings, documents = self._backend, self._settings, self._documents
-        url = backend.endpoint.url
+        """The call that shows whether it works at all, before the first question of a run."""
+        provider, settings, asker = self._provider, self._settings, self._asker
+        url = provider.endpoint.url
         most = _MOST_CALLS if settings.concurrency == "auto" else settings.concurrency
-        self._client = Client(backend.endpoint, backend.key, settings.model, settings.timeout_s, most + 1)
+        self._client = Client(provider.endpoint, provider.key, settings.model, settings.timeout_s, most + 1)
         self._caller = Caller(
             self._client,
-            documents.submit,
+            asker.submit,
             run=self._run,
-            endpoint=backend.endpoint.family,
+            endpoint=provider.endpoint.family,
             caps=self.caps,
             effort=settings.reasoning_effort,
         )
-        documents.tell(
-            f"Labels are asked of {settings.model} at {self._where}; this workspace spends at most "
-            f"${settings.budget_usd:.2f} in all (classify.budget_usd)."
+        asker.tell(
+            f"{self._introduction()}; this workspace spends at most ${settings.budget_usd:.2f} in all "
+            "(classify.budget_usd)."
         )
         known = decode_profile(read_profile(self._state, url, settings.model))
-        preflight = Preflight(
-            settings,
-            backend.endpoint,
-            backend.key,
-            self._caller,
-            self._prompter,
-            documents.tell,
-            self._rest,
-        )
-        self._preflight = preflight
+        self._preflight = self._new_preflight(self._caller)
         try:
-            self._ready = await preflight.run(known)
-        except _StoppedError:
+            self._ready = await self._preflight.run(known)
+        except StoppedError:
             return
         except CapReachedError as error:
             self._cap(error)
             return
         except PreflightError as error:
-            if not backend.may_do_without:
+            if not provider.may_do_without:
                 raise
-            self._go_offline("the model could not be used", f"{error} Labels are made on this machine.")
+            self._go_offline("the model could not be used", f"{error} {self.offline_sentence}")
             return
         for warning in self._ready.warnings:
-            documents.tell(warning)
+            asker.tell(warning)
         if self._ready.profile != known:
-            await documents.submit(remember_profile(url, settings.model, self._ready.profile.encode()))
+            await asker.submit(remember_profile(url, settings.model, self._ready.profile.encode()))
         self.gate.limit_to(self._ramp.allowed)
-        documents.tell(f"It answers ({self._ready.profile}); {self._ready.price}.")
+        asker.tell(f"It answers ({self._ready.profile}); {self._ready.price}.")
 
     # --- calls
 
-    async def _ask(self, pack: list[Wanted], request: Request, lease: Lease) -> None:
+    async def _ask(self, pack: list[W], request: Request, lease: Lease) -> None:
         """Ask about a pack until there is an answer, or none is to be expected."""
         leases = [lease]
         unblamed = 0
@@ -337,21 +309,21 @@ class Asking:
                         if error.verdict is Verdict.RETRY and unblamed and unblamed % _UNBLAMED == 0:
                             await self._look_closer(pack, error)
                         raise
-        except _StoppedError:
+        except StoppedError:
             self._put_back(pack)
         except CapReachedError as error:
             self._put_back(pack)
-            if self._in_flight():  # what they have reserved is more than they will cost
+            if self._company.in_flight:  # what they have reserved is more than they will cost
                 self._is_tight = True
             else:
                 self._cap(error)
         except UnreadableAnswerError as error:
-            self._documents.warn(f"An answer cannot be used: {error}")
+            self._asker.warn(f"An answer cannot be used: {error}")
             await self._unusable(pack, "no usable answer")
         except CallError as error:
             await self._failed(pack, error)
 
-    async def _once(self, pack: list[Wanted], request: Request, lease: Lease | None) -> None:
+    async def _once(self, pack: list[W], request: Request, lease: Lease | None) -> None:
         if lease is None:
             lease = await self._lease(request, priority=0)
         try:
@@ -362,14 +334,14 @@ class Asking:
         await self._take(pack, request, answered)
 
     async def _lease(self, request: Request, priority: int = 10) -> Lease:
-        """Wait for the turn of a call. Raises _StoppedError where none is made any more."""
+        """Wait for the turn of a call. Raises StoppedError where none is made any more."""
         if not self._may_send():
-            raise _StoppedError
+            raise StoppedError
         with self._nothing_in_flight():
             lease = await self.gate.acquire(self._expected(request), priority)
         if not self._may_send():
             self.gate.released(lease)
-            raise _StoppedError
+            raise StoppedError
         return lease
 
     async def _call(self, request: Request, lease: Lease) -> Answered:
@@ -395,7 +367,7 @@ class Asking:
         self.gate.succeeded(lease, answered.reply.headers, paid.tokens_in + paid.tokens_out)
         return answered
 
-    async def _look_closer(self, pack: Sequence[Wanted], error: CallError) -> None:
+    async def _look_closer(self, pack: Sequence[W], error: CallError) -> None:
         """Whether it is the endpoint that fails again and again, or this pack: another call shows it."""
         assert self._preflight is not None
         request = self._preflight.request()
@@ -423,43 +395,6 @@ class Asking:
         else:
             self.gate.released(lease)
 
-    async def _take(self, pack: list[Wanted], request: Request, answered: Answered) -> None:
-        """Save the labels of an answer, and see to the documents that have got none."""
-        reply, ids = answered.reply, request.prompt.ids
-        found = labels_in(reply, ids, self._prompter)
-        parts = split_cost(answered.paid, [len(wanted.text.encode()) for wanted in pack])
-        labels, left = [], []
-        for wanted, name, part in zip(pack, ids, parts, strict=True):
-            if name in found:
-                labels.append((wanted, _stored(found[name], self.model, part)))
-            else:
-                left.append(wanted)
-        await self._documents.save(labels, answered.call, answered.paid)
-        self._settled(len(pack), len(labels))
-        if left:
-            if reply.cut and not reply.text.strip() and (roomy := with_reasoning(self._now.profile)):
-                self._ready = Ready(roomy, self._now.price)
-            why = "the model refused" if reply.refused else "no usable answer"
-            await self._unusable(left, why, final=reply.refused and len(pack) == 1)
-        if labels and self._packer.is_audited(pack) and self._may_send():
-            self._start(self._audit(*labels[0]))
-
-    async def _audit(self, wanted: Wanted, label: StoredLabel) -> None:
-        """Ask about a document of a pack alone, and see whether it gets the label it got in company."""
-        request = self._request([wanted], "audit")
-        try:
-            answered = await self._call(request, await self._lease(request))
-        except (_StoppedError, CallError, UnreadableAnswerError, CapReachedError):
-            return  # the next one that asks sees to it
-        assert self._caller is not None
-        await self._caller.settle(answered)
-        alone = labels_in(answered.reply, request.prompt.ids, self._prompter).get("d1")
-        if alone is not None and self._packer.audited(same=list(alone.labels) == label.labels):
-            self._documents.tell(
-                "Documents asked about alone get other labels than in company; from now on "
-                f"{self._packer.size} are asked about together."
-            )
-
     def _settled(self, asked: int, saved: int) -> None:
         """A call was paid for. Raises ModelBlockedError where too little comes of the first ones."""
         sentence = self._ramp.settled(asked, saved)
@@ -467,9 +402,9 @@ class Asking:
             raise ModelBlockedError(sentence)
         self.gate.limit_to(self._outage.allowed(self._ramp.allowed))
 
-    # --- when there is no label
+    # --- when there is no answer
 
-    async def _unusable(self, pack: Sequence[Wanted], why: str, *, final: bool = False) -> None:
+    async def _unusable(self, pack: Sequence[W], why: str, *, final: bool = False) -> None:
         """Answers that were paid for and are of no use: asked again in smaller company, alone, then given up.
 
         `final`: asked about alone, it would be no other.
@@ -480,12 +415,12 @@ class Asking:
         [wanted] = pack
         wanted.tries += 1
         if final or wanted.tries > _UNUSABLE_TRIES:
-            await self._documents.stand_in(pack, why)
+            await self._asker.stand_in(pack, why)
         else:
             self._put_back(pack, smaller=True)
 
-    async def _failed(self, pack: list[Wanted], error: CallError) -> None:
-        self._documents.warn(f"A call about {len(pack)} documents has failed: {error}")
+    async def _failed(self, pack: list[W], error: CallError) -> None:
+        self._asker.warn(f"A call about {len(pack)} documents has failed: {error}")
         if error.verdict is Verdict.PAUSE:
             self._put_back(pack)
             self._end(self._why_blocked(error))
@@ -496,15 +431,15 @@ class Asking:
             self._put_back(pack)
             self._go_offline(
                 "the endpoint could not be reached",
-                f"{self._where} cannot be reached ({error}). From here on labels are made on this machine.",
+                f"{self._where} cannot be reached ({error}). {self.offline_sentence}",
             )
         elif len(pack) > 1:
             self._put_back(pack, smaller=True)
         else:
-            await self._documents.stand_in(pack, "the endpoint refused" if error.status else "no answer")
+            await self._asker.stand_in(pack, "the endpoint refused" if error.status else "no answer")
 
-    def _put_back(self, pack: Sequence[Wanted], *, smaller: bool = False) -> None:
-        self._packer.put_back(pack, smaller=smaller)
+    def _put_back(self, pack: Sequence[W], *, smaller: bool = False) -> None:
+        self._packs.put_back(pack, smaller=smaller)
         self._more.set()
 
     def _why_blocked(self, error: CallError) -> ModelBlockedError:
@@ -520,7 +455,7 @@ class Asking:
 
     def _cap(self, error: CapReachedError) -> None:
         if self._settings.on_budget == "offline":
-            self._go_offline("the budget is used up", f"{error} The rest is labelled on this machine.")
+            self._go_offline("the budget is used up", f"{error} {self.offline_sentence}")
         else:
             self._end(error)
 
@@ -539,10 +474,10 @@ class Asking:
             task.cancel()
 
     def _go_offline(self, reason: str, sentence: str) -> None:
-        """From here on labels are made on this machine."""
+        """From here on nothing is asked any more."""
         if self._asks:
             self._asks, self._why_not, self._said = False, reason, sentence
-            self._documents.tell(sentence)
+            self._asker.tell(sentence)
         self._more.set()
 
     def _given_up(self, state: tenacity.RetryCallState) -> bool:
@@ -563,7 +498,7 @@ class Asking:
             with self._nothing_in_flight():
                 await asyncio.sleep(seconds)
         if not self._may_send():
-            raise _StoppedError
+            raise StoppedError
 
     @contextlib.contextmanager
     def _nothing_in_flight(self) -> Iterator[None]:
@@ -577,13 +512,7 @@ class Asking:
             self._resting.discard(task)
 
 
-def _stored(given: Given, model: str, part: Paid) -> StoredLabel:
-    tokens = (part.tokens_in, part.tokens_out)
-    labels, others = list(given.labels), list(given.others)
-    return StoredLabel(labels, given.confidence, "openai", others, model, *tokens, part.cost_nano_usd)
-
-
-class _StoppedError(Exception):
+class StoppedError(Exception):
     """No more calls are made while one waits to be tried again."""
 
 
