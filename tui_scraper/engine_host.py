@@ -217,13 +217,21 @@ class _Session:
                 doing = engine.roll_back(target)
             case {"command": "undo"}:
                 doing = engine.undo_rollback()
+            case {"command": "embed", "text": str(text)}:
+                return {"vector": self._obeyed(engine.embed(text), loop, wanted)}
             case _:
                 raise ValueError(request)
+        return {"head": self._obeyed(doing, loop, wanted)}
+
+    @staticmethod
+    def _obeyed(
+        doing: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop, wanted: Callable[[], bool]
+    ) -> Any:
         moving = asyncio.run_coroutine_threadsafe(doing, loop)
         while not wait([moving], _WANTED_S).done:
             if not wanted():
                 moving.cancel()
-        return {"head": moving.result()}
+        return moving.result()
 
     def _end(self, error: TuiScraperError) -> None:
         self._error = error

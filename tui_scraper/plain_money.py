@@ -11,7 +11,7 @@ from tui_scraper.engine.llm.estimate import Range
 from tui_scraper.engine.piloting import Pilot
 from tui_scraper.engine.runlog import rfc3339
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.engine.store.ledger import Audit
+from tui_scraper.engine.store.ledger import Answers, Audit
 
 _NANO = 1_000_000_000
 
@@ -24,11 +24,18 @@ def audit_record(found: Audit) -> dict[str, object]:
         "calls": spent.calls,
         "canaries": found.canaries,
         "audits": found.audits,
-        "documents_asked": found.asked,
-        "labels_saved": found.saved,
-        "unusable": found.unusable,
-        "repeated": found.repeated,
-        "explained": found.explained,
+        "documents_asked": found.labels.asked,
+        "labels_saved": found.labels.saved,
+        "unusable": found.labels.unusable,
+        "repeated": found.labels.repeated,
+        "explained": found.labels.explained,
+        "vectors": {
+            "passages_asked": found.vectors.asked,
+            "saved": found.vectors.saved,
+            "unusable": found.vectors.unusable,
+            "repeated": found.vectors.repeated,
+            "explained": found.vectors.explained,
+        },
         "tokens": {"in": spent.tokens_in, "cached": spent.tokens_cached, "out": spent.tokens_out},
         "cost_usd": spent.cost_nano_usd / _NANO,
         "unanswered_usd": spent.open_nano_usd / _NANO,
@@ -55,10 +62,10 @@ def audit_lines(found: Audit) -> Iterator[str]:
         f"paid        {formatting.usd(spent.cost_nano_usd)} for {spent.calls:,} answered calls: "
         f"{spent.tokens_in:,} tokens in ({spent.tokens_cached:,} cached), {spent.tokens_out:,} out"
     )
-    yield (
-        f"documents   {found.asked:,} asked about = {found.saved:,} labels saved + {found.unusable:,} "
-        f"without a usable answer + {found.repeated:,} answered twice"
-    )
+    if found.labels.asked or not found.vectors.asked:
+        yield f"documents   {_answers(found.labels, 'labels')}"
+    if found.vectors.asked:
+        yield f"passages    {_answers(found.vectors, 'vectors')}"
     yield f"besides     {found.canaries:,} calls to see whether it works, {found.audits:,} to check packs"
     if found.unanswered:
         yield (
@@ -69,16 +76,24 @@ def audit_lines(found: Audit) -> Iterator[str]:
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(call.time))
             again = f", {call.repeated:,} asked about again since" if call.repeated else ""
             reason = "in flight" if call.state == "sent" else safe_text(call.reason)
-            yield f"  call {call.call}  {when}  {call.kind}, {call.keys:,} documents{again}: {reason}"
+            what = "passages" if call.kind == "embed" else "documents"
+            yield f"  call {call.call}  {when}  {call.kind}, {call.keys:,} {what}{again}: {reason}"
     if found.proven:
-        yield "Every payment is accounted for: paid = labels saved once + what is listed here."
+        yield "Every payment is accounted for: paid = saved once + what is listed here."
     else:
-        unexplained = found.repeated - found.explained
+        unexplained = sum(one.repeated - one.explained for one in (found.labels, found.vectors))
         yield (
-            f"✗ {unexplained:,} documents were paid for twice without an unanswered call before."
+            f"✗ {unexplained:,} answers were paid for twice without an unanswered call before."
             if unexplained
             else "✗ The sums are not those of the calls; `tui-scraper verify --repair` adds them up anew."
         )
+
+
+def _answers(found: Answers, what: str) -> str:
+    return (
+        f"{found.asked:,} asked about = {found.saved:,} {what} saved + {found.unusable:,} "
+        f"without a usable answer + {found.repeated:,} answered twice"
+    )
 
 
 def estimate_record(report: Report) -> dict[str, object]:

@@ -132,8 +132,8 @@ def kill_and_pay(
 def _check(audit: Audit, records: list[Record], documents: int, labelled: int) -> None:
     assert labelled == documents
     assert audit.proven
-    assert audit.saved == documents
-    assert audit.repeated == 0, "an answer that was saved was paid for again"
+    assert audit.labels.saved == documents
+    assert audit.labels.repeated == 0, "an answer that was saved was paid for again"
     answered = labels_in(records)
     assert len(answered) == documents
     repeats = sum(count - 1 for count in answered.values())

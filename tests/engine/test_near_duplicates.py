@@ -55,7 +55,7 @@ def test_one_of_a_family_is_asked_about_and_the_others_have_its_label(tmp_path: 
     with serving() as server:
         run_once(tmp_path / "source", tmp_path / "w", settings=settings(server))
     found = rows(tmp_path / "w")
-    assert audit(tmp_path / "w").asked == 8
+    assert audit(tmp_path / "w").labels.asked == 8
     for family in range(8):
         mine = [found[path] for path in families if families[path] == family]
         assert len({row["label"] for row in mine}) == 1

@@ -295,13 +295,18 @@ def _estimated(question: dict[str, Any], text: str) -> dict[str, Any]:
 # --- embeddings and models ------------------------------------------------------------------------
 
 
-def embeddings(body: dict[str, Any], model: str, size: int, dimensions: int) -> Answer:
+def embeddings(
+    body: dict[str, Any], model: str, size: int, dimensions: int, longest: int | None = None
+) -> Answer:
     """The answer of embeddings: unit vectors that hang on the text alone."""
     asked = body.get("input")
     texts = asked if isinstance(asked, list) and not all(isinstance(one, int) for one in asked) else [asked]
     if len(texts) > _INPUTS_MOST or not all(texts):
         raise RefusedError(400, "invalid_value", "Give 1 to 2048 inputs, none of them empty.", param="input")
     texts = [text if isinstance(text, str) else json.dumps(text) for text in texts]
+    if longest is not None and max(map(len, texts)) > longest:
+        message = "This model's maximum context length is exceeded by an input."
+        raise RefusedError(400, "context_length_exceeded", message)
     encoded = body.get("encoding_format") == "base64"
     data = []
     for index, text in enumerate(texts):
@@ -316,10 +321,18 @@ def embeddings(body: dict[str, Any], model: str, size: int, dimensions: int) -> 
 
 
 def vector_of(text: str, dimensions: int) -> list[float]:
-    """The unit vector of a text."""
-    raw = array("h", hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(2 * dimensions))
-    length = math.hypot(*raw)
-    return [value / length for value in raw]
+    """The unit vector of a text: the sum of those of its words, so that texts which share words are near."""
+    total = [0] * dimensions
+    for word in re.findall(r"\w+", text.lower()) or [text]:
+        for at, value in enumerate(_vector_of_word(word, dimensions)):
+            total[at] += value
+    length = math.hypot(*total)
+    return [value / length for value in total]
+
+
+@functools.lru_cache(maxsize=10_000)
+def _vector_of_word(word: str, dimensions: int) -> array[int]:
+    return array("h", hashlib.shake_256(word.encode("utf-8", "surrogatepass")).digest(2 * dimensions))
 
 
 def models(ids: Mapping[str, str | None], one: str | None) -> Answer:

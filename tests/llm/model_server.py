@@ -52,7 +52,8 @@ class Manners:
     schema. `models`: the day on which they go, by id. `rpm`, `tpm`: quotas a minute. `rejects`: PARAMETER,
     PARAMETER=VALUE, json_schema or json_object. `latency_s`: of good and bad answers, more or less by
     `jitter` of it. `deadline_s`: what the client is expected to wait. `reasoning_tokens`: of each answer of
-    chat. `dimensions`: of vectors, where a request says nothing.
+    chat. `dimensions`: of vectors, where a request says nothing. `longest`: characters of a text that
+    gets a vector.
     """
 
     share: float | None = None
@@ -73,6 +74,7 @@ class Manners:
     deadline_s: float = 1.0
     reasoning_tokens: int = 0
     dimensions: int = 64
+    longest: int | None = None
 
 
 class ModelServer:
@@ -212,7 +214,7 @@ class ModelServer:
                 return answers.chat(body, model, size, manners.labels, manners.reasoning_tokens)
             if api == "decisions":
                 return answers.decisions(body, model, size)
-            return answers.embeddings(body, model, size, manners.dimensions)
+            return answers.embeddings(body, model, size, manners.dimensions, manners.longest)
         except (LookupError, TypeError, ValueError, AttributeError) as error:  # a body of another shape
             raise RefusedError(400, None, f"Invalid request: {error!r}") from error
 

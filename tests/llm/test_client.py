@@ -18,6 +18,7 @@ from tui_scraper.engine.llm.errors import CallError, Verdict
 from tui_scraper.engine.llm.keys import Key
 from tui_scraper.engine.llm.profile import Profile
 from tui_scraper.engine.llm.prompt import Prompter
+from tui_scraper.engine.llm.requests import LabelRequest
 from tui_scraper.engine.settings import ClassifySettings
 
 DEADLINE_S = 0.6
@@ -30,7 +31,8 @@ async def ask(server: ModelServer, api: str = "chat", *, deadline_s: float = DEA
     endpoint = endpoint_of(ClassifySettings(base_url=server.url), {})
     client = Client(endpoint, Key(SecretStr(KEY), "here"), "gpt-6-luna", deadline_s)
     profile = Profile(api=api)  # type: ignore[arg-type]
-    body = client.body(PROMPTER.ask(TEXTS), profile, PROMPTER.answer_tokens(3), "none")
+    request = LabelRequest("label", (), PROMPTER.ask(TEXTS), PROMPTER.answer_tokens(3))
+    body = request.body(client.model, profile, "none")
     try:
         return await client.ask(body, profile)
     finally:

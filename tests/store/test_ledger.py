@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.ledger import (
+    Answers,
     CapReachedError,
     Caps,
     Intent,
@@ -159,12 +160,12 @@ def test_the_audit_finds_what_was_paid_twice_and_says_whether_a_lost_call_explai
     state = open_state(writer.directory, read_only=True)
     found = audit(state)
     assert found.proven
-    assert (found.asked, found.saved, found.unusable, found.repeated) == (3, 2, 1, 0)
+    assert found.labels == Answers(asked=3, saved=2, unusable=1)
     assert [(call.call, call.keys, call.repeated) for call in found.unanswered] == [(lost, 2, 1)]
     settled(writer, writer.call(reserve(intent(keys=(b"c",)), Caps())), Paid(1, 0, 1, 1), (b"c",))
     found = audit(state)
     assert not found.proven
-    assert (found.repeated, found.explained) == (1, 0)
+    assert (found.labels.repeated, found.labels.explained) == (1, 0)
     state.close()
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import sys
 
 from tui_scraper.commands.arguments import (
     PHASE_CHOICES,
+    add_config,
     add_json,
     add_workspace,
     cause_of,
     directory_of,
     path_of,
     positive,
+    settings_of,
 )
 from tui_scraper.commands.printing import print_lines, print_one
 
@@ -44,7 +48,12 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", type=positive, default=10, metavar="N", help="at most N hits (default 10)")
     parser.add_argument("--label", help="only documents with this label")
     parser.add_argument("--path", help="only paths that begin with this, or match it where it has * or ?")
-    parser.add_argument("--mode", choices=("text",), default="text", help="how to search")
+    parser.add_argument(
+        "--mode",
+        choices=("text", "semantic", "hybrid"),
+        help="by words, by meaning or by both (default: both where there are embeddings)",
+    )
+    add_config(parser)
     add_json(parser)
     parser.set_defaults(command=search)
 
@@ -52,15 +61,27 @@ def add_search(parser: argparse.ArgumentParser) -> None:
 def search(options: argparse.Namespace) -> int:
     """`search QUERY`."""
     from tui_scraper import plain
-    from tui_scraper.engine.search.query import search as find
+    from tui_scraper.control import ask
+    from tui_scraper.engine.searching import find
 
     directory = directory_of(options)
-    hits = find(directory, " ".join(options.query), k=options.k, label=options.label, path=options.path)
+    answer = find(
+        directory,
+        " ".join(options.query),
+        k=options.k,
+        label=options.label,
+        path=options.path,
+        mode=options.mode,
+        settings=settings_of(options),
+        remote=functools.partial(ask, directory),
+    )
+    if answer.notice:
+        print(answer.notice, file=sys.stderr)
     if options.json:
-        for hit in hits:
+        for hit in answer.hits:
             print_one(plain.hit_record(hit))
     else:
-        print_lines(plain.hit_lines(hits))
+        print_lines(plain.hit_lines(answer.hits))
     return 0
 
 

@@ -30,7 +30,7 @@ def add_retry(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=("openai",),
-        help="all whose label was made on this machine because the model's could not be had",
+        help="all that lack a label or vectors of the model because they could not be had",
     )
     add_workspace(parser)
     parser.set_defaults(command=retry)
@@ -40,17 +40,17 @@ def retry(options: argparse.Namespace) -> int:
     """`retry`: puts failures back to pending; the next run works on them."""
     from tui_scraper import plain
     from tui_scraper.engine.models import PhaseName
-    from tui_scraper.engine.store.labelling import ask_again
     from tui_scraper.engine.store.setbacks import put_back
+    from tui_scraper.engine.store.vectors import ask_models_again
     from tui_scraper.engine.workspace import Workspace, default_directory, reopen
 
     if options.method and (options.cause or options.phase):
-        raise UsageError("--method is about labels: it goes with a PATH, not with --cause or --phase.")
+        raise UsageError("--method goes with a PATH, not with --cause or --phase.")
     path = os.fsencode(options.path) if options.path else None
     workspace: Workspace = reopen(directory_of(options))
     try:
         if options.method:
-            count = workspace.writer.call(ask_again(path))
+            count = workspace.writer.call(ask_models_again(path))
         else:
             phase = PhaseName(options.phase) if options.phase else None
             count = workspace.writer.call(put_back(cause=cause_of(options.cause), phase=phase, path=path))

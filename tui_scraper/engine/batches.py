@@ -36,7 +36,8 @@ from tui_scraper.engine.wire import DocumentReply
 from tui_scraper.engine.workers.pool import Pool
 
 if TYPE_CHECKING:
-    from tui_scraper.engine.labelling import Labelling, Offer
+    from tui_scraper.engine.labelling import Offer
+    from tui_scraper.engine.outside import Outside
 
 _PLACES_PER_WORKER = 3
 _HUGE_BYTES = 1_000_000
@@ -65,8 +66,8 @@ class Batches:
     """The documents under way in one pass. Use it in one event loop, inside one task group.
 
     `configs` are the hashes of the phases' configurations; artifacts up to `artifacts_before` may be in the
-    index already, from an earlier run. `labelling` is there where a model is asked; `left` is the first
-    document that it had no room for (None: there was room for all).
+    index already, from an earlier run. `outside` are the models that are asked; `left` is the first document
+    that there was no room for (None: there was room for all).
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Batches:
         artifacts_before: int,
         indexer: Indexer | None,
         group: asyncio.TaskGroup,
-        labelling: Labelling | None = None,
+        outside: Outside,
     ) -> None:
         self.in_hand: set[int] = set()
         self.committed = 0
@@ -90,7 +91,8 @@ class Batches:
         self._artifacts_before = artifacts_before
         self._indexer = indexer
         self._group = group
-        self._labelling = labelling
+        self._labelling = outside.labelling
+        self._embedding = outside.embedding
         self.left: int | None = None
         self._places = asyncio.Semaphore(around.activity.workers * _PLACES_PER_WORKER)
         self._huge = asyncio.Lock()
@@ -221,6 +223,12 @@ class Batches:
         self._activity.last_commit = time.monotonic()
         await self._index_stored(works)
 
+    async def embedded(self, entries: Sequence[IndexEntry]) -> None:
+        """Documents have their vectors: the index may have them."""
+        self._activity.last_commit = time.monotonic()
+        assert self._indexer is not None
+        await self._indexer.put(entries)
+
     def _account(self, replies: Sequence[DocumentReply], by_version: dict[int, Work]) -> None:
         activity = self._activity
         activity.last_commit = time.monotonic()
@@ -267,7 +275,11 @@ class Batches:
                     chunk_blob=0 if chunks else self._payloads.blob_id(work.reached[_CHUNK]),
                 )
             )
-        if entries:
+        if not entries:
+            return
+        if self._embedding is not None:
+            await self._embedding.offer(entries)
+        else:
             await self._indexer.put(entries)
 
     async def _index_stored(self, ready: Sequence[Work]) -> None:

@@ -168,6 +168,14 @@ class Engine:
             self._take(dataclasses.replace(snapshot, notice=f"{what}; checkpoint {checkpoint} is the head."))
         return checkpoint
 
+    async def embed(self, words: str) -> str:
+        """The vector of a query from another process, packed. Raises as `searching.embed`."""
+        from tui_scraper.engine.searching import embed, packed
+
+        workspace = self._workspace
+        settings = self._request.settings
+        return packed(await embed(workspace.directory, words, settings, workspace.writer.submit))
+
     def _settings_in_force(self) -> InForce:
         connection = open_state(self._workspace.directory, read_only=True)
         try:

@@ -221,14 +221,15 @@ def keep(report: Report, directory: Path) -> None:
     (directory / FILE_NAME).write_text(json.dumps(content), encoding="utf-8")
 
 
-def compare(directory: Path, spent_nano_usd: int, documents: int) -> str:
+def compare(directory: Path, documents: int) -> str:
     """How an estimate compares with what was spent since; '' where there is none. Says it once."""
     path = directory / FILE_NAME
     try:
         content = json.loads(path.read_bytes())
         path.unlink()
         low, expected, high = content["cost_nano_usd"]
-        spent = spent_nano_usd - content["spent_before_nano_usd"]
+        with contextlib.closing(open_state(directory, read_only=True)) as state:
+            spent = read_spending(state).cost_nano_usd - content["spent_before_nano_usd"]
         about = content["documents"][1]
     except (OSError, ValueError, KeyError, TypeError):
         return ""

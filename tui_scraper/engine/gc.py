@@ -22,6 +22,7 @@ from tui_scraper.engine.errors import WorkspaceLockedError
 from tui_scraper.engine.export.folder import clear_leftovers
 from tui_scraper.engine.phases.output import FOLDER
 from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.search.segments import VECTORS_FOLDER
 from tui_scraper.engine.search.text_index import remove
 from tui_scraper.engine.store.connection import (
     BLOB_FILE,
@@ -31,9 +32,10 @@ from tui_scraper.engine.store.connection import (
     open_state,
     snapshot,
 )
-from tui_scraper.engine.store.garbage import Freed, Garbage, left_in_index
+from tui_scraper.engine.store.garbage import Freed, Garbage, existing, left_in_index
 from tui_scraper.engine.store.gc import forget_indexed, pages, sweep
 from tui_scraper.engine.store.shrink import shrink
+from tui_scraper.engine.store.vectors import held_by
 from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.workspace import holder, reopen
 
@@ -120,6 +122,10 @@ def _clear_index(directory: Path, writer: Writer, state: apsw.Connection) -> int
     for page in remove(directory, pages(left_in_index(state), _INDEX_PAGE)):
         writer.call(forget_indexed(page))
         removed += len(page)
+    if removed and (directory / VECTORS_FOLDER).is_dir():
+        from tui_scraper.engine.search.vector_files import compact
+
+        compact(directory, lambda artifacts: existing(state, artifacts), held_by(writer))
     return removed
 
 

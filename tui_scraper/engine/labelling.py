@@ -13,7 +13,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 
 import apsw
 
@@ -49,7 +48,8 @@ _DONE = STATUS_NUMBER[Status.DONE]
 class Labelling:
     """Gets labels for the documents of one pass. Use it in one event loop; `close` it in the end.
 
-    `labelled` takes documents that have their label; `halt` is told why no more can be had.
+    `labelled` takes documents that have their label; `halt` is told why no more can be had. `paid_for` counts
+    labels that were paid for.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Labelling:
         self._waiting = 0
         self._watchers: list[asyncio.Future[None]] = []
         self._taken_over = 0
-        self._paid_for = 0
+        self.paid_for = 0
         near = backend.settings.classify.near_duplicates
         self._kinship = Kinship(configs, writer, state) if near else None
         self._since_again = 0
@@ -239,16 +239,6 @@ class Labelling:
             )
         self._stand_ins.clear()
 
-    def compare(self, directory: Path) -> None:
-        """Say how an estimate that was made before compares with what was spent."""
-        from tui_scraper.engine.estimating import FILE_NAME, compare
-
-        if (directory / FILE_NAME).exists():
-            spent = read_spending(self._state).cost_nano_usd
-            sentence = compare(directory, spent, self._paid_for)
-            if sentence:
-                self.tell(sentence)
-
     # --- what asking brings
 
     @property
@@ -259,7 +249,7 @@ class Labelling:
     async def save(self, labels: Sequence[tuple[Wanted, StoredLabel]], call: int, paid: Paid) -> None:
         """Save the labels of an answer together with what it has cost."""
         await self._record([(wanted, wanted.digest, label) for wanted, label in labels], call, paid)
-        self._paid_for += len(labels)
+        self.paid_for += len(labels)
 
     async def stand_in(self, pack: Sequence[Wanted], reason: str) -> None:
         """Give documents the label that was made on this machine."""

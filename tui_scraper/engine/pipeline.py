@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tui_scraper.engine.batches import Batches, Surroundings
 from tui_scraper.engine.cadence import Cadence
@@ -27,6 +26,7 @@ from tui_scraper.engine.events import (
     CheckpointTaken,
     Emit,
     FolderWarning,
+    LabelsNotice,
     LimitsSeen,
     RunPaused,
     RunResumed,
@@ -35,12 +35,11 @@ from tui_scraper.engine.events import (
 )
 from tui_scraper.engine.extract.media_types import STREAMED
 from tui_scraper.engine.feeding import Payloads
-from tui_scraper.engine.llm.choosing import Backend, choose
 from tui_scraper.engine.memory import total_pss
 from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState, Spend, Status
+from tui_scraper.engine.outside import Outside, Surrounding, choose_models, open_outside
 from tui_scraper.engine.phases.base import configurations, hashes
-from tui_scraper.engine.phases.classify import keep_labels
-from tui_scraper.engine.phases.index import Indexer, generation
+from tui_scraper.engine.phases.index import IndexEntry, Indexer, generation, vectors_are_missing
 from tui_scraper.engine.phases.input import Walk, identities
 from tui_scraper.engine.phases.output import Output, places_written
 from tui_scraper.engine.phases.registry import DOCUMENT_PHASE_MODULES
@@ -57,19 +56,16 @@ from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.counters import PhaseCount, counts_of, read_totals, set_lineages
 from tui_scraper.engine.store.epochs import begin as begin_scan
 from tui_scraper.engine.store.head import GENERATION, PhaseConfigs, read_head, salts
-from tui_scraper.engine.store.labelling import config_of_model
 from tui_scraper.engine.store.ledger import lose_all
 from tui_scraper.engine.store.lost import settle_lost
 from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.results import Work, sampled, unfinished
 from tui_scraper.engine.store.runs import begin_run, end_run
 from tui_scraper.engine.store.setbacks import put_back, refuse_oversized, uphold_refusals
+from tui_scraper.engine.store.vectors import space_of
 from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.threads import in_thread
 from tui_scraper.engine.workspace import Workspace
-
-if TYPE_CHECKING:
-    from tui_scraper.engine.labelling import Labelling
 
 _PAGE = 4_000
 _SNAPSHOT_S = 0.25
@@ -134,8 +130,7 @@ class Pipeline:
         self._rewind = False
         self._retrying = 0
         self._batches: Batches | None = None
-        self._backend: Backend | None = None
-        self._labelling: Labelling | None = None
+        self._outside = Outside(None, None)
         self._halted: TuiScraperError | None = None
         self._run = 0
         self._limits_due = 0.0
@@ -154,8 +149,8 @@ class Pipeline:
             progress_state = open_state(directory, read_only=True)
             stack.callback(progress_state.close)
             payloads = Payloads(self._state, self._blobs)
-            self._backend = self._choose_backend()
-            self._settings = self._backend.settings
+            self._choice = choose_models(self._state, self._request, self._in_force)
+            self._settings = self._choice.backend.settings
             shown = safe_text(str(directory))
             self._progress = Progress(progress_state, self._request, shown, self._log)
             around = Surroundings(
@@ -176,16 +171,15 @@ class Pipeline:
                 if indexer is not None:
                     closing.push_async_callback(indexer.close)
                 closing.push_async_callback(self._end_workers)
-                closing.push_async_callback(self._end_labelling)
+                closing.push_async_callback(self._end_asking)
                 return await self._work(around, indexer)
 
     async def _end_workers(self) -> None:
         if self._batches is not None:
             await self._batches.end_workers()
 
-    async def _end_labelling(self) -> None:
-        if self._labelling is not None:
-            await self._labelling.close()
+    async def _end_asking(self) -> None:
+        await self._outside.close()
 
     @property
     def again(self) -> bool:
@@ -203,8 +197,7 @@ class Pipeline:
             return
         self._paused = True
         self._set_intake()
-        if self._labelling is not None:
-            self._labelling.pause()
+        self._outside.pause()
         self.activity.state = RunState.PAUSED
         self._emit(RunPaused(time.time(), "paused by the person"))
         self._log.info("Paused.")
@@ -216,8 +209,7 @@ class Pipeline:
             return
         self._paused = False
         self._set_intake()
-        if self._labelling is not None:
-            self._labelling.resume()
+        self._outside.resume()
         self.activity.state = RunState.SCANNING if self.activity.scanning else RunState.RUNNING
         self.activity.last_commit = time.monotonic()
         self._emit(RunResumed(time.time()))
@@ -274,9 +266,11 @@ class Pipeline:
         try:
             async with asyncio.TaskGroup() as group:
                 configs = hashes(begun.configs)
-                self._labelling = self._labels(configs)
-                work = Batches(around, configs, begun.newest_artifact, indexer, group, self._labelling)
+                outside = self._outside = self._open_outside(begun.configs, configs)
+                work = Batches(around, configs, begun.newest_artifact, indexer, group, outside)
                 self._batches = work
+                if indexer is not None:
+                    indexer.space = space_of(begun.configs[PhaseName.INDEX])
                 if begun.expects_work:
                     work.start_workers()
                 watchers = [
@@ -284,11 +278,10 @@ class Pipeline:
                     group.create_task(self._watch_memory(work)),
                 ]
                 await self._scan_and_feed(group, work, begun.scan)
-                if self._labelling is not None:
-                    await self._labelling.close()
-                    self.activity.spend = self._labelling.spend()
-                    if not self._stop.is_set() and self._request.sample is None:
-                        self._labelling.compare(self._workspace.directory)
+                await outside.close()
+                self.activity.spend = outside.spend()
+                if not self._stop.is_set() and self._request.sample is None:
+                    outside.compare(self._workspace.directory, self._tell)
                 if indexer is not None:
                     await indexer.flush()
                 ending = asyncio.ensure_future(work.end_workers())  # the export has more use for their memory
@@ -321,6 +314,7 @@ class Pipeline:
         settings_json = self._in_force.settings.model_dump_json()
         limit = self._settings.input.max_file_size
         waiting = self._in_force.waiting
+        directory = self._workspace.directory
 
         def operation(transaction: Transaction) -> _Begun:
             state = transaction.state
@@ -331,8 +325,11 @@ class Pipeline:
             configs = configurations(
                 DOCUMENT_PHASE_MODULES, self._settings, _extra(number, salts(state, before))
             )
-            if self._backend is not None and self._backend.wants_model and not self._backend.ask:
-                keep_labels(state, before, configs)
+            self._choice.keep(state, before, configs)
+            if vectors_are_missing(state, directory, configs[PhaseName.INDEX]):
+                version, config = configs[PhaseName.INDEX]
+                anew = generation(fresh=True)(transaction)
+                configs[PhaseName.INDEX] = version, {**config, GENERATION: anew}
             changed = set_lineages(state, configs)
             if PhaseName.INPUT in changed:
                 refuse_oversized(transaction, limit, STREAMED)
@@ -375,8 +372,8 @@ class Pipeline:
             self._emit(SettingsKept(time.time(), waiting, sentence))
             self._log.warning(sentence)
         before = begun.settings_before
-        if before is not None and self._backend is not None:
-            before = self._backend.settled(before)
+        if before is not None:
+            before = self._choice.backend.settled(before)
         found = changes(before, self._settings) if before is not None else []
         said = sentences(found, begun.changed, begun.redone)
         if begun.changed or said:
@@ -457,62 +454,48 @@ class Pipeline:
                 self._rewind, self._after = False, 0
             elif not scanned:
                 await self._registered.wait()
-            elif work.left is not None and self._labelling is not None and self._labelling.again:
+            elif work.left is not None and self._outside.labelling is not None and self._outside.again:
                 if work.tasks:
                     await self._wait_for_more(work)
                     continue
-                await self._labelling.begin_again()
+                await self._outside.labelling.begin_again()
                 self._after, work.left = work.left - 1, None  # those that had to wait outside
-            elif work.tasks or (self._labelling is not None and self._labelling.busy):
+            elif work.tasks or self._outside.busy:
                 await self._wait_for_more(work)  # a retry may be asked for meanwhile; containers yield more
             elif work.left is None:
                 return
 
     async def _wait_for_more(self, work: Batches) -> None:
-        moved = None if self._labelling is None else self._labelling.moved()
+        moved = self._outside.moved()
         try:
-            waiting = {*work.tasks, moved} if moved is not None else set(work.tasks)
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*work.tasks, *moved}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if moved is not None:
-                moved.cancel()
+            for future in moved:
+                future.cancel()
 
-    def _choose_backend(self) -> Backend:
-        """Settle who labels. What is there already may be a model's: it stays, key or not."""
-        head = read_head(self._state)
-        paid = config_of_model(self._state, head) is not None
-        offline = ""
-        if self._request.offline or not self._wants(PhaseName.CLASSIFY):
-            offline = "offline"
-        elif self._in_force.elsewhere:
-            offline = "the settings gone back to name another endpoint than those of the file"
-        return choose(self._in_force.settings, offline=offline, paid_before=paid)
-
-    def _labels(self, configs: Configs) -> Labelling | None:
-        if self._backend is None or not self._backend.wants_model or not self._wants(PhaseName.CLASSIFY):
-            return None
-        from tui_scraper.engine.asking.parts import Company  # the client of a model takes long to load
-        from tui_scraper.engine.labelling import Labelling
-
-        return Labelling(
-            self._backend,
-            configs,
-            self._writer,
-            self._state,
-            self._log,
-            self._emit,
-            self._run,
-            self._labelled,
-            self._halt,
-            Company(),
+    def _open_outside(self, configs: PhaseConfigs, hashed: Configs) -> Outside:
+        around = Surrounding(
+            writer=self._writer,
+            state=self._state,
+            log=self._log,
+            emit=self._emit,
+            run=self._run,
+            labelled=self._labelled,
+            embedded=self._embedded,
+            halt=self._halt,
         )
+        return open_outside(self._choice, self._through, configs, hashed, around)
 
     async def _labelled(self, works: Sequence[Work]) -> None:
         if self._batches is not None:
             await self._batches.labelled(works)
 
+    async def _embedded(self, entries: Sequence[IndexEntry]) -> None:
+        if self._batches is not None:
+            await self._batches.embedded(entries)
+
     def _halt(self, error: TuiScraperError) -> None:
-        """No more labels can be had: end the pass as a pause does, with what is in flight saved."""
+        """No more answers can be had: end the pass as a pause does, with what is in flight saved."""
         if self._halted is None:
             self._halted = error
             self._stop.set()
@@ -538,19 +521,22 @@ class Pipeline:
     async def _watch_progress(self, work: Batches) -> None:
         """Publish a snapshot four times a second, and take checkpoints when they are due."""
         while True:
-            if self._labelling is not None:
-                self.activity.spend = self._labelling.spend()
-                self._tell_limits(self.activity.spend)
+            self.activity.spend = self._outside.spend()
+            self._tell_limits(self.activity.spend)
             self._show()
             if self._cadence.is_due(work.committed):
                 await self._checkpoint(work, self._current_phase(), inside=True)
             await asyncio.sleep(_SNAPSHOT_S)
 
-    def _tell_limits(self, spend: Spend) -> None:
+    def _tell_limits(self, spend: Spend | None) -> None:
         now = time.monotonic()
-        if spend.in_flight and now >= self._limits_due:
+        if spend is not None and spend.in_flight and now >= self._limits_due:
             self._limits_due = now + _LIMITS_S
             self._emit(LimitsSeen(time.time(), spend))
+
+    def _tell(self, sentence: str) -> None:
+        self._log.info(sentence)
+        self._emit(LabelsNotice(time.time(), sentence))
 
     def _warn(self, sentence: str) -> None:
         """Something of the folder could not be seen as it is. Called in the thread of the scan."""

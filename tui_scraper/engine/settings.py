@@ -191,6 +191,34 @@ class ClassifySettings(_Section):
         return self
 
 
+class IndexSettings(_Section):
+    """What a search knows besides words."""
+
+    embeddings: Literal["openai", "none"] = Field(
+        default="none",
+        description="openai: vectors of a model, so that search finds by meaning; none: words only",
+    )
+    model: str = Field(
+        default="text-embedding-3-small", min_length=1, max_length=200, description="the model of the vectors"
+    )
+    dimensions: int = Field(
+        default=512, ge=0, le=8192, description="numbers of a vector; 0: as many as the model gives"
+    )
+    """text-embedding-3-small has 1,536 and is made to be cut: 512 take a third of the room and the time."""
+    base_url: str = Field(
+        default="", max_length=2000, description="an OpenAI-compatible endpoint; empty: classify.base_url"
+    )
+    api_key_env: str = Field(
+        default="",
+        pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
+        description="the variable with its key; empty: that of classify, if the endpoint is the same",
+    )
+    api_key_file: str = Field(default="", description="a file with its key (0600)")
+    price_usd: float | None = Field(
+        default=None, ge=0, le=100_000, description="dollars a million tokens, where the price is not known"
+    )
+
+
 class OutputSettings(_Section):
     """What is exported at the end of a run."""
 
@@ -227,6 +255,7 @@ class Settings(_Section):
     clean: CleanSettings = CleanSettings()
     chunk: ChunkSettings = ChunkSettings()
     classify: ClassifySettings = ClassifySettings()
+    index: IndexSettings = IndexSettings()
     output: OutputSettings = OutputSettings()
     engine: EngineSettings = EngineSettings()
     ui: UiSettings = UiSettings()

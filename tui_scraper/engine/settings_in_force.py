@@ -20,18 +20,18 @@ from tui_scraper.engine.settings import Settings, recorded
 from tui_scraper.engine.store.head import Head, read_head
 from tui_scraper.engine.store.runs import settings_of
 
-DOCUMENT_SECTIONS = ("input", "clean", "chunk", "classify")
+DOCUMENT_SECTIONS = ("input", "clean", "chunk", "classify", "index")
 """The sections that the results of documents may depend on."""
 
-_AT_ONCE = frozenset(
-    f"classify.{key}"
-    for key in (
+_AT_ONCE: Mapping[str, tuple[str, ...]] = {
+    "classify": (
         *("api_version", "api_key_env", "api_key_file", "docs_per_request", "timeout_s", "max_retries"),
         *("concurrency", "budget_usd", "budget_tokens", "unsaved_tokens", "on_budget", "on_outage"),
         *("price_in_usd", "price_cached_usd", "price_out_usd"),
-    )
-)
-"""Settings of classify that no label depends on: money, pace and keys are always those of today."""
+    ),
+    "index": ("api_key_env", "api_key_file", "price_usd"),
+}
+"""Settings that no label and no vector depends on: money, pace and keys are always those of today."""
 
 _LONGEST_VALUE = 40
 
@@ -40,7 +40,7 @@ _REDONE = {
     PhaseName.CLEAN: ("read again", ", chunks and labels reused where the text is the same"),
     PhaseName.CHUNK: ("re-chunked", ", classification reused where the digest is the same"),
     PhaseName.CLASSIFY: ("re-labelled", ""),
-    PhaseName.INDEX: ("re-indexed", ""),
+    PhaseName.INDEX: ("re-indexed", ", vectors reused where the text is the same"),
 }
 
 
@@ -77,12 +77,23 @@ def in_force(state: apsw.Connection, wanted: Settings, *, accept: bool) -> InFor
     kept = settings_at(state, head)
     if not head.pinned or accept or kept is None:
         return InForce(wanted)
-    waiting = tuple(change for change in changes(kept, wanted) if change.key not in _AT_ONCE)
-    at_once = {key.partition(".")[2]: getattr(wanted.classify, key.partition(".")[2]) for key in _AT_ONCE}
+    at_once = {f"{section}.{key}" for section, keys in _AT_ONCE.items() for key in keys}
+    waiting = tuple(change for change in changes(kept, wanted) if change.key not in at_once)
+    return InForce(with_those_of_today(kept, wanted), waiting, _elsewhere(kept, wanted))
+
+
+def with_those_of_today(kept: Settings, wanted: Settings) -> Settings:
+    """`wanted`, but with what documents' results depend on as in `kept`."""
     pinned = {name: getattr(kept, name) for name in DOCUMENT_SECTIONS}
-    pinned["classify"] = kept.classify.model_copy(update=at_once)
-    elsewhere = kept.classify.base_url != wanted.classify.base_url
-    return InForce(wanted.model_copy(update=pinned), waiting, elsewhere)
+    for section, keys in _AT_ONCE.items():
+        today = {key: getattr(getattr(wanted, section), key) for key in keys}
+        pinned[section] = pinned[section].model_copy(update=today)
+    return wanted.model_copy(update=pinned)
+
+
+def _elsewhere(kept: Settings, wanted: Settings) -> bool:
+    labels = kept.classify.base_url != wanted.classify.base_url
+    return labels or (kept.index.embeddings != "none" and kept.index.base_url != wanted.index.base_url)
 
 
 def settings_at(state: apsw.Connection, head: Head) -> Settings | None:

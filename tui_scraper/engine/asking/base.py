@@ -14,14 +14,14 @@ import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, Generic, cast
+from typing import Any, Generic, TypeVar, cast
 
 import apsw
 import tenacity
 
 from tui_scraper.engine.asking.parts import Asker, Company, Packs, W
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.llm.caller import Answered, Caller, Request
+from tui_scraper.engine.llm.caller import Answered, Caller
 from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.client import Client, UnreadableAnswerError
 from tui_scraper.engine.llm.errors import (
@@ -36,6 +36,7 @@ from tui_scraper.engine.llm.outage import Outage
 from tui_scraper.engine.llm.preflight import Preflight, Ready
 from tui_scraper.engine.llm.profile import decode_profile
 from tui_scraper.engine.llm.ramp import Ramp
+from tui_scraper.engine.llm.requests import Request
 from tui_scraper.engine.store.ledger import CapReachedError, Caps
 from tui_scraper.engine.store.profiles import Limits, read_profile, remember_limits, remember_profile
 
@@ -52,8 +53,14 @@ _UNBLAMED = 4
 """Failures of one pack that may be the endpoint's, after which it is looked into."""
 
 
-class Asking(ABC, Generic[W]):
+R = TypeVar("R", bound=Request)
+
+
+class Asking(ABC, Generic[W, R]):
     """Asks for what is added, as long as it may. `halt` is told what ends it before all is answered."""
+
+    product = "documents got a label"
+    """What is asked about, and what an answer brings to it."""
 
     offline_sentence = "Labels are made on this machine."
     """What happens to what is not asked any more."""
@@ -84,7 +91,7 @@ class Asking(ABC, Generic[W]):
         self.caps = Caps(
             round(settings.budget_usd * _NANO), settings.budget_tokens or None, settings.unsaved_tokens
         )
-        self._ramp = Ramp()
+        self._ramp = Ramp(self.product)
         self._outage = Outage()
         self._said = ""
         self._more = asyncio.Event()
@@ -103,16 +110,24 @@ class Asking(ABC, Generic[W]):
         self._preflight: Preflight | None = None
 
     @abstractmethod
-    def _request(self, pack: Sequence[W]) -> Request:
+    def _request(self, pack: Sequence[W]) -> R:
         """What is sent to ask for a pack."""
 
     @abstractmethod
-    async def _take(self, pack: list[W], request: Request, answered: Answered) -> None:
+    async def _take(self, pack: list[W], request: R, answered: Answered) -> None:
         """Save what an answer brings, call `_settled`, and see to those that have got nothing."""
 
     @abstractmethod
     def _new_preflight(self, caller: Caller) -> Preflight:
         """Who tries the endpoint first."""
+
+    def _opened(self, preflight: Preflight) -> None:
+        """The endpoint has been tried. Raises PreflightError where what it showed does not fit."""
+
+    def _is_cut(self, wanted: W, error: CallError) -> bool:
+        """Whether a question that was refused alone can be asked in a shorter way."""
+        del wanted, error
+        return False
 
     @abstractmethod
     def _introduction(self) -> str:
@@ -206,6 +221,8 @@ class Asking(ABC, Generic[W]):
                 self.returned.clear()
                 await self.returned.wait()
             self._is_tight = False
+            if self._stopping.is_set():
+                return  # what is left stays in the store; only what is asked no more gets a stand-in
             if not self._asks:
                 await self._asker.stand_in(self._packs.take_all(), self._why_not)
                 continue
@@ -231,7 +248,8 @@ class Asking(ABC, Generic[W]):
             before = len(self._packs)
             self._more.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._more.wait(), _LINGER_S)
+                async with asyncio.timeout(_LINGER_S):  # `wait_for` may lose that the task was cancelled
+                    await self._more.wait()
             if len(self._packs) == before:
                 return
 
@@ -282,6 +300,7 @@ class Asking(ABC, Generic[W]):
             return
         for warning in self._ready.warnings:
             asker.tell(warning)
+        self._opened(self._preflight)
         if self._ready.profile != known:
             await asker.submit(remember_profile(url, settings.model, self._ready.profile.encode()))
         self.gate.limit_to(self._ramp.allowed)
@@ -289,7 +308,7 @@ class Asking(ABC, Generic[W]):
 
     # --- calls
 
-    async def _ask(self, pack: list[W], request: Request, lease: Lease) -> None:
+    async def _ask(self, pack: list[W], request: R, lease: Lease) -> None:
         """Ask about a pack until there is an answer, or none is to be expected."""
         leases = [lease]
         unblamed = 0
@@ -323,7 +342,7 @@ class Asking(ABC, Generic[W]):
         except CallError as error:
             await self._failed(pack, error)
 
-    async def _once(self, pack: list[W], request: Request, lease: Lease | None) -> None:
+    async def _once(self, pack: list[W], request: R, lease: Lease | None) -> None:
         if lease is None:
             lease = await self._lease(request, priority=0)
         try:
@@ -433,7 +452,7 @@ class Asking(ABC, Generic[W]):
                 "the endpoint could not be reached",
                 f"{self._where} cannot be reached ({error}). {self.offline_sentence}",
             )
-        elif len(pack) > 1:
+        elif len(pack) > 1 or self._is_cut(pack[0], error):
             self._put_back(pack, smaller=True)
         else:
             await self._asker.stand_in(pack, "the endpoint refused" if error.status else "no answer")

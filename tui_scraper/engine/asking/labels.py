@@ -10,14 +10,15 @@ import apsw
 from tui_scraper.engine.asking.base import Asking, StoppedError
 from tui_scraper.engine.asking.parts import Asker, Company
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.llm.caller import Answered, Caller, Request, split_cost
+from tui_scraper.engine.llm.caller import Answered, Caller, split_cost
 from tui_scraper.engine.llm.choosing import Backend
 from tui_scraper.engine.llm.client import UnreadableAnswerError
 from tui_scraper.engine.llm.errors import CallError
 from tui_scraper.engine.llm.packer import Packer, Wanted, pack_size
-from tui_scraper.engine.llm.preflight import Preflight, Ready
+from tui_scraper.engine.llm.preflight import LabelPreflight, Preflight, Ready
 from tui_scraper.engine.llm.profile import with_reasoning
 from tui_scraper.engine.llm.reading import Given, labels_in
+from tui_scraper.engine.llm.requests import LabelRequest
 from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.ledger import CapReachedError, Paid
 
@@ -30,7 +31,7 @@ class Documents(Asker[Wanted], Protocol):
         ...
 
 
-class AskingForLabels(Asking[Wanted]):
+class AskingForLabels(Asking[Wanted, LabelRequest]):
     """Asks for what is added, as long as it may. `halt` is told what ends it before all is answered."""
 
     def __init__(
@@ -57,23 +58,14 @@ class AskingForLabels(Asking[Wanted]):
         return f"Labels are asked of {self.model} at {self._where}"
 
     def _new_preflight(self, caller: Caller) -> Preflight:
-        provider = self._provider
-        return Preflight(
-            provider.settings,
-            provider.endpoint,
-            provider.key,
-            caller,
-            self._prompter,
-            self._documents.tell,
-            self._rest,
-        )
+        return LabelPreflight(self._provider, caller, self._prompter, self._documents.tell, self._rest)
 
-    def _request(self, pack: Sequence[Wanted], kind: str = "label") -> Request:
+    def _request(self, pack: Sequence[Wanted], kind: str = "label") -> LabelRequest:
         keys = [wanted.key for wanted in pack] if kind == "label" else []
         prompt = self._prompter.ask([wanted.text for wanted in pack])
-        return Request(prompt, self._prompter.answer_tokens(len(pack)), kind, keys)
+        return LabelRequest(kind, keys, prompt, self._prompter.answer_tokens(len(pack)))
 
-    async def _take(self, pack: list[Wanted], request: Request, answered: Answered) -> None:
+    async def _take(self, pack: list[Wanted], request: LabelRequest, answered: Answered) -> None:
         reply, ids = answered.reply, request.prompt.ids
         found = labels_in(reply, ids, self._prompter)
         parts = split_cost(answered.paid, [len(wanted.text.encode()) for wanted in pack])

@@ -13,14 +13,12 @@ from tui_scraper.engine.llm.client import Client, Reply, UnreadableAnswerError
 from tui_scraper.engine.llm.errors import Billed, CallError
 from tui_scraper.engine.llm.prices import Price, Usage
 from tui_scraper.engine.llm.profile import Profile
-from tui_scraper.engine.llm.prompt import Prompt
+from tui_scraper.engine.llm.requests import Request
 from tui_scraper.engine.store.ledger import Caps, Intent, Paid, lose, release, reserve, settle
 from tui_scraper.engine.store.writer import Operation, Transaction
 
 _OVERHEAD_TOKENS = 200
 """What an endpoint may add to a request: marks between messages, a template."""
-_CHANCE_TOKENS = 16
-"""At most of one choice with its probability, in an answer of `decisions`."""
 _BYTES_PER_TOKEN = 4
 """What endpoints reckon with before they have counted, and so the pace does."""
 
@@ -34,16 +32,6 @@ class Answered:
     call: int
     reply: Reply
     paid: Paid
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is sent, with its place in the ledger. `keys` are the artifacts that it is made for."""
-
-    prompt: Prompt
-    answer_tokens: int
-    kind: str
-    keys: Sequence[bytes] = ()
 
 
 class Caller:
@@ -94,11 +82,8 @@ class Caller:
 
         No tokenizer makes more tokens of a text than it has bytes.
         """
-        body = self.client.body(request.prompt, profile, request.answer_tokens, self._effort)
-        received = request.answer_tokens + profile.extra_tokens
-        if profile.api == "decisions":  # a probability of each choice for each document
-            received += len(request.prompt.ids) * _CHANCE_TOKENS * request.prompt.choices
-        return body, len(msgspec.json.encode(body)) + _OVERHEAD_TOKENS, received
+        body = request.body(self.client.model, profile, self._effort)
+        return body, len(msgspec.json.encode(body)) + _OVERHEAD_TOKENS, request.most_received(profile)
 
     async def settle(self, answered: Answered) -> None:
         """Enter what an answer has cost of which nothing is saved."""

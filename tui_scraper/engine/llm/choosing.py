@@ -92,7 +92,7 @@ def choose(
         key, usable, endpoint = None, False, NOWHERE
     else:
         endpoint = endpoint_of(classify, environ)
-        key = find_key(classify, environ) if _may_have_key(endpoint, settings) else None
+        key = find_key(classify, environ) if _may_have_key(endpoint, classify) else None
         usable = key is not None or (endpoint.local and bool(classify.base_url))
     if wanted == "openai" and not usable and not offline:
         raise PreflightError(
@@ -106,9 +106,57 @@ def choose(
     return Backend(_with_backend(settings, "local"), taxonomy, endpoint, None, ask=False)
 
 
-def _may_have_key(endpoint: Endpoint, settings: Settings) -> bool:
+def choose_embedder(
+    settings: Settings, *, offline: str, environ: Mapping[str, str] = os.environ
+) -> Provider | None:
+    """The model that makes the vectors of passages; None where none are wanted.
+
+    A key goes only to the endpoint that it is meant for: that of the labels to the same address, and to any
+    other the one that the settings of the index name. `offline` says why no model may be asked, '' where it
+    may.
+
+    Raises PreflightError where there is no key, UsageError for settings that cannot be.
+    """
+    index, classify = settings.index, settings.classify
+    if index.embeddings == "none":
+        return None
+    asked = asked_for_vectors(settings)
+    if offline:
+        return Provider(asked, NOWHERE, None, ask=False, why_not=offline)
+    endpoint = endpoint_of(asked, environ)
+    own = bool(index.api_key_env or index.api_key_file)
+    shared = not own and endpoint.url == endpoint_of(classify, environ).url
+    key = None
+    if (own or shared) and _may_have_key(endpoint, asked):
+        key = find_key(asked, environ, default=shared)
+    if key is None and not (endpoint.local and bool(asked.base_url)):
+        name = asked.api_key_env if own or shared else "one, name it in index.api_key_env"
+        raise PreflightError(
+            f"There is no API key for the embeddings: set {name}, or put the key into a file that only you "
+            'can read (index.api_key_file); index.embeddings = "none" and --offline do without one.'
+        )
+    return Provider(asked, endpoint, key, ask=True)
+
+
+def asked_for_vectors(settings: Settings) -> ClassifySettings:
+    """How the model of the vectors is asked: as that of the labels, but for what the index has of its own."""
+    index = settings.index
+    own: dict[str, object] = {
+        "model": index.model,
+        "price_in_usd": index.price_usd,
+        "price_cached_usd": None,
+        "price_out_usd": None if index.price_usd is None else 0.0,
+    }
+    if index.base_url:
+        own["base_url"] = index.base_url
+    if index.api_key_env or index.api_key_file:
+        own["api_key_file"] = index.api_key_file
+        own["api_key_env"] = index.api_key_env
+    return settings.classify.model_copy(update=own)
+
+
+def _may_have_key(endpoint: Endpoint, classify: ClassifySettings) -> bool:
     """Whether a key may be sent there: unencrypted only within this machine, or where it was set for that."""
-    classify = settings.classify
     chosen = classify.api_key_file or classify.api_key_env != ClassifySettings().api_key_env
     return endpoint.encrypted or endpoint.loopback or bool(chosen)
 

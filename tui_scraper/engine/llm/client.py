@@ -9,10 +9,12 @@ SDK's own timeout is for each read, so a server that drips could hold a call for
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
+import struct
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,7 +40,6 @@ from tui_scraper.engine.llm.gate import retry_after
 from tui_scraper.engine.llm.keys import Key, redact
 from tui_scraper.engine.llm.prices import Usage
 from tui_scraper.engine.llm.profile import Profile
-from tui_scraper.engine.llm.prompt import Prompt
 from tui_scraper.engine.safe_text import safe_text
 
 _MOST_BYTES = 8_000_000
@@ -74,7 +75,8 @@ class Decided:
 class Reply:
     """An answer. `text` is what the model wrote ('' for none); `decided` is what `decisions` brings, by id.
 
-    `refused`: the model, or a filter, would not. `cut`: it ended at the limit.
+    `refused`: the model, or a filter, would not. `cut`: it ended at the limit. `vectors` are those of
+    `embeddings` by the place of their text; of two with one place, and of what is no vector, there is none.
     """
 
     text: str
@@ -83,6 +85,7 @@ class Reply:
     refused: bool = False
     cut: bool = False
     decided: Mapping[str, Decided] = field(default_factory=dict)
+    vectors: Mapping[int, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -132,22 +135,15 @@ class Client:
         """Close the connections."""
         await self._http.aclose()
 
-    def body(self, prompt: Prompt, profile: Profile, answer_tokens: int, effort: str) -> dict[str, object]:
-        """What is sent to ask for labels."""
-        if profile.api == "decisions":
-            return decisions_body(prompt, self.model)
-        return chat_body(prompt, self.model, profile, answer_tokens, effort)
-
     async def ask(self, body: Mapping[str, object], profile: Profile) -> Reply:
-        """Send a request for labels.
+        """Send a request.
 
         Raises CallError where there was no answer, UnreadableAnswerError where there was one that cannot be
         used.
         """
+        path, read = _APIS[profile.api]
         try:
-            if profile.api == "decisions":
-                return _decided(await self._post("/decisions", body))
-            return _chatted(await self._post("/chat/completions", body))
+            return read(await self._post(path, body))
         except UnreadableAnswerError as error:
             error.message = self.clean(error.message)
             raise
@@ -256,49 +252,6 @@ def _proxy_for(endpoint: Endpoint) -> httpx2.Proxy | None:
         return None
     url = getproxies().get(parts.scheme)
     return httpx2.Proxy(url) if url else None
-
-
-def chat_body(
-    prompt: Prompt, model: str, profile: Profile, answer_tokens: int, effort: str
-) -> dict[str, object]:
-    """The body of a request to chat/completions. What is the same for all comes first: it is cached."""
-    body: dict[str, object] = {
-        "model": model,
-        "messages": [
-            {"role": "system", "content": prompt.system},
-            {"role": "user", "content": prompt.user},
-        ],
-        profile.limit: answer_tokens + profile.extra_tokens,
-    }
-    if profile.effort:
-        body["reasoning_effort"] = effort
-    if profile.format == "json_schema":
-        schema = {"name": "labels", "strict": True, "schema": prompt.schema}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    elif profile.format == "json_object":
-        body["response_format"] = {"type": "json_object"}
-    return body
-
-
-def decisions_body(prompt: Prompt, model: str) -> dict[str, object]:
-    """The body of a request to decisions: one question for each document."""
-    choices = [{"value": name} for name in prompt.schema["$defs"]["label"]["enum"]]
-    return {
-        "model": model,
-        "input": [
-            {"type": "message", "role": "system", "content": prompt.system},
-            {"type": "message", "role": "user", "content": prompt.user},
-        ],
-        "questions": [
-            {
-                "type": "choice",
-                "name": name,
-                "instructions": f"The label of document {name}.",
-                "choices": choices,
-            }
-            for name in prompt.ids
-        ],
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +364,51 @@ def _decided(raw: _Raw) -> Reply:
         refused=bool(decision.answers) and all(answer.type == "refusal" for answer in decision.answers),
         decided=decided,
     )
+
+
+class _Vector(msgspec.Struct):
+    index: int
+    embedding: str | list[float]
+
+
+class _Vectors(msgspec.Struct):
+    data: list[_Vector]
+    usage: object = None
+
+
+_vectors = msgspec.json.Decoder(_Vectors)
+
+
+def _embedded(raw: _Raw) -> Reply:
+    try:
+        found = _vectors.decode(raw.content)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise UnreadableAnswerError(_unreadable(raw), usage_of(_decoded(raw.content)), raw.headers) from None
+    usage = usage_of({"usage": found.usage})
+    times = Counter(one.index for one in found.data)  # of two vectors nobody knows which is meant
+    vectors = {
+        one.index: _unpacked(one.embedding) if isinstance(one.embedding, str) else one.embedding
+        for one in found.data
+        if times[one.index] == 1
+    }
+    return Reply("", usage or Usage(0, 0, known=False), raw.headers, vectors=vectors)
+
+
+def _unpacked(text: str) -> Sequence[float]:
+    """A vector that came as base64 of little-endian float32; empty where it is none."""
+    try:
+        packed = base64.b64decode(text, validate=True)
+        return struct.unpack(f"<{len(packed) // 4}f", packed)
+    except (ValueError, struct.error):
+        return ()
+
+
+_APIS: Mapping[str, tuple[str, Callable[[_Raw], Reply]]] = {
+    "chat": ("/chat/completions", _chatted),
+    "decisions": ("/decisions", _decided),
+    "embeddings": ("/embeddings", _embedded),
+}
+"""Interface -> its path, and what reads its answers."""
 
 
 def _chances(probabilities: Sequence[_Chance]) -> dict[str, float]:

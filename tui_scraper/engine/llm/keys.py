@@ -59,9 +59,12 @@ def default_file() -> Path:
     return base / "api-key"
 
 
-def find_key(settings: ClassifySettings, environ: Mapping[str, str] = os.environ) -> Key | None:
+def find_key(
+    settings: ClassifySettings, environ: Mapping[str, str] = os.environ, *, default: bool = True
+) -> Key | None:
     """The key for the endpoint of these settings; None where there is none.
 
+    `default`: the file that is looked for where the settings name none may hold it.
     Raises UsageError where a file with a key could be read by others or cannot be read at all.
     """
     name = settings.api_key_env
@@ -70,7 +73,7 @@ def find_key(settings: ClassifySettings, environ: Mapping[str, str] = os.environ
         return Key(_checked(value, f"${name}"), f"${name}")
     named = settings.api_key_file
     path = Path(os.path.expanduser(named)) if named else default_file()
-    if named or path.exists():
+    if named or (default and path.exists()):
         return _from_file(path)
     return _from_keyring(name)
 

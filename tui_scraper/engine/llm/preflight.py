@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.llm.caller import Answered, Caller, Request
+from tui_scraper.engine.llm.caller import Answered, Caller
+from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.client import Client, UnreadableAnswerError
 from tui_scraper.engine.llm.endpoint import Endpoint
 from tui_scraper.engine.llm.errors import LONGEST_WAIT_S, CallError, PreflightError, Verdict
@@ -21,6 +23,7 @@ from tui_scraper.engine.llm.prices import Price, price_of
 from tui_scraper.engine.llm.profile import Profile, negotiate, simpler, with_reasoning
 from tui_scraper.engine.llm.prompt import Prompter
 from tui_scraper.engine.llm.reading import labels_in
+from tui_scraper.engine.llm.requests import LabelRequest, Request
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import ClassifySettings
 
@@ -68,26 +71,58 @@ def price_or_refusal(
     return price
 
 
-class Preflight:
+class Preflight(ABC):
     """Tries an endpoint. `say` is told what is found out on the way; `rest` waits so many seconds."""
+
+    aim = "an answer"
+    """What the endpoint is to be brought to answer with."""
 
     def __init__(
         self,
-        settings: ClassifySettings,
-        endpoint: Endpoint,
-        key: Key | None,
+        provider: Provider,
         caller: Caller,
-        prompter: Prompter,
         say: Callable[[str], None] = lambda _sentence: None,
         rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._settings = settings
-        self._endpoint = endpoint
-        self._key = key
+        self._settings = provider.settings
+        self._endpoint = provider.endpoint
+        self._key = provider.key
         self._caller = caller
-        self._prompter = prompter
         self._say = say
         self._rest = rest
+
+    @abstractmethod
+    def _begin(self, known: Profile | None) -> Profile:
+        """How it is asked first."""
+
+    @abstractmethod
+    def _priced(self, profile: Profile) -> tuple[Profile, Price]:
+        """What a call costs, asked like this or, where nobody knows what that costs, in another way."""
+
+    @abstractmethod
+    def _is_good(self, answered: Answered) -> bool:
+        """Whether an answer is what is wanted."""
+
+    @abstractmethod
+    def _otherwise(self, profile: Profile, answered: Answered) -> Profile:
+        """The next way to ask, after an answer that is not. Raises PreflightError where there is none."""
+
+    @abstractmethod
+    def _simpler(self, profile: Profile, why: str) -> Profile:
+        """The next way to ask, after an answer that nobody can read. Raises as `_otherwise`."""
+
+    @abstractmethod
+    def request(self) -> Request:
+        """The tiny call."""
+
+    def _trial(self, profile: Profile) -> Request:
+        """What is sent to find the way to ask."""
+        del profile
+        return self.request()
+
+    def _after_refusal(self, profile: Profile, error: CallError) -> Profile | None:
+        """The next way to ask; None where the refusal is about something else."""
+        return negotiate(profile, error)
 
     async def run(self, known: Profile | None) -> Ready:
         """Find a way to ask, beginning with the one that is known.
@@ -95,17 +130,12 @@ class Preflight:
         Raises PreflightError where there is none, and CapReachedError where not even this call fits under a
         cap.
         """
-        first = first_profile(self._settings, len(self._prompter.names))
-        profile = known if known is not None and (known.api == "chat" or first.api == "decisions") else first
+        profile = self._begin(known)
         transient = 0
         for _try in range(_MOST_TRIES):
-            decides = profile.api == "decisions"
-            price = price_or_refusal(self._settings, self._endpoint, self._key, decisions=decides)
-            if price is None:
-                profile = Profile(api="chat")
-                continue
+            profile, price = self._priced(profile)
             try:
-                answered = await self._caller.call(self.request(), profile, price)
+                answered = await self._caller.call(self._trial(profile), profile, price)
             except CallError as error:
                 transient += error.verdict is Verdict.RETRY
                 if error.verdict is Verdict.RETRY and (error.status != 500 or transient < _TRANSIENT):
@@ -114,7 +144,7 @@ class Preflight:
                     wait_s = error.retry_after_s or _FIRST_WAIT_S * 2**transient
                     await self._rest(min(wait_s, LONGEST_WAIT_S))
                     continue
-                other = negotiate(profile, error)
+                other = self._after_refusal(profile, error)
                 if other is None:
                     raise await self._refused(error) from None
                 self._say(f"{self._endpoint.shown} refuses {profile}; trying {other}.")
@@ -123,34 +153,13 @@ class Preflight:
                 profile = self._simpler(profile, str(error))
             else:
                 await self._caller.settle(answered)
-                if labels_in(answered.reply, ("d1",), self._prompter):
+                if self._is_good(answered):
                     return Ready(profile, price, await self._warnings())
                 profile = self._otherwise(profile, answered)
-        raise PreflightError(f"{self._endpoint.shown} could not be brought to answer with a label.")
+        raise PreflightError(f"{self._endpoint.shown} could not be brought to answer with {self.aim}.")
 
-    def request(self) -> Request:
-        """The tiny call."""
-        return Request(self._prompter.ask([_DOCUMENT]), self._prompter.answer_tokens(1), "canary")
-
-    def _otherwise(self, profile: Profile, answered: Answered) -> Profile:
-        """The next way to ask, after an answer without a label."""
-        reply = answered.reply
-        if reply.cut or not reply.text.strip():
-            roomy = with_reasoning(profile)
-            if roomy is not None and profile.api == "chat":
-                self._say(
-                    f"{safe_text(self._settings.model)} reasons before it answers; it gets room for that."
-                )
-                return roomy
-        return self._simpler(profile, "It answers, but not with a label.")
-
-    def _simpler(self, profile: Profile, why: str) -> Profile:
-        if profile.api == "decisions":
-            return Profile(api="chat")
-        other = simpler(profile)
-        if other is None:
-            raise PreflightError(f"{self._endpoint.shown}, {safe_text(self._settings.model)}: {why}")
-        return other
+    def _unusable(self, why: str) -> PreflightError:
+        return PreflightError(f"{self._endpoint.shown}, {safe_text(self._settings.model)}: {why}")
 
     async def _refused(self, error: CallError) -> TuiScraperError:
         model, where = safe_text(self._settings.model), self._endpoint.shown
@@ -178,6 +187,64 @@ class Preflight:
         if not day:
             return ()
         return (f"{safe_text(self._settings.model)} will be shut down on {self._caller.client.clean(day)}.",)
+
+
+class LabelPreflight(Preflight):
+    """Tries whether a model answers with a label."""
+
+    aim = "a label"
+
+    def __init__(
+        self,
+        provider: Provider,
+        caller: Caller,
+        prompter: Prompter,
+        say: Callable[[str], None] = lambda _sentence: None,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(provider, caller, say, rest)
+        self._prompter = prompter
+
+    def _begin(self, known: Profile | None) -> Profile:
+        first = first_profile(self._settings, len(self._prompter.names))
+        return known if known is not None and (known.api == "chat" or first.api == "decisions") else first
+
+    def _priced(self, profile: Profile) -> tuple[Profile, Price]:
+        if profile.api == "decisions":
+            price = price_or_refusal(self._settings, self._endpoint, self._key, decisions=True)
+            if price is not None:
+                return profile, price
+            profile = Profile(api="chat")
+        price = price_or_refusal(self._settings, self._endpoint, self._key, decisions=False)
+        assert price is not None
+        return profile, price
+
+    def request(self) -> Request:
+        """The tiny call."""
+        prompt = self._prompter.ask([_DOCUMENT])
+        return LabelRequest("canary", (), prompt, self._prompter.answer_tokens(1))
+
+    def _is_good(self, answered: Answered) -> bool:
+        return bool(labels_in(answered.reply, ("d1",), self._prompter))
+
+    def _otherwise(self, profile: Profile, answered: Answered) -> Profile:
+        reply = answered.reply
+        if reply.cut or not reply.text.strip():
+            roomy = with_reasoning(profile)
+            if roomy is not None and profile.api == "chat":
+                self._say(
+                    f"{safe_text(self._settings.model)} reasons before it answers; it gets room for that."
+                )
+                return roomy
+        return self._simpler(profile, "It answers, but not with a label.")
+
+    def _simpler(self, profile: Profile, why: str) -> Profile:
+        if profile.api == "decisions":
+            return Profile(api="chat")
+        other = simpler(profile)
+        if other is None:
+            raise self._unusable(why)
+        return other
 
 
 async def _listed(client: Client) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 Endpoints call the limit of an answer by two names, take a reasoning effort or refuse it, force an answer into
 a schema, into JSON, or into nothing. Temperature is never sent: there are models that refuse it, and none
-that label better for it.
+that label better for it. Some make vectors as long as they are told, some pack their numbers, and each takes
+texts up to a length of its own.
 """
 
 from __future__ import annotations
@@ -15,13 +16,20 @@ from tui_scraper.engine.llm.errors import CallError
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """What is sent. `extra_tokens` is room for reasoning that the model does although it should not."""
+    """What is sent. `extra_tokens` is room for reasoning that the model does although it should not.
 
-    api: Literal["decisions", "chat"] = "chat"
+    Of vectors: `dimensions` and `base64` say whether it is told how long and how packed they are to be, and
+    `most_tokens` is what it takes of one text (o200k tokens; 0: not known).
+    """
+
+    api: Literal["decisions", "chat", "embeddings"] = "chat"
     limit: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     effort: bool = True
     format: Literal["json_schema", "json_object", "text"] = "json_schema"
     extra_tokens: int = 0
+    dimensions: bool = True
+    base64: bool = True
+    most_tokens: int = 0
 
     def encode(self) -> str:
         """As JSON, as the store keeps it."""
@@ -30,6 +38,9 @@ class Profile(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         if self.api == "decisions":
             return "decisions"
+        if self.api == "embeddings":
+            extra = (", dimensions" if self.dimensions else "") + (", base64" if self.base64 else "")
+            return f"embeddings{extra}" + (f", {self.most_tokens:,} tokens" if self.most_tokens else "")
         return f"chat, {self.format}, {self.limit}" + (", reasoning effort" if self.effort else "")
 
 
@@ -57,6 +68,8 @@ def negotiate(profile: Profile, error: CallError) -> Profile | None:
     if error.status not in {400, 404, 415, 422, 500, 501}:
         return None
     about = f"{error.parameter} {error.message}".lower()
+    if profile.api == "embeddings":
+        return _negotiate_vectors(profile, error, about)
     if "reasoning" in about and profile.effort:
         return msgspec.structs.replace(profile, effort=False)
     if "max_completion_tokens" in about and profile.limit == "max_completion_tokens":
@@ -67,6 +80,16 @@ def negotiate(profile: Profile, error: CallError) -> Profile | None:
     if of_format or (error.status in {400, 422, 500, 501} and not error.parameter):
         return simpler(profile)
     return None
+
+
+def _negotiate_vectors(profile: Profile, error: CallError, about: str) -> Profile | None:
+    if any(word in about for word in ("dimension", "matryoshka")) and profile.dimensions:
+        return msgspec.structs.replace(profile, dimensions=False)
+    if any(word in about for word in ("encoding_format", "base64")) and profile.base64:
+        return msgspec.structs.replace(profile, base64=False)
+    if error.parameter or error.status == 404 or not (profile.base64 or profile.dimensions):
+        return None
+    return msgspec.structs.replace(profile, base64=False, dimensions=profile.base64 and profile.dimensions)
 
 
 def simpler(profile: Profile) -> Profile | None:

@@ -8,9 +8,13 @@ _LEAST_SHARE = 0.8
 
 
 class Ramp:
-    """Counts the first paid calls of a run and what came of them."""
+    """Counts the first paid calls of a run and what came of them.
 
-    def __init__(self) -> None:
+    `product` says what is asked about and what an answer brings to it.
+    """
+
+    def __init__(self, product: str = "documents got a label") -> None:
+        self._product = product
         self._calls = 0
         self._asked = 0
         self._saved = 0
@@ -36,7 +40,7 @@ class Ramp:
         if self._calls < _TRIAL_CALLS or self._saved >= _LEAST_SHARE * self._asked:
             return ""
         return (
-            f"Of the first {self._calls} paid calls only {self._saved:,} of {self._asked:,} documents got a "
-            "label that could be saved, so no more are made. `tui-scraper doctor` tries the model; another "
+            f"Of the first {self._calls} paid calls only {self._saved:,} of {self._asked:,} {self._product} "
+            "that could be saved, so no more are made. `tui-scraper doctor` tries the model; another "
             "model, or fewer documents in a call (classify.docs_per_request), may answer better."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui_scraper.engine.llm.caller import Caller
 from tui_scraper.engine.llm.choosing import Backend
 from tui_scraper.engine.llm.client import Client
-from tui_scraper.engine.llm.preflight import Preflight, Ready
+from tui_scraper.engine.llm.preflight import LabelPreflight, Ready
 from tui_scraper.engine.store.ledger import Caps
 
 
@@ -22,6 +22,6 @@ async def try_model(backend: Backend) -> Ready:
             caps=Caps(),
             effort=settings.reasoning_effort,
         )
-        return await Preflight(settings, backend.endpoint, backend.key, caller, backend.prompter()).run(None)
+        return await LabelPreflight(backend.provider, caller, backend.prompter()).run(None)
     finally:
         await client.close()

@@ -1,6 +1,6 @@
-"""Index: puts chunks into the full-text index and records it once the index has committed.
+"""Index: puts chunks into the full-text index, their vectors into files, and records what is in both.
 
-One thread owns the index. It takes documents as they come, commits every second or two, and only
+One thread owns them. It takes documents as they come, commits every second or two, and only
 then records them in the store: a crash in between leaves chunks in the index that nobody recorded,
 so a document that comes from an earlier run is added with `replace`.
 """
@@ -11,20 +11,28 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from tui_scraper.engine.llm.choosing import asked_for_vectors
+from tui_scraper.engine.llm.endpoint import endpoint_of
+from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.search.text_index import TextIndex
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.connection import open_blobs, open_state
-from tui_scraper.engine.store.recording import record_indexed, record_unindexed
+from tui_scraper.engine.store.head import Head
+from tui_scraper.engine.store.recording import Indexed, record_indexed, record_unindexed
+from tui_scraper.engine.store.vectors import EMBEDDINGS, held, settings_of_vectors, space_of
 from tui_scraper.engine.store.writer import Transaction, Writer
 from tui_scraper.engine.wire import Chunk, CleanText
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.phases.index_vectors import VectorCopier
 
 VERSION = 1
 
@@ -32,19 +40,47 @@ _COMMIT_EVERY_S = 1.5
 _COMMIT_DOCUMENTS = 5_000
 _HELD_BYTES = 12_000_000
 _POLL_S = 0.25
+_LOST = "stored vectors are damaged"
 
 
 def relevant(settings: Settings) -> dict[str, object]:
-    """No setting changes what the index holds. Its generation is added when a run begins."""
-    del settings
-    return {}
+    """Which vectors the index has. Its generation is added when a run begins.
+
+    How an endpoint is asked in detail does not count: it is the same model.
+    """
+    index = settings.index
+    if index.embeddings == "none":
+        return {}
+    return {
+        EMBEDDINGS: {
+            "endpoint": endpoint_of(asked_for_vectors(settings)).family,
+            "model": index.model,
+            "dimensions": index.dimensions,
+            "passage": 1,
+        }
+    }
+
+
+def keep_vectors(
+    state: apsw.Connection, head: Head, configs: dict[PhaseName, tuple[int, Mapping[str, object]]]
+) -> None:
+    """Where no model can be asked now: stay with the one whose vectors are there, whatever is set.
+
+    They are paid for, and another name of the endpoint, in an environment that has none, would hide them all.
+    """
+    kept = settings_of_vectors(state, head)
+    if kept is not None:
+        version, wanted = configs[PhaseName.INDEX]
+        configs[PhaseName.INDEX] = version, {**wanted, EMBEDDINGS: kept}
 
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
     """A document whose chunks are to be searchable.
 
-    `clean` and `chunks` are payloads at hand, or None to read them from the store by blob id.
+    `clean` and `chunks` are payloads at hand, or None to read them from the store by blob id. `vectors` are
+    the keys of its chunks' vectors, in order, b'' for a chunk that has none; () where none are wanted.
+    `without` says why it has not all that are wanted, '' where it has.
     """
 
     version: int
@@ -56,11 +92,13 @@ class IndexEntry:
     chunks: bytes | None
     clean_blob: int = 0
     chunk_blob: int = 0
+    vectors: Sequence[bytes] = ()
+    without: str = ""
 
     @property
     def held_bytes(self) -> int:
         """What the entry keeps in memory while it waits."""
-        return len(self.clean or b"") + len(self.chunks or b"") + 500
+        return len(self.clean or b"") + len(self.chunks or b"") + 60 * len(self.vectors) + 500
 
 
 Recorded = Callable[[Sequence[int]], None]
@@ -69,11 +107,13 @@ Recorded = Callable[[Sequence[int]], None]
 class Indexer:
     """The thread that writes the index. Call from one event loop.
 
-    `recorded` is called in that loop with the versions of each commit.
+    `recorded` is called in that loop with the versions of each commit. `space` is that of the vectors, to be
+    set before the first document that has some.
     """
 
     def __init__(self, workspace: Path, writer: Writer, recorded: Recorded) -> None:
         self.workspace = workspace
+        self.space: bytes | None = None
         self._writer = writer
         self._recorded = recorded
         self._loop = asyncio.get_running_loop()
@@ -169,8 +209,9 @@ class _Thread:
         self._blobs = blobs
         self._clean = Unpacker(CleanText)
         self._chunks = Unpacker(list[Chunk])
+        self._vectors: VectorCopier | None = None
         self._added: set[int] = set()
-        self._waiting: list[tuple[int, int, int, int]] = []
+        self._waiting: list[Indexed] = []
         self._damaged: list[tuple[int, int, int]] = []
         self._dirty = False
         self._last = time.monotonic()
@@ -196,6 +237,8 @@ class _Thread:
                 self._commit_if_due()
         finally:
             self._index.close()
+            if self._vectors is not None:
+                self._vectors.close()
 
     def _add(self, entry: IndexEntry) -> None:
         if entry.artifact not in self._added and not self._is_indexed(entry.artifact):
@@ -215,7 +258,21 @@ class _Thread:
             )
             self._added.add(entry.artifact)
             self._dirty = True
-        self._waiting.append((entry.version, entry.size_bytes, entry.attempts, entry.artifact))
+        without = entry.without
+        if entry.vectors and not self._copier().add(entry.artifact, entry.vectors):
+            without = without or _LOST
+        self._waiting.append(
+            Indexed(entry.version, entry.size_bytes, entry.attempts, entry.artifact, without)
+        )
+
+    def _copier(self) -> VectorCopier:
+        if self._vectors is None:
+            from tui_scraper.engine.phases.index_vectors import VectorCopier
+
+            space = self._indexer.space
+            assert space is not None
+            self._vectors = VectorCopier(self._indexer.workspace, space, self._state, self._blob)
+        return self._vectors
 
     def _is_indexed(self, artifact: int) -> bool:
         return bool(self._state.execute("SELECT 1 FROM indexed WHERE artifact = ?", (artifact,)).get)
@@ -235,6 +292,8 @@ class _Thread:
         if self._dirty:
             self._index.commit()
             self._dirty = False
+        if self._vectors is not None:
+            self._vectors.commit(self._indexer._writer)
         if self._damaged:
             damaged = self._damaged
             self._damaged = []
@@ -244,7 +303,9 @@ class _Thread:
             entries = self._waiting
             self._waiting = []
             self._indexer._writer.call(record_indexed(entries))
-            self._indexer._loop.call_soon_threadsafe(self._indexer._recorded, [entry[0] for entry in entries])
+            self._indexer._loop.call_soon_threadsafe(
+                self._indexer._recorded, [entry.version for entry in entries]
+            )
         self._added.clear()
         self._last = time.monotonic()
         self._indexer.cpu_ns = time.thread_time_ns()
@@ -257,6 +318,19 @@ async def _first(*futures: asyncio.Future[Any]) -> None:
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def vectors_are_missing(
+    state: apsw.Connection, workspace: Path, config: tuple[int, Mapping[str, object]]
+) -> bool:
+    """Whether the files have fewer vectors than the store tells of, so that they are to be made again."""
+    space = space_of(config)
+    recorded = held(state, space) if space is not None else 0
+    if space is None or not recorded:
+        return False
+    from tui_scraper.engine.search.vector_files import rows_in
+
+    return recorded > rows_in(workspace, space)
 
 
 def generation(fresh: bool) -> Callable[[Transaction], int]:

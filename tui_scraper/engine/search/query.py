@@ -1,9 +1,12 @@
-"""Search: what the index finds, reduced to what the head has.
+"""Search: what the index finds, by words and by meaning, reduced to what the head has.
 
 The index knows chunk artifacts; the store knows which documents have them now. A hit counts where
 the artifact is the latest visible chunk result of a live version that is also done in the index
 phase, all on the head's lineages. So a rollback, a vanished file and a changed setting take effect
 at once, with no write to the index.
+
+By meaning: the chunks whose vectors are nearest to that of the query. Both together: each way gives its best,
+and a chunk counts by its places in both (reciprocal rank fusion; Cormack, Clarke and Büttcher 2009).
 
 Everything is read from committed data through read-only connections, so a search works beside a
 running engine. The store's snapshot is taken before the index is opened: what the store calls
@@ -13,12 +16,14 @@ indexed is then in the index, and what the index has beyond that is filtered out
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import msgspec
@@ -27,20 +32,31 @@ from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PhaseName, SearchHit, Status
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.search.snippet import snippet
-from tui_scraper.engine.search.terms import build_query, only_artifacts, read_query
+from tui_scraper.engine.search.terms import Wanted, build_query, holds, only_artifacts, read_query
 from tui_scraper.engine.search.text_index import DamagedIndexError, guarded, open_for_reading
 from tui_scraper.engine.search.visible import latest
 from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.store.connection import explained, open_blobs, open_state
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER, Head, read_head
+from tui_scraper.engine.store.vectors import held, read_vector, space_at
 from tui_scraper.engine.wire import Chunk, CleanText
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _DONE = STATUS_NUMBER[Status.DONE]
 _CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
 _LARGEST_PAGE = 8_192
 _FEW = 2_000
 """Chunk artifacts up to which a path filter is put into the index query instead of after it."""
+
+_FUSED = 50
+"""Chunks of each way that are put in one order, at least."""
+
+_RANKS = 60
+"""What is added to each rank in the fusion: the constant of its authors."""
 
 _COPIES_LOOKED_AT = 1_000
 """Documents with one and the same text among which the first by path is chosen."""
@@ -71,7 +87,7 @@ def search(
     label: str | None = None,
     path: str | None = None,
 ) -> list[SearchHit]:
-    """Find the `k` best chunks for a query in the workspace `directory`.
+    """Find the `k` best chunks for the words of a query in the workspace `directory`.
 
     Words must all occur in a chunk, its heading or its title; where no chunk has them all, any of
     them counts. "Quoted words" must follow each other; -word leaves out. Any text is a query.
@@ -121,10 +137,31 @@ class Search:
         self._blobs.close()
         self._state.close()
 
+    def space(self) -> bytes | None:
+        """The vectors that the index has, at the head; None where it has none."""
+        with explained(self._directory):
+            return space_at(self._state, read_head(self._state))
+
+    def vector(self, key: bytes) -> NDArray[np.int8] | None:
+        """The vector that is stored under a key; None where there is none."""
+        with explained(self._directory):
+            return read_vector(self._state, self._blobs, key)
+
     def find(
-        self, query: str, *, k: int = 10, label: str | None = None, path: str | None = None
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        label: str | None = None,
+        path: str | None = None,
+        vector: NDArray[np.int8] | None = None,
+        words: bool = True,
     ) -> list[SearchHit]:
-        """Find the `k` best chunks; see `search`."""
+        """Find the `k` best chunks; see `search`.
+
+        `vector` is that of the query, to find by meaning as well; without `words`, by meaning alone. The
+        score is that of the words, the cosine, or, where both count, the sum of 1 / (60 + rank).
+        """
         with explained(self._directory):
             self._state.execute("BEGIN")
             try:
@@ -132,11 +169,20 @@ class Search:
                 if k < 1 or not _anything_indexed(self._state, head):
                     return []
                 documents = _Filter(self._directory, self._state, head, k, label, path)
-                return self._find(documents, query, k)
+                return self._find(documents, head, query, k, vector, words=words)
             finally:
                 self._state.execute("ROLLBACK")
 
-    def _find(self, documents: _Filter, query: str, k: int) -> list[SearchHit]:
+    def _find(
+        self,
+        documents: _Filter,
+        head: Head,
+        query: str,
+        k: int,
+        vector: NDArray[np.int8] | None,
+        *,
+        words: bool,
+    ) -> list[SearchHit]:
         self._refresh()
         if self._index is None:
             raise DamagedIndexError(
@@ -144,22 +190,62 @@ class Search:
             )
         index, analyze = self._index
         wanted = read_query(query, analyze)
-        if not wanted.words:
-            return []
         narrow = documents.few_artifacts()
-        if narrow is not None and not narrow:
+        if not wanted.words or (narrow is not None and not narrow):
             return []
-        searcher = guarded(self._directory, index.searcher)
+        hits = _Hits(self._state, self._blobs, wanted.terms(), analyze.analyze)
+        depth = k if vector is None else max(k, _FUSED)
         groups: list[tuple[_Found, list[_Holder]]] = []
+        if words:
+            groups = self._by_words(index, wanted, documents, narrow, depth)
+        if vector is not None:
+            leaves_out = functools.partial(_leaves_out, hits, wanted, analyze)
+            near = self._by_meaning(head, vector, documents, narrow, depth, leaves_out)
+            groups = _fused(groups, near) if words else near
+        return [hits.make(found, holder) for found, holder in _choose(groups, k)]
+
+    def _by_words(
+        self, index: Any, wanted: Wanted, documents: _Filter, narrow: list[int] | None, k: int
+    ) -> list[tuple[_Found, list[_Holder]]]:
+        searcher = guarded(self._directory, index.searcher)
         for every_word in (True, False) if len(wanted.words) > 1 else (True,):
             parsed = build_query(index.schema, wanted, every_word=every_word)
             if narrow is not None:
                 parsed = only_artifacts(index.schema, parsed, narrow)
             groups = self._collect(searcher, parsed, documents, k)
             if groups:
+                return groups
+        return []
+
+    def _by_meaning(
+        self,
+        head: Head,
+        vector: NDArray[np.int8],
+        documents: _Filter,
+        narrow: list[int] | None,
+        k: int,
+        leaves_out: Callable[[_Found, _Holder], bool],
+    ) -> list[tuple[_Found, list[_Holder]]]:
+        """The `k` nearest chunks that some document of the head has."""
+        from tui_scraper.engine.search.vector_files import open_vectors
+
+        space = space_at(self._state, head)
+        reader = None if space is None else open_vectors(self._directory, space, held(self._state, space))
+        if reader is None or reader.dimensions != len(vector):
+            return []
+        groups: list[tuple[_Found, list[_Holder]]] = []
+        seen: set[tuple[int, int]] = set()
+        for score, artifact, ordinal in reader.nearest(vector.astype("f4"), narrow):
+            if len(groups) >= k:
                 break
-        hits = _Hits(self._state, self._blobs, wanted.terms(), analyze.analyze)
-        return [hits.make(found, holder) for found, holder in _choose(groups, k)]
+            if (artifact, ordinal) in seen:
+                continue
+            seen.add((artifact, ordinal))
+            found = _Found(round(score, 6), artifact, ordinal)
+            holders = documents.holders(artifact)
+            if holders and not leaves_out(found, holders[0]):
+                groups.append((found, holders))
+        return groups
 
     def _refresh(self) -> None:
         if self._index is None:
@@ -225,6 +311,25 @@ def _anything_indexed(state: apsw.Connection, head: Head) -> bool:
         "SELECT n FROM counter WHERE branch = ? AND lineage = ? AND status = ?", (head.branch, lineage, _DONE)
     ).fetchone()
     return row is not None and row[0] > 0
+
+
+def _fused(*ways: list[tuple[_Found, list[_Holder]]]) -> list[tuple[_Found, list[_Holder]]]:
+    """Reciprocal rank fusion: a chunk counts by its places, so different kinds of scores need no scale."""
+    scores: defaultdict[tuple[int, int], float] = defaultdict(float)
+    holders: dict[tuple[int, int], list[_Holder]] = {}
+    for groups in ways:
+        for rank, (found, those) in enumerate(groups, 1):
+            scores[found.artifact, found.ordinal] += 1.0 / (_RANKS + rank)
+            holders[found.artifact, found.ordinal] = those
+    return [(_Found(round(score, 6), *place), holders[place]) for place, score in scores.items()]
+
+
+def _leaves_out(hits: _Hits, wanted: Wanted, analyze: Any, found: _Found, holder: _Holder) -> bool:
+    """Whether a chunk has words that the query leaves out."""
+    if not wanted.excluded:
+        return False
+    text = hits.text(found, holder)
+    return any(holds(text, terms, analyze) for terms in wanted.excluded)
 
 
 def _choose(groups: list[tuple[_Found, list[_Holder]]], k: int) -> list[tuple[_Found, _Holder]]:
@@ -353,18 +458,26 @@ class _Hits:
         self._texts: dict[int, CleanText] = {}
         self._chunks: dict[int, list[Chunk]] = {}
 
-    def make(self, found: _Found, holder: _Holder) -> SearchHit:
+    def text(self, found: _Found, holder: _Holder) -> str:
+        """What words are looked for in: a chunk with what stands above it."""
+        text, chunk = self._read(found, holder)
+        return "\n".join((text.title or "", chunk.heading, text.text[chunk.start : chunk.end]))
+
+    def _read(self, found: _Found, holder: _Holder) -> tuple[CleanText, Chunk]:
         if holder.clean not in self._texts:
             self._texts[holder.clean] = self._payload(holder.clean, CleanText, holder.path)
         if holder.chunks not in self._chunks:
             self._chunks[holder.chunks] = self._payload(holder.chunks, list[Chunk], holder.path)
-        text, chunks = self._texts[holder.clean], self._chunks[holder.chunks]
+        chunks = self._chunks[holder.chunks]
         if found.ordinal >= len(chunks):
             raise StoreError(
                 f"{safe_text(show_path(holder.path))}: the search index disagrees with the store. "
-                "Delete the folder 'index' of the workspace; the next run builds it again."
+                "Delete the folders 'index' and 'vectors' of the workspace; the next run makes them again."
             )
-        chunk = chunks[found.ordinal]
+        return self._texts[holder.clean], chunks[found.ordinal]
+
+    def make(self, found: _Found, holder: _Holder) -> SearchHit:
+        text, chunk = self._read(found, holder)
         path = safe_text(show_path(holder.path))
         return SearchHit(
             path=path,

@@ -14,14 +14,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.store.codec import digest
 
 INDEX_DIR = "index"
+VECTORS_FOLDER = "vectors"
 META_FILE = "meta.json"
 _PARTS = ("term", "idx", "pos", "fast", "fieldnorm", "store")
 _MAGIC = 1337
 _TAIL_BYTES = 512
 _BLOCK_BYTES = 1 << 20
+
+
+class DamagedVectorsError(StoreError):
+    """The files cannot be read. They are derived data: the next run makes them again, without paying."""
 
 
 def segment_files(directory: Path) -> list[Path]:

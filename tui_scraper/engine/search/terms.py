@@ -94,6 +94,20 @@ def read_query(query: str, analyze: Any) -> Wanted:
     return Wanted(tuple(words), tuple(excluded))
 
 
+def in_words(query: str) -> str:
+    """A query as a person would say it: without what it leaves out, and without its signs."""
+    text = query[:MAX_QUERY_CHARS].encode("utf-8", "replace").decode("utf-8")
+    parts = _PART.finditer(unicodedata.normalize("NFC", text).translate(_QUOTES))
+    wanted = ["".join(filter(None, part.groups()[1:])) for part in parts if not part[1]]
+    return " ".join(" ".join(wanted).split())
+
+
+def holds(text: str, terms: Sequence[str], analyze: Any) -> bool:
+    """Whether a text has some terms, one after another."""
+    found, size = analyze.analyze(spaced(text)), len(terms)
+    return any(found[at : at + size] == list(terms) for at in range(len(found) - size + 1))
+
+
 _FIELDS: tuple[tuple[str, float], ...] = (("text", 1.0), ("title", 1.5), ("heading", 1.2))
 """Where a word may occur, and how much that place counts."""
 

@@ -28,7 +28,7 @@ from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.migrations import MIGRATIONS, RECOUNT
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 STATE_FILE = "state.db"
 BLOB_FILE = "blob.db"
 

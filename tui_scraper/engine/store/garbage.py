@@ -11,7 +11,7 @@ person never is.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -183,6 +183,8 @@ class Garbage:
         for artifact, payload in self._state.execute("SELECT id, blob FROM artifact WHERE blob IS NOT NULL"):
             if artifact in self._artifacts:
                 self._payloads.add(payload)
+        for (payload,) in self._state.execute("SELECT DISTINCT blob FROM vector"):  # all were paid for
+            self._payloads.add(payload)
 
     def _mark_versions(self) -> None:
         """Versions present at a point that is kept, and those that the folder is known to hold now."""
@@ -272,6 +274,17 @@ class Garbage:
 
     def _rows(self, question: str) -> Iterator[tuple[Any, ...]]:
         return paged(self._state, f"{question} WHERE id > ? ORDER BY id")
+
+
+def existing(state: apsw.Connection, artifacts: Sequence[int]) -> set[int]:
+    """Those of some artifacts that are there."""
+    found = set[int]()
+    for start in range(0, len(artifacts), PAGE):
+        page = artifacts[start : start + PAGE]
+        marks = ",".join("?" * len(page))
+        rows: Any = state.execute(f"SELECT id FROM artifact WHERE id IN ({marks})", page)  # noqa: S608
+        found.update(row[0] for row in rows)
+    return found
 
 
 def left_in_index(state: apsw.Connection) -> Iterator[int]:

@@ -33,6 +33,9 @@ _LOG_BYTES = 64_000_000
 
 _LOG_WAIT_MS = 200
 
+_OF_RESULTS = (("failure", "seq"), ("unembedded", "seq"), ("result", "seq"))
+"""(Table, column) of what goes with a result, and itself."""
+
 
 def sweep(directory: Path, writer: Writer, garbage: Garbage) -> Freed:
     """Free what is in the two databases. What the index holds of it is left there: see `left_in_index`."""
@@ -59,7 +62,7 @@ def sweep(directory: Path, writer: Writer, garbage: Garbage) -> Freed:
         freed = Freed(
             checkpoints=len(checkpoints),
             moves=len(moves),
-            results=delete(garbage.results(), _rows_of(("failure", "seq"), ("result", "seq")), _PAGE),
+            results=delete(garbage.results(), _rows_of(*_OF_RESULTS), _PAGE),
             artifacts=delete(garbage.artifacts(), _delete_artifacts, _ARTIFACTS),
             versions=delete(garbage.versions(), _rows_of(("version", "id")), _PAGE),
             documents=delete(garbage.documents(), _rows_of(("document", "id")), _PAGE),

@@ -155,13 +155,13 @@ def config_of_model(state: apsw.Connection, head: Head) -> tuple[int, dict[str, 
     return config if config is not None and config[1].get("method") == "openai" else None
 
 
-def ask_again(path: bytes | None = None) -> Operation[int]:
+def ask_again(path: bytes | None = None) -> Operation[list[int]]:
     """Put documents back to pending whose label was made on this machine in place of a model's.
 
-    Returns how many. Raises UsageError where no labels of a model are wanted.
+    Returns their versions. Raises UsageError where no labels of a model are wanted.
     """
 
-    def operation(transaction: Transaction) -> int:
+    def operation(transaction: Transaction) -> list[int]:
         state = transaction.state
         head = read_head(state)
         lineage = head.lineages.get(PhaseName.CLASSIFY)
@@ -181,7 +181,7 @@ def ask_again(path: bytes | None = None) -> Operation[int]:
         add_count(state, head.branch, lineage, _DONE, -len(rows), -sum(size for *_, size in rows))
         if rows:
             reopen_run(state)
-        return len(rows)
+        return [version for version, *_ in rows]
 
     return operation
 

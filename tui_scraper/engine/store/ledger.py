@@ -155,8 +155,8 @@ def _refuse(state: apsw.Connection, spent: Spending, intent: Intent, caps: Caps)
         )
     if caps.unsaved_tokens is not None and _unsaved(state, spent) >= caps.unsaved_tokens:
         raise CapReachedError(
-            f"{spent.unsaved_tokens:,} tokens were paid without a label that could be saved, so no more "
-            "calls are made. `tui-scraper doctor` tries one; raise classify.unsaved_tokens to go on."
+            f"{spent.unsaved_tokens:,} tokens were paid and nothing came of them that could be saved, so no "
+            "more calls are made. `tui-scraper doctor` tries one; raise classify.unsaved_tokens to go on."
         )
 
 
@@ -327,24 +327,32 @@ class Unanswered:
     state: str
 
 
-@dataclass(frozen=True)
-class Audit:
-    """What was paid for, and what came of it.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What came of what was asked of a model: labels of documents, or vectors of passages.
 
-    `asked` counts documents in answered calls: `saved` labels of as many different digests, `unusable`
-    answers that were asked again or given up, and `repeated` answers for a digest that had its label already.
+    `asked` counts them in answered calls: `saved` answers about as many different texts, `unusable` ones that
+    were asked for again or given up, and `repeated` ones about a text that had its answer already.
     `explained` of those had been asked for in a call that was never answered; the rest should not be.
     """
+
+    asked: int = 0
+    saved: int = 0
+    unusable: int = 0
+    repeated: int = 0
+    explained: int = 0
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was paid for, and what came of it."""
 
     spending: Spending
     counted: Spending
     canaries: int
     audits: int
-    asked: int
-    saved: int
-    unusable: int
-    repeated: int
-    explained: int
+    labels: Answers
+    vectors: Answers
     unanswered: tuple[Unanswered, ...] = field(default=())
 
     @property
@@ -354,7 +362,8 @@ class Audit:
             (spent.calls, spent.tokens_in, spent.tokens_out, spent.cost_nano_usd, spent.open_nano_usd)
             for spent in (self.spending, self.counted)
         ]
-        return self.repeated == self.explained and sums[0] == sums[1]
+        unexplained = [found.repeated - found.explained for found in (self.labels, self.vectors)]
+        return unexplained == [0, 0] and sums[0] == sums[1]
 
 
 def audit(connection: apsw.Connection) -> Audit:
@@ -362,24 +371,11 @@ def audit(connection: apsw.Connection) -> Audit:
     kinds: dict[str, int] = dict(
         connection.execute("SELECT kind, count(*) FROM ledger WHERE state = ? GROUP BY kind", (SETTLED,))
     )
-    answers = """FROM ledger_key k JOIN ledger l ON l.id = k.call
-        WHERE l.state = 'settled' AND l.kind = 'label'"""
-    asked = int(connection.execute(f"SELECT count(*) {answers}").get)
-    paid = int(connection.execute(f"SELECT count(*) {answers} AND k.state = ?", (SAVED,)).get)
-    unique = int(connection.execute(f"SELECT count(DISTINCT k.key) {answers} AND k.state = ?", (SAVED,)).get)
-    lost = "SELECT k.key FROM ledger_key k JOIN ledger l ON l.id = k.call WHERE l.state IN ('sent', 'lost')"
-    explained = int(
-        connection.execute(
-            f"""SELECT coalesce(sum(n - 1), 0) FROM (
-            SELECT k.key AS key, count(*) AS n {answers} AND k.state = ? GROUP BY k.key HAVING n > 1)
-            WHERE key IN ({lost})""",  # noqa: S608
-            (SAVED,),
-        ).get
-    )
+    answered = """FROM ledger_key k2 JOIN ledger l2 ON l2.id = k2.call WHERE l2.state = 'settled'
+        AND l2.kind = l.kind"""
     rows: Any = connection.execute(
-        f"""SELECT l.id, l.kind, l.time, l.reason, count(k.key), coalesce(sum(k.key IN (
-            SELECT k2.key {answers.replace("k.", "k2.").replace("ledger_key k ", "ledger_key k2 ")})), 0),
-            l.cost_nano_usd, l.state
+        f"""SELECT l.id, l.kind, l.time, l.reason, count(k.key),
+            coalesce(sum(k.key IN (SELECT k2.key {answered})), 0), l.cost_nano_usd, l.state
         FROM ledger l LEFT JOIN ledger_key k ON k.call = l.id
         WHERE l.state IN ('sent', 'lost') GROUP BY l.id ORDER BY l.id"""  # noqa: S608
     )
@@ -388,10 +384,26 @@ def audit(connection: apsw.Connection) -> Audit:
         counted=sum_up(connection),
         canaries=kinds.get("canary", 0),
         audits=kinds.get("audit", 0),
-        asked=asked,
-        saved=unique,
-        unusable=asked - paid,
-        repeated=paid - unique,
-        explained=explained,
+        labels=_answers(connection, "label"),
+        vectors=_answers(connection, "embed"),
         unanswered=tuple(Unanswered(*row) for row in rows),
     )
+
+
+def _answers(connection: apsw.Connection, kind: str) -> Answers:
+    answers = """FROM ledger_key k JOIN ledger l ON l.id = k.call WHERE l.state = 'settled' AND l.kind = ?"""
+    asked = int(connection.execute(f"SELECT count(*) {answers}", (kind,)).get)
+    paid, unique = connection.execute(
+        f"SELECT count(*), count(DISTINCT k.key) {answers} AND k.state = ?",
+        (kind, SAVED),
+    ).get
+    lost = "SELECT k.key FROM ledger_key k JOIN ledger l ON l.id = k.call WHERE l.state IN ('sent', 'lost')"
+    explained = int(
+        connection.execute(
+            f"""SELECT coalesce(sum(n - 1), 0) FROM (
+            SELECT k.key AS key, count(*) AS n {answers} AND k.state = ? GROUP BY k.key HAVING n > 1)
+            WHERE key IN ({lost})""",  # noqa: S608
+            (kind, SAVED),
+        ).get
+    )
+    return Answers(asked, unique, asked - paid, paid - unique, explained)

@@ -161,10 +161,21 @@ def _payments(connection: apsw.Connection) -> None:
     )
 
 
+def _vectors(connection: apsw.Connection) -> None:
+    """5 -> 6: vectors of passages."""
+    connection.execute(
+        """CREATE TABLE vector(
+            key BLOB PRIMARY KEY, blob INTEGER NOT NULL, place INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE unembedded(seq INTEGER PRIMARY KEY REFERENCES result, reason TEXT NOT NULL);"""
+    )
+
+
 MIGRATIONS: dict[int, Callable[[apsw.Connection], None]] = {
     1: _members,
     2: _time_travel,
     3: _times_of_change,
     4: _payments,
+    5: _vectors,
 }
 """Schema -> what makes it the next one."""

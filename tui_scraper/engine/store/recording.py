@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import apsw
@@ -56,43 +57,59 @@ def reuse(entries: Sequence[tuple[Work, int, int, int]]) -> Callable[[Transactio
     return operation
 
 
-def record_indexed(entries: Sequence[tuple[int, int, int, int]]) -> Callable[[Transaction], None]:
-    """Record that a committed index holds some documents.
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A document that a committed index holds: its version, and `artifact`, its chunks.
 
-    Each entry is (version, size in bytes, attempts so far, chunk artifact).
+    `attempts` are those so far. `without` is why it has not all the vectors that are wanted, '' where it has.
     """
+
+    version: int
+    size_bytes: int
+    attempts: int
+    artifact: int
+    without: str = ""
+
+
+def record_indexed(entries: Sequence[Indexed]) -> Callable[[Transaction], None]:
+    """Record that a committed index holds some documents."""
 
     def operation(transaction: Transaction) -> None:
         state = transaction.state
         head = read_head(state)
         lineage = head.lineages[PhaseName.INDEX]
         state.executemany(
-            "INSERT INTO indexed VALUES(?) ON CONFLICT DO NOTHING", [(artifact,) for *_, artifact in entries]
+            "INSERT INTO indexed VALUES(?) ON CONFLICT DO NOTHING", [(entry.artifact,) for entry in entries]
         )
         done = {
-            *ended_versions(state, head, [entry[0] for entry in entries]),
+            *ended_versions(state, head, [entry.version for entry in entries]),
             *_indexed(state, head, entries),
         }
-        live = [entry for entry in entries if entry[0] not in done]
+        live = [(transaction.next_seq(), entry) for entry in entries if entry.version not in done]
         write_results(
             state,
             [
-                (transaction.next_seq(), head.branch, _INDEX, lineage, version, _DONE, None, attempt + 1)
-                for version, _size, attempt, _artifact in live
+                (seq, head.branch, _INDEX, lineage, entry.version, _DONE, None, entry.attempts + 1)
+                for seq, entry in live
             ],
         )
-        add_count(state, head.branch, lineage, _DONE, len(live), sum(entry[1] for entry in live))
+        state.executemany(
+            "INSERT INTO unembedded VALUES(?, ?)",
+            [(seq, entry.without) for seq, entry in live if entry.without],
+        )
+        size_bytes = sum(entry.size_bytes for _seq, entry in live)
+        add_count(state, head.branch, lineage, _DONE, len(live), size_bytes)
 
     return operation
 
 
-def _indexed(state: apsw.Connection, head: Head, entries: Sequence[tuple[int, int, int, int]]) -> list[int]:
+def _indexed(state: apsw.Connection, head: Head, entries: Sequence[Indexed]) -> list[int]:
     """Those of some documents that count as indexed already: their text was lost and has been made again."""
     marks = ",".join("?" * len(entries))
     rows: Any = state.execute(
         f"""SELECT r.version, r.status, max(r.seq) FROM result r
         WHERE r.lineage = ? AND r.version IN ({marks}) AND {head.visible()} GROUP BY r.version""",  # noqa: S608
-        (head.lineages[PhaseName.INDEX], *(entry[0] for entry in entries)),
+        (head.lineages[PhaseName.INDEX], *(entry.version for entry in entries)),
     )
     return [version for version, status, _seq in rows if status == _DONE]
 

@@ -238,6 +238,12 @@ CREATE TABLE reflog(
     why TEXT NOT NULL
 );
 
+-- Vectors of passages, by the hash of what a model was shown of them: in which payload, and the how manieth there.
+CREATE TABLE vector(key BLOB PRIMARY KEY, blob INTEGER NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID;
+
+-- Why the result with that seq, although done, has not all the vectors that were wanted.
+CREATE TABLE unembedded(seq INTEGER PRIMARY KEY REFERENCES result, reason TEXT NOT NULL);
+
 -- Chunk artifacts that a committed full-text index holds.
 CREATE TABLE indexed(artifact INTEGER PRIMARY KEY);
 

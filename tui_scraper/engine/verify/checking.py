@@ -45,6 +45,7 @@ from tui_scraper.engine.verify.index import check_index
 from tui_scraper.engine.verify.look import Finding, Found, Look
 from tui_scraper.engine.verify.report import Check, Damage, Note, Report
 from tui_scraper.engine.verify.results import check_results
+from tui_scraper.engine.verify.vectors import check_vector_files, check_vectors
 from tui_scraper.engine.workspace import locked
 
 Progress = Callable[[str, int], None]
@@ -71,6 +72,8 @@ _STEPS_OF_STATE = (
     _Step("counters", "points of history", check_counters),
     _Step("artifacts", "artifacts", check_artifacts),
     _Step("index", "documents' chunks", check_index),
+    _Step("vectors", "vectors", check_vectors),
+    _Step("vector files", "vectors", check_vector_files),
     _Step("exports", "exports", check_exports),
 )
 

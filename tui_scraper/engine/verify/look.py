@@ -24,13 +24,16 @@ class Found:
 
     `lost` are artifacts whose payload or data is damaged. `structure` are database files that cannot be read
     whole, `logs` those beside which lies a write-ahead log of another time, `exports` the folders (as they
-    are recorded) whose export is damaged. `index`: the search index is not sound.
+    are recorded) whose export is damaged. `vectors` are payloads of vectors that are damaged, `spaces` those
+    whose files are. `index`: the search index is not sound.
     """
 
     lost: array[int] = field(default_factory=lambda: array("q"))
     structure: set[str] = field(default_factory=set)
     logs: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
+    vectors: list[int] = field(default_factory=list)
+    spaces: list[bytes] = field(default_factory=list)
     index: bool = False
 
 

@@ -32,6 +32,7 @@ from tui_scraper.engine.verify.look import Look
 from tui_scraper.engine.verify.mending_counters import count_everything_anew
 from tui_scraper.engine.verify.mending_history import mend_history
 from tui_scraper.engine.verify.results import HOMELESS, UNFOUNDED, mismatched
+from tui_scraper.engine.verify.vectors import STRANGE
 
 _CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
 _INDEX = PHASE_NUMBER[PhaseName.INDEX]
@@ -73,6 +74,7 @@ class _Mending:
         self._artifacts()
         self._results()
         take_away(self._state, self._look.found.lost)
+        self._vectors()
         self._tell(len(self._look.found.lost), "damaged payloads, labels or lists of members taken away")
         self._account()  # from here on numbers are handed out
         transaction = Transaction(self._state, self._look.blobs)
@@ -258,6 +260,14 @@ class _Mending:
             WHERE {head.live()} AND {latest(PhaseName.INDEX)} = {_DONE} AND ({earlier})"""  # noqa: S608
         )
         return [row[0] for row in rows]
+
+    def _vectors(self) -> None:
+        self._state.executemany(
+            "DELETE FROM vector WHERE blob = ?", [(blob,) for blob in self._look.found.vectors]
+        )
+        self._tell(len(self._look.found.vectors), "payloads of vectors taken out")
+        strange = self._change(f"DELETE FROM unembedded AS u WHERE {STRANGE}")  # noqa: S608
+        self._tell(strange, "rows about missing vectors taken out")
 
     def empty_index(self) -> None:
         """Begin the next generation of the search index: every document is indexed again."""

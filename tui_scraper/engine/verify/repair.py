@@ -24,7 +24,7 @@ from tui_scraper.engine import disk
 from tui_scraper.engine.errors import StoreError, StoreFullError
 from tui_scraper.engine.export.manifest import read_manifest
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.engine.search.segments import INDEX_DIR, index_mark
+from tui_scraper.engine.search.segments import INDEX_DIR, VECTORS_FOLDER, index_mark
 from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, connect, explained
 from tui_scraper.engine.store.seal import Seal, Sealing, read_seal, write_seal
 from tui_scraper.engine.verify.checking import Progress, look_at
@@ -42,7 +42,7 @@ _ROOM_BYTES = 50_000_000
 _ROUNDS = 4
 """What is mended may bring to light what it hid: then once more. Each round mends at least what it saw."""
 
-_DERIVED = frozenset({"index", "exports"})
+_DERIVED = frozenset({"index", "vector files", "exports"})
 _FICLONE = 0x40049409
 
 
@@ -215,6 +215,9 @@ def _mend(directory: Path, report: Report, found: Found, progress: Progress) -> 
             done = mend(look, only_index=only_derived)
             if found.index:
                 shutil.rmtree(directory / INDEX_DIR, ignore_errors=True)
+            for space in found.spaces:
+                shutil.rmtree(directory / VECTORS_FOLDER / space.hex(), ignore_errors=True)
+                done.append("the files of vectors removed; the next run makes them again, without paying")
             done += _forget_exports(state, found.exports)
             sealing.note(state, blobs)
             for connection in (blobs, state):

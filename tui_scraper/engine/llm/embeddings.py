@@ -1,0 +1,159 @@
+"""Vectors of a model: what of a passage it is shown, what is kept of its answer, and the first call.
+
+A vector is kept as whole numbers from -127 to 127, its largest at the end of the range: a search compares
+directions, and this turns one by about half a degree, for a quarter of the room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_scraper.engine.llm.caller import Answered, Caller
+from tui_scraper.engine.llm.choosing import Provider
+from tui_scraper.engine.llm.client import Reply
+from tui_scraper.engine.llm.errors import TOO_LONG, CallError, PreflightError
+from tui_scraper.engine.llm.preflight import Preflight
+from tui_scraper.engine.llm.prices import Price, price_of
+from tui_scraper.engine.llm.profile import Profile, negotiate
+from tui_scraper.engine.llm.requests import EmbeddingRequest
+from tui_scraper.engine.safe_text import safe_text
+
+MOST_TOKENS = 8_000
+"""Of one text, to begin with: the models of OpenAI take 8,191."""
+LEAST_TOKENS = 16
+_MANY_TOKENS = 2_048
+_MOST_DIMENSIONS = 8_192
+_TEXT = "Invoice no. 4711. Three items. Total due: 100.00, payable within 30 days."
+_WORDS = "word "
+"""Repeated, each is a token of its own, in every vocabulary."""
+
+_TOO_LONG = ("context length", "too long", "too large", "token limit", "maximum", "exceed", "batch size")
+"""What servers say of a text that is too long for them."""
+
+Vector = NDArray[np.int8]
+
+
+def passage(title: str, heading: str, text: str) -> str:
+    """What a model is shown of a chunk: where it stands, and what it says.
+
+    A passage that is about what its title says need not say so itself.
+    """
+    above = [line for line in (title.strip(), heading.strip()) if line and not text.startswith(line)]
+    return "\n".join([*above, text])
+
+
+def kept(vector: Sequence[float]) -> Vector | None:
+    """A vector as it is kept; None where it is none: empty, all zeros, or with what is no number."""
+    if not 0 < len(vector) <= _MOST_DIMENSIONS:
+        return None
+    numbers = np.asarray(vector, np.float64)
+    largest = float(np.abs(numbers).max())
+    if not np.isfinite(largest) or largest == 0.0:
+        return None
+    return np.rint(numbers * (127.0 / largest)).astype(np.int8)
+
+
+def vectors_in(reply: Reply, count: int) -> dict[int, Vector]:
+    """The usable vectors of an answer, by the place of their text. What is missing has none."""
+    found = {at: kept(vector) for at, vector in reply.vectors.items() if 0 <= at < count}
+    return {at: vector for at, vector in found.items() if vector is not None}
+
+
+def is_too_long(error: CallError) -> bool:
+    """Whether an endpoint refuses a text because of its length."""
+    words = error.message.lower()
+    said = (
+        "context length",
+        "too long",
+        "too large",
+        "token limit",
+        "maximum",
+        "max_length",
+        "exceed",
+        "batch size",
+    )
+    return error.code in TOO_LONG or error.status == 413 or any(word in words for word in said)
+
+
+def fewer(tokens: int) -> int:
+    """How many tokens of a text to try, where so many were too many."""
+    return max(LEAST_TOKENS, tokens // 2 if tokens > _MANY_TOKENS else tokens * 3 // 4)
+
+
+def price_of_vectors(provider: Provider) -> Price:
+    """What they cost. Raises PreflightError where nobody knows: nothing is sent then."""
+    settings, endpoint = provider.settings, provider.endpoint
+    price = price_of(settings, endpoint, settings.model, keyless=provider.key is None)
+    if price is None:
+        raise PreflightError(
+            f"Nobody here knows what {safe_text(settings.model)} costs at {endpoint.shown}: nothing is sent. "
+            "Set index.price_usd (dollars a million tokens), or choose a model with a known price."
+        )
+    return price
+
+
+class EmbeddingPreflight(Preflight):
+    """Tries whether a model answers with vectors, how long they are, and how long a text it takes.
+
+    `longest` is the number of tokens that the longest passage has, `wanted` how long the vectors are to be
+    (0: as it comes). Afterwards `dimensions` says how long they are.
+    """
+
+    aim = "a vector"
+
+    def __init__(
+        self,
+        provider: Provider,
+        caller: Caller,
+        *,
+        longest: int,
+        wanted: int,
+        say: Callable[[str], None] = lambda _sentence: None,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(provider, caller, say, rest)
+        self._provider = provider
+        self._longest = min(longest, MOST_TOKENS)
+        self._wanted = wanted
+        self.dimensions = 0
+
+    def _begin(self, known: Profile | None) -> Profile:
+        if known is not None and known.api == "embeddings":
+            return msgspec.structs.replace(known, dimensions=True)  # the settings may ask for others now
+        return Profile(api="embeddings")
+
+    def _priced(self, profile: Profile) -> tuple[Profile, Price]:
+        return profile, price_of_vectors(self._provider)
+
+    def request(self) -> EmbeddingRequest:
+        """The tiny call."""
+        return EmbeddingRequest("canary", (), (_TEXT,), self._wanted)
+
+    def _trial(self, profile: Profile) -> EmbeddingRequest:
+        long = _WORDS * min(self._longest, profile.most_tokens or MOST_TOKENS)
+        return EmbeddingRequest("canary", (), (_TEXT, long.strip()), self._wanted)
+
+    def _after_refusal(self, profile: Profile, error: CallError) -> Profile | None:
+        most = min(self._longest, profile.most_tokens or MOST_TOKENS)
+        if is_too_long(error) and most > LEAST_TOKENS:
+            return msgspec.structs.replace(profile, most_tokens=fewer(most))
+        return negotiate(profile, error)
+
+    def _is_good(self, answered: Answered) -> bool:
+        found = vectors_in(answered.reply, 2)
+        self.dimensions = len(found[0]) if 0 in found else 0
+        return len(found) == 2 and len(found[0]) == len(found[1])
+
+    def _otherwise(self, profile: Profile, answered: Answered) -> Profile:
+        del answered
+        return self._simpler(profile, "It answers, but not with vectors.")
+
+    def _simpler(self, profile: Profile, why: str) -> Profile:
+        if not profile.base64:
+            raise self._unusable(why)
+        return msgspec.structs.replace(profile, base64=False)

@@ -1,0 +1,81 @@
+"""The part of the index thread that copies vectors from the store into files. Loaded where there are some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_scraper.engine.search.vector_files import VectorFiles
+from tui_scraper.engine.store.codec import Unpacker
+from tui_scraper.engine.store.vectors import StoredVectors, find_vectors, forget_vectors, note_held
+from tui_scraper.engine.store.writer import Writer
+
+_CALLS_HELD = 64
+"""Answers whose vectors are kept at hand: some 64 kB each."""
+
+
+class VectorCopier:
+    """Belongs to the index thread. `blob` reads a payload of the store; ValueError: it is missing."""
+
+    def __init__(
+        self, workspace: Path, space: bytes, state: apsw.Connection, blob: Callable[[int], bytes]
+    ) -> None:
+        self._space = space
+        self._files = VectorFiles(workspace, space)
+        self._damaged: set[int] = set()
+        self._state = state
+        self._blob = blob
+        self._unpack = Unpacker(StoredVectors)
+        self._read: dict[int, StoredVectors] = {}
+
+    def add(self, artifact: int, keys: Sequence[bytes]) -> bool:
+        """Add the vectors of a document's chunks, as far as they are stored. Returns whether all are.
+
+        `keys` are in the order of the chunks, b'' for one that has none.
+        """
+        places = find_vectors(self._state, [key for key in keys if key])
+        ordinals, vectors = [], []
+        for ordinal, key in enumerate(keys):
+            place = places.get(key)
+            vector = self._vector(*place) if place is not None else None
+            if vector is not None:
+                ordinals.append(ordinal)
+                vectors.append(vector)
+        if vectors:
+            self._files.add(artifact, ordinals, np.stack(vectors))
+        return len(vectors) == sum(map(bool, keys))
+
+    def commit(self, writer: Writer) -> None:
+        """Make what was added durable and record how much there is. What was damaged is asked for again."""
+        if self._files.commit():
+            rows = self._files.rows
+            writer.call(lambda transaction: note_held(transaction, self._space, rows))
+        if self._damaged:
+            damaged, self._damaged = self._damaged, set()
+            writer.call(forget_vectors(damaged))
+
+    def close(self) -> None:
+        """Close the files."""
+        self._files.close()
+
+    def _vector(self, blob: int, place: int) -> NDArray[np.int8] | None:
+        """A stored vector; None where it is damaged, or not as long as the others."""
+        stored = self._read.get(blob)
+        if stored is None:
+            try:
+                stored = self._unpack(self._blob(blob))
+            except ValueError:
+                self._damaged.add(blob)
+                return None
+            if len(self._read) >= _CALLS_HELD:
+                self._read.clear()
+            self._read[blob] = stored
+        size = stored.dimensions
+        numbers = stored.numbers[place * size : (place + 1) * size]
+        if not size or len(numbers) != size or self._files.dimensions not in {0, size}:
+            return None
+        return np.frombuffer(numbers, np.int8)

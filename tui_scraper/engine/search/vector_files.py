@@ -1,0 +1,423 @@
+"""The vectors of one model as files: derived data, appended to by one thread, rebuildable at any time.
+
+    <workspace>/vectors/<space>/meta.json     how many rows count, how long a vector is, checksums
+                                signs.N       a bit for each number of a vector, whether it is positive
+                                values.N      the numbers, a byte each
+                                rows.N        chunk artifact and ordinal, two 64-bit integers
+
+Rows beyond those that `meta.json` counts are of a process that ended before its commit, and are cut off. A
+search compares the signs of all rows with those of the query and then the numbers of the nearest (binary
+quantisation with rescoring; Shakir, Aarsen and Lee 2024), through the file system's cache: nothing is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_scraper.engine import disk
+from tui_scraper.engine.errors import StoreError
+from tui_scraper.engine.search.segments import VECTORS_FOLDER as FOLDER
+from tui_scraper.engine.search.segments import DamagedVectorsError
+
+META_FILE = "meta.json"
+_NAMES = ("signs", "values", "rows")
+_ROW_BYTES = 16
+_WORD_BITS = 64
+_BLOCK_ROWS = 1 << 15
+_EXACT_ROWS = 1 << 14
+"""Up to so many rows all are compared by their numbers: that takes as long as the detour."""
+_FIRST_PAGE = 512
+
+Vectors = NDArray[np.int8]
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    """What `meta.json` says. `part` is the ending of the files that count, `sums` the CRC-32 of each."""
+
+    dimensions: int
+    rows: int
+    part: int
+    sums: tuple[int, int, int]
+
+
+def folder_of(workspace: Path, space: bytes) -> Path:
+    """Where the vectors of a space are."""
+    return workspace / FOLDER / space.hex()
+
+
+def rows_in(workspace: Path, space: bytes) -> int:
+    """How many vectors the files of a space have; 0 where there are none or they are damaged."""
+    directory = folder_of(workspace, space)
+    try:
+        meta = _read_meta(directory)
+        return meta.rows if meta is not None and _are_whole(directory, meta) else 0
+    except DamagedVectorsError:
+        return 0
+
+
+def dimensions_in(workspace: Path, space: bytes) -> int:
+    """How long the vectors of a space are; 0 where there are none or nobody can say."""
+    try:
+        meta = _read_meta(folder_of(workspace, space))
+    except DamagedVectorsError:
+        return 0
+    return meta.dimensions if meta is not None else 0
+
+
+class VectorFiles:
+    """The writer. Create, use and close it in one and the same thread.
+
+    Where the files are damaged, it begins anew. Raises StoreBlockedError where the disk is full or read-only,
+    StoreError where the files cannot be written for another reason.
+    """
+
+    def __init__(self, workspace: Path, space: bytes) -> None:
+        self.directory = folder_of(workspace, space)
+        with _explained(self.directory):
+            self._meta = self._opened()
+            self._files: list[IO[bytes]] = []
+            self._pending: list[list[bytes]] = [[], [], []]
+            self._pending_rows = 0
+            self._known = np.unique(_artifacts(self.directory, self._meta))
+            self._new: set[int] = set()
+
+    @property
+    def rows(self) -> int:
+        """Vectors that are committed."""
+        return self._meta.rows if self._meta is not None else 0
+
+    @property
+    def dimensions(self) -> int:
+        """How long a vector is; 0 while there is none."""
+        return self._meta.dimensions if self._meta is not None else 0
+
+    def add(self, artifact: int, ordinals: Sequence[int], vectors: Vectors) -> None:
+        """Add vectors of chunks of an artifact, one row each; those that are there already are left out."""
+        if self._meta is None:
+            self._meta = _Meta(vectors.shape[1], 0, 1, (0, 0, 0))
+        if self._holds(artifact):
+            have = self._ordinals(artifact)
+            wanted = [at for at, ordinal in enumerate(ordinals) if ordinal not in have]
+            ordinals, vectors = [ordinals[at] for at in wanted], vectors[wanted]
+        if not ordinals:
+            return
+        rows = np.empty((len(ordinals), 2), "<i8")
+        rows[:, 0], rows[:, 1] = artifact, ordinals
+        for pending, array in zip(self._pending, (_signs(vectors), vectors, rows), strict=True):
+            pending.append(array.tobytes())
+        self._pending_rows += len(ordinals)
+        self._new.add(artifact)
+
+    def commit(self) -> bool:
+        """Make what was added durable, and visible to searches. Returns whether there was anything."""
+        if not self._pending_rows:
+            return False
+        assert self._meta is not None
+        meta = self._meta
+        with _explained(self.directory):
+            if not self._files:
+                self._open_files(meta)
+            sums = []
+            for file, pending, before in zip(self._files, self._pending, meta.sums, strict=True):
+                data = b"".join(pending)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                sums.append(zlib.crc32(data, before))
+            meta = msgspec.structs.replace(
+                meta, rows=meta.rows + self._pending_rows, sums=(sums[0], sums[1], sums[2])
+            )
+            _write_meta(self.directory, meta)
+        self._meta = meta
+        self._pending = [[], [], []]
+        self._pending_rows = 0
+        return True
+
+    def close(self) -> None:
+        """Close the files. What was added since the last commit is dropped."""
+        for file in self._files:
+            file.close()
+
+    def _opened(self) -> _Meta | None:
+        try:
+            meta = _read_meta(self.directory)
+        except DamagedVectorsError:
+            meta = None
+        if meta is not None and _are_whole(self.directory, meta):
+            return meta
+        shutil.rmtree(self.directory, ignore_errors=True)
+        return None
+
+    def _open_files(self, meta: _Meta) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for name, size in zip(_NAMES, _sizes(meta), strict=True):
+            file = (self.directory / f"{name}.{meta.part}").open("ab")
+            self._files.append(file)
+            file.truncate(size)
+            file.seek(0, os.SEEK_END)
+
+    def _holds(self, artifact: int) -> bool:
+        at = int(np.searchsorted(self._known, artifact))
+        return artifact in self._new or (at < len(self._known) and int(self._known[at]) == artifact)
+
+    def _ordinals(self, artifact: int) -> set[int]:
+        found = set[int]()
+        for rows in (_rows(self.directory, self._meta), *map(_unpacked_rows, self._pending[2])):
+            found.update(rows[rows[:, 0] == artifact, 1].tolist())
+        return found
+
+
+class VectorReader:
+    """The committed vectors of a space, as they were when it was made."""
+
+    def __init__(self, directory: Path, meta: _Meta) -> None:
+        self.rows, self.dimensions = meta.rows, meta.dimensions
+        self._directory = directory
+        self._rows = _rows(directory, meta)
+        words = _words(meta.dimensions)
+        shapes = (("signs", "<u8", words), ("values", "i1", meta.dimensions))
+        with _explained(directory):
+            self._signs, self._values = (
+                np.memmap(directory / f"{name}.{meta.part}", kind, "r", shape=(meta.rows, width))
+                for name, kind, width in shapes
+            )
+
+    def nearest(
+        self, query: NDArray[np.float32], artifacts: Sequence[int] | None = None
+    ) -> Iterator[tuple[float, int, int]]:
+        """(cosine, chunk artifact, ordinal) of all rows, the nearest to a query first.
+
+        `artifacts` keeps those of some. Where there are many rows the order is that of the signs from one
+        page to the next, and exact inside each: the first has 512 rows, each further one four times as many.
+        """
+        if artifacts is not None:
+            yield from self._ranked(query, np.flatnonzero(np.isin(self._rows[:, 0], artifacts)))
+            return
+        if self.rows <= _EXACT_ROWS:
+            yield from self._ranked(query, np.arange(self.rows))
+            return
+        distances = self._distances(query)
+        given, size = 0, _FIRST_PAGE
+        while given < self.rows:
+            size = min(size, self.rows)
+            near = np.argpartition(distances, size - 1)[:size] if size < self.rows else np.arange(self.rows)
+            near = near[np.argsort(distances[near], kind="stable")]
+            yield from self._ranked(query, near[given:])
+            given, size = size, size * 4
+
+    def _distances(self, query: NDArray[np.float32]) -> NDArray[np.uint16]:
+        """Of each row, in how many places its sign differs from the query's."""
+        wanted = _signs(query[np.newaxis, :]).view("<u8")[0]
+        found = np.empty(self.rows, np.uint16)
+        for start in range(0, self.rows, _BLOCK_ROWS):
+            block = self._signs[start : start + _BLOCK_ROWS]
+            found[start : start + len(block)] = np.bitwise_count(block ^ wanted).sum(axis=1, dtype=np.uint16)
+        return found
+
+    def _ranked(
+        self, query: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> Iterator[tuple[float, int, int]]:
+        if not len(rows):
+            return
+        scores = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            part = rows[start : start + _BLOCK_ROWS]
+            values = self._values[np.sort(part)].astype(np.float32)
+            lengths = np.sqrt(np.einsum("ij,ij->i", values, values))
+            order = np.argsort(np.argsort(part))
+            scores[start : start + len(part)] = ((values @ query) / lengths)[order]
+        scores /= np.float32(np.sqrt(query @ query))
+        for at in np.argsort(-scores, kind="stable"):
+            artifact, ordinal = self._rows[rows[at]]
+            yield float(scores[at]), int(artifact), int(ordinal)
+
+
+def open_vectors(workspace: Path, space: bytes, at_least: int) -> VectorReader | None:
+    """The committed vectors of a space; None where there are none.
+
+    Raises DamagedVectorsError, also where there are fewer than `at_least`.
+    """
+    directory = folder_of(workspace, space)
+    meta = _read_meta(directory)
+    if (meta.rows if meta is not None else 0) < at_least or (meta and not _are_whole(directory, meta)):
+        raise DamagedVectorsError(
+            f"{directory}: vectors are missing. The next run makes these files again, without paying."
+        )
+    return VectorReader(directory, meta) if meta is not None and meta.rows else None
+
+
+def compact(
+    workspace: Path, stays: Callable[[Sequence[int]], set[int]], note: Callable[[bytes, int], None]
+) -> None:
+    """Copy what stays of each space to new files, and remove the old ones.
+
+    `stays` says which of some artifacts are still there; `note` is told how many vectors a space has, before
+    there may be fewer and afterwards. Only who holds the workspace may call it.
+    """
+    folder = workspace / FOLDER
+    for directory in sorted(folder.iterdir()) if folder.is_dir() else []:
+        with _explained(directory), contextlib.suppress(DamagedVectorsError, ValueError):
+            space = bytes.fromhex(directory.name)
+            _compact(directory, stays, functools.partial(note, space))
+
+
+def _compact(
+    directory: Path, stays: Callable[[Sequence[int]], set[int]], note: Callable[[int], None]
+) -> None:
+    meta = _read_meta(directory)
+    if meta is None or not _are_whole(directory, meta) or not meta.rows:
+        return
+    rows = _rows(directory, meta)
+    kept = np.isin(rows[:, 0], list(stays(np.unique(rows[:, 0]).tolist())))
+    gone = int(len(kept) - kept.sum())
+    if not gone:
+        return
+    note(0)
+    sums = []
+    for name, size in zip(_NAMES, _sizes(meta), strict=True):
+        total = 0
+        shape = (meta.rows, size // meta.rows)
+        source = np.memmap(directory / f"{name}.{meta.part}", np.uint8, "r", shape=shape)
+        with (directory / f"{name}.{meta.part + 1}").open("wb") as file:
+            for start in range(0, meta.rows, _BLOCK_ROWS):
+                data = source[start : start + _BLOCK_ROWS][kept[start : start + _BLOCK_ROWS]].tobytes()
+                file.write(data)
+                total = zlib.crc32(data, total)
+            file.flush()
+            os.fsync(file.fileno())
+        sums.append(total)
+    new = _Meta(meta.dimensions, meta.rows - gone, meta.part + 1, (sums[0], sums[1], sums[2]))
+    _write_meta(directory, new)
+    note(new.rows)
+    for name in _NAMES:
+        (directory / f"{name}.{meta.part}").unlink()
+
+
+def artifacts_in(workspace: Path, space: bytes) -> dict[int, int]:
+    """How many vectors the files have of each chunk artifact; chunks that are there twice count once."""
+    directory = folder_of(workspace, space)
+    rows = np.unique(_rows(directory, _read_meta(directory)), axis=0)
+    artifacts, counts = np.unique(rows[:, 0], return_counts=True)
+    return dict(zip(artifacts.tolist(), counts.tolist(), strict=True))
+
+
+def damaged(workspace: Path, space: bytes, proceed: Callable[[int], None]) -> Iterator[tuple[str, str]]:
+    """Read all files of a space. Yields the name of each that is not whole, with what is wrong.
+
+    `proceed` is called with the bytes read each time.
+    """
+    directory = folder_of(workspace, space)
+    try:
+        meta = _read_meta(directory)
+    except DamagedVectorsError:
+        yield META_FILE, "it cannot be read"
+        return
+    if meta is None:
+        return
+    for name, size, wanted in zip(_NAMES, _sizes(meta), meta.sums, strict=True):
+        path = directory / f"{name}.{meta.part}"
+        left, found = size, 0
+        try:
+            with path.open("rb") as file:
+                while left and (block := file.read(min(left, 1 << 20))):
+                    found = zlib.crc32(block, found)
+                    left -= len(block)
+                    proceed(len(block))
+        except OSError as error:
+            yield path.name, f"it cannot be read ({error.strerror})"
+            continue
+        if left:
+            yield path.name, "its end is missing"
+        elif found != wanted:
+            yield path.name, "its checksum does not match"
+
+
+def _words(dimensions: int) -> int:
+    return -(-dimensions // _WORD_BITS)
+
+
+def _signs(vectors: NDArray[np.int8] | NDArray[np.float32]) -> NDArray[np.uint8]:
+    bits = np.packbits(vectors > 0, axis=1)
+    return np.pad(bits, ((0, 0), (0, _words(vectors.shape[1]) * 8 - bits.shape[1])))
+
+
+def _sizes(meta: _Meta) -> tuple[int, int, int]:
+    """Bytes of the three files that count."""
+    return meta.rows * _words(meta.dimensions) * 8, meta.rows * meta.dimensions, meta.rows * _ROW_BYTES
+
+
+def _unpacked_rows(data: bytes) -> NDArray[np.int64]:
+    return np.frombuffer(data, "<i8").reshape(-1, 2)
+
+
+def _rows(directory: Path, meta: _Meta | None) -> NDArray[np.int64]:
+    if meta is None or not meta.rows:
+        return np.empty((0, 2), np.int64)
+    with _explained(directory):
+        return np.memmap(directory / f"rows.{meta.part}", "<i8", "r", shape=(meta.rows, 2))
+
+
+def _artifacts(directory: Path, meta: _Meta | None) -> NDArray[np.int64]:
+    return _rows(directory, meta)[:, 0]
+
+
+def _read_meta(directory: Path) -> _Meta | None:
+    try:
+        meta = msgspec.json.decode((directory / META_FILE).read_bytes(), type=_Meta)
+    except FileNotFoundError:
+        return None
+    except (msgspec.MsgspecError, UnicodeError, OSError) as error:
+        raise DamagedVectorsError(
+            f"{directory / META_FILE}: this file cannot be read. The next run makes the files of the vectors "
+            "again, without paying."
+        ) from error
+    if meta.rows < 0 or not 0 < meta.dimensions <= 1 << 16:
+        raise DamagedVectorsError(f"{directory / META_FILE}: this is not what was written there.")
+    return meta
+
+
+def _write_meta(directory: Path, meta: _Meta) -> None:
+    path, new = directory / META_FILE, directory / f"{META_FILE}.new"
+    with new.open("wb") as file:
+        file.write(msgspec.json.encode(meta))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, path)
+    for folder in (directory, directory.parent, directory.parent.parent):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _are_whole(directory: Path, meta: _Meta) -> bool:
+    """Whether the files are there, as long as they must be at least."""
+    try:
+        return all(
+            (directory / f"{name}.{meta.part}").stat().st_size >= size
+            for name, size in zip(_NAMES, _sizes(meta), strict=True)
+        )
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _explained(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in disk.REFUSALS:
+            raise disk.refusal(directory, error.errno) from error
+        raise StoreError(f"{directory}: the vectors cannot be read or written ({error.strerror}).") from error

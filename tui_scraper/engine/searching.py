@@ -1,0 +1,186 @@
+"""Searching a workspace by words, by meaning or both: also has the query's vector made, which costs a little.
+
+The vector of a query is asked for once and then in the store, under the hash of its words. Who may write has
+it made: this process, where nobody works in the workspace, else the engine that does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import apsw
+
+from tui_scraper.engine.errors import TuiScraperError, UsageError, WorkspaceLockedError
+from tui_scraper.engine.llm.choosing import Provider, asked_for_vectors, choose_embedder
+from tui_scraper.engine.llm.errors import PreflightError
+from tui_scraper.engine.models import SearchHit
+from tui_scraper.engine.phases import index as index_phase
+from tui_scraper.engine.search.query import Search
+from tui_scraper.engine.search.segments import DamagedVectorsError
+from tui_scraper.engine.search.terms import in_words
+from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.settings_in_force import settings_at, with_those_of_today
+from tui_scraper.engine.store.connection import explained, open_blobs, open_state
+from tui_scraper.engine.store.head import Head, read_head
+from tui_scraper.engine.store.vectors import (
+    EMBEDDINGS,
+    read_vector,
+    settings_of_vectors,
+    space_at,
+    vector_key,
+)
+from tui_scraper.engine.workspace import holder, reopen
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Mode = Literal["text", "semantic", "hybrid"]
+Remote = Callable[[dict[str, Any]], Mapping[str, Any] | None]
+"""Asks the engine that works in the workspace; None where it does not answer."""
+
+
+_PATIENCE_S, _MOMENT_S = 5.0, 0.1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found. `notice` says why it was not looked for by meaning although that was wanted."""
+
+    hits: list[SearchHit]
+    notice: str = ""
+
+
+def find(
+    directory: Path,
+    query: str,
+    *,
+    k: int = 10,
+    label: str | None = None,
+    path: str | None = None,
+    mode: Mode | None = None,
+    settings: Settings,
+    remote: Remote = lambda _request: None,
+) -> Answer:
+    """Find the `k` best chunks; see `search.query.search` for words and filters.
+
+    `semantic` finds by meaning, `hybrid` by both; without a mode it is both where there are vectors. What
+    cannot be done by meaning is done by words, with a notice. Where meaning alone was asked for it raises
+    UsageError if there are no vectors, and whatever kept the query from getting one.
+    """
+    with Search(directory) as reader:
+        space = reader.space() if mode != "text" else None
+        if space is None:
+            none = 'There are no vectors here: set index.embeddings = "openai", and run.'
+            if mode == "semantic":
+                raise UsageError(none)
+            return Answer(reader.find(query, k=k, label=label, path=path), none if mode == "hybrid" else "")
+        words = in_words(query)
+        notice, vector = "", None
+        if words:
+            try:
+                vector = reader.vector(vector_key(space, words))
+                if vector is None:
+                    vector = _vector(directory, words, settings, remote)
+            except TuiScraperError as error:
+                if mode == "semantic":
+                    raise
+                notice = f"Searched for words only: {error}"
+        look = functools.partial(reader.find, query, k=k, label=label, path=path)
+        if vector is not None:
+            try:
+                return Answer(look(vector=vector, words=mode != "semantic"))
+            except DamagedVectorsError as error:
+                if mode == "semantic":
+                    raise
+                notice = f"Searched for words only: {error}"
+        return Answer(look() if mode != "semantic" else [], notice)
+
+
+def _vector(directory: Path, words: str, settings: Settings, remote: Remote) -> NDArray[np.int8]:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        if holder(directory) is not None:
+            answer = remote({"command": "embed", "text": words})
+            if answer is not None:
+                return unpacked(str(answer["vector"]))
+        try:
+            workspace = reopen(directory)
+        except WorkspaceLockedError:  # another search, most likely: that does not take long
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_MOMENT_S)
+            continue
+        try:
+            return asyncio.run(embed(directory, words, settings, workspace.writer.submit))
+        finally:
+            workspace.close()
+
+
+def packed(vector: NDArray[np.int8]) -> str:
+    """A vector, to be sent to another process."""
+    return base64.b64encode(vector.tobytes()).decode("ascii")
+
+
+def unpacked(text: str) -> NDArray[np.int8]:
+    """What `packed` has made."""
+    import numpy as np
+
+    return np.frombuffer(base64.b64decode(text), np.int8)
+
+
+async def embed(
+    directory: Path, words: str, settings: Settings, submit: Callable[..., Awaitable[Any]]
+) -> NDArray[np.int8]:
+    """The vector of a query: from the store, or made now by the model that made those of the documents.
+
+    `settings` are those of today; `submit` writes to the store. Raises TuiScraperError with what is in the
+    way.
+    """
+    with explained(directory):
+        state = open_state(directory, read_only=True)
+        blobs = open_blobs(directory, read_only=True)
+        try:
+            head = read_head(state)
+            space = space_at(state, head)
+            if space is None:
+                raise UsageError("There are no vectors here.")
+            key = vector_key(space, words)
+            known = read_vector(state, blobs, key)
+            if known is not None:
+                return known
+            provider, dimensions = _provider(state, head, settings)
+            from tui_scraper.engine.llm.embedding_one import embed_one
+
+            return await embed_one(provider, key, words, dimensions, state, submit)
+        finally:
+            blobs.close()
+            state.close()
+
+
+def _provider(state: apsw.Connection, head: Head, today: Settings) -> tuple[Provider, int]:
+    """The model that made the vectors of the head, with a key of today, and how long a vector is to be."""
+    made = settings_at(state, head)
+    settings = today
+    if made is not None:
+        same = _address(made) == _address(today)
+        if head.pinned and not same:
+            raise PreflightError(
+                "the settings gone back to name another endpoint than those of today, whose key this is."
+            )
+        settings = with_those_of_today(made, today) if same else made
+    provider = choose_embedder(settings, offline="")
+    if provider is None or index_phase.relevant(settings)[EMBEDDINGS] != settings_of_vectors(state, head):
+        raise PreflightError("the vectors here are of another model or endpoint than the settings name.")
+    return provider, settings.index.dimensions
+
+
+def _address(settings: Settings) -> str:
+    return asked_for_vectors(settings).base_url
