@@ -12,11 +12,12 @@ import pytest
 
 from benchmarks.terminal import Terminal
 from tests.llm.model_server import KEY, serving
+from tui_scraper.engine.settings import Settings, load
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
-OF_A_MODEL = [line for line in LINES if re.search("estimate|--budget|audit|--method openai", line)]
+OF_A_MODEL = [line for line in LINES if re.search("estimate|--budget|audit|--method openai|customers", line)]
 RUN_BY_CI = {"make demo", "make test", "pip install ."}
 OPENS_THE_TUI = "tui-scraper ~/reports"
 
@@ -54,7 +55,8 @@ def test_the_commands_of_the_readme_work_in_their_order(home: Path) -> None:
 
 
 def test_the_commands_about_a_model_work_in_their_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(OF_A_MODEL) == 5
+    assert len(OF_A_MODEL) == 7
+    monkeypatch.setenv("TUI_SCRAPER_INDEX__EMBEDDINGS", "openai")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with serving() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -78,3 +80,12 @@ def test_the_tui_opens_on_a_folder_as_the_readme_says(home: Path) -> None:
         assert terminal.wait(10) == 0
     finally:
         terminal.close()
+
+
+def test_the_settings_of_the_readme_are_valid(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        file = tmp_path / "tui-scraper.toml"
+        file.write_text(block, encoding="utf-8")
+        assert load(file, environ={}) != Settings()

@@ -43,6 +43,7 @@ def examine(config: Path | None, workspace: Path | None) -> list[Finding]:
         *_formats(settings),
         _labels(settings),
         *_model(settings),
+        *_vectors(settings),
     ]
 
 
@@ -182,3 +183,26 @@ def _model(settings: Settings) -> Iterator[Finding]:
     yield Finding("price", True, f"{ready.price}; at most ${settings.classify.budget_usd:.2f} a workspace")
     for warning in ready.warnings:
         yield Finding("model", False, warning)
+
+
+def _vectors(settings: Settings) -> Iterator[Finding]:
+    """The model of the vectors, where one is to be asked: its key, and one tiny call."""
+    from tui_scraper.engine.llm.choosing import choose_embedder
+
+    try:
+        provider = choose_embedder(settings, offline="")
+        if provider is None:
+            return
+        from tui_scraper.engine.llm.trying import try_vectors
+
+        ready, dimensions = asyncio.run(try_vectors(provider, settings))
+    except TuiScraperError as error:
+        yield Finding("embeddings", False, str(error))
+        return
+    name, where = safe_text(settings.index.model), provider.endpoint.shown
+    yield Finding(
+        "embeddings", True, f"{name} at {where} makes vectors of {dimensions:,} numbers ({ready.profile})"
+    )
+    yield Finding("price", True, str(ready.price))
+    for warning in ready.warnings:
+        yield Finding("embeddings", False, warning)

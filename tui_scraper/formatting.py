@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from rich.cells import cell_len, get_character_cell_size
@@ -111,9 +112,11 @@ def size(size_bytes: int) -> str:
 
 
 def usd(nano_usd: int) -> str:
-    """Money: to the cent, and below a cent to the digit that counts: `$0.42`, `$0.0031`, `$0.00`."""
+    """Money: to the cent, and below a cent to the digits that count: `$0.42`, `$0.000014`, `$0.00`."""
     dollars = nano_usd / 1e9
-    return f"${dollars:,.2f}" if dollars >= 0.01 or not nano_usd else f"${dollars:.2g}"
+    if dollars >= 0.01 or not nano_usd:
+        return f"${dollars:,.2f}"
+    return f"${Decimal(f'{dollars:.2g}'):f}"
 
 
 def clock(seconds: float) -> str:

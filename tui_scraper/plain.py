@@ -57,6 +57,7 @@ def status_record(report: StatusReport) -> dict[str, object]:
         "cost_usd": report.cost_nano_usd / _NANO,
         "head": report.head,
         "sandbox": report.sandbox,
+        "without_vectors": report.without_vectors,
     }
 
 
@@ -76,6 +77,16 @@ def status_lines(report: StatusReport, who: str | None) -> Iterator[str]:
         yield f"ignored    {reasons}"
     if report.head:
         yield f"head       checkpoint {report.head}"
+    if report.tokens_in or report.tokens_out:
+        yield (
+            f"paid       {formatting.usd(report.cost_nano_usd)} for {report.tokens_in:,} tokens in, "
+            f"{report.tokens_out:,} out"
+        )
+    if report.without_vectors:
+        yield (
+            f"by words   {report.without_vectors:,} documents have not all their vectors; "
+            "`tui-scraper retry --method openai` has the model asked again"
+        )
     yield ""
     yield from phase_table(report.phases)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from tui_scraper import formatting
-from tui_scraper.engine.estimating import Report
+from tui_scraper.engine.estimating import Asked, Report
 from tui_scraper.engine.llm.estimate import Range
 from tui_scraper.engine.piloting import Pilot
 from tui_scraper.engine.runlog import rfc3339
@@ -98,23 +98,38 @@ def _answers(found: Answers, what: str) -> str:
 
 def estimate_record(report: Report) -> dict[str, object]:
     """`estimate --json`."""
-    found = report.estimate
+    labels, vectors, calls = report.labels, report.vectors, report.calls
+    found = labels.estimate if labels is not None else None
     return {
         "source": report.source,
         "files": report.sampled.files,
         "looked_at": report.sampled.looked_at,
         "without_text": report.sampled.unread,
-        "labelled": found.labelled,
-        "documents": _range(found.documents),
+        "labelled": found.have if found is not None else None,
+        "documents": _range(found.documents) if found is not None else None,
+        "requests": _range(found.requests) if found is not None else None,
+        "tokens_in": _range(found.tokens_in) if found is not None else None,
+        "tokens_out": _range(found.tokens_out) if found is not None else None,
+        "cost_usd": _range(report.cost_nano_usd.of(1 / _NANO), digits=6),
+        "calls_s": _range(calls[0]) if calls is not None else None,
+        "reading_s": round(report.sampled.seconds / report.workers, 1),
+        "bottleneck": calls[1] if calls is not None else None,
+        "model": safe_text(labels.model) if labels is not None else None,
+        "endpoint": labels.endpoint if labels is not None else None,
+        "vectors": _vectors_record(vectors) if vectors is not None else None,
+    }
+
+
+def _vectors_record(asked: Asked) -> dict[str, object]:
+    found = asked.estimate
+    return {
+        "have": found.have,
+        "passages": _range(found.documents),
         "requests": _range(found.requests),
         "tokens_in": _range(found.tokens_in),
-        "tokens_out": _range(found.tokens_out),
         "cost_usd": _range(found.cost_nano_usd.of(1 / _NANO), digits=6),
-        "calls_s": _range(found.seconds) if found.seconds is not None else None,
-        "reading_s": round(report.sampled.seconds / report.workers, 1),
-        "bottleneck": found.bottleneck or None,
-        "model": safe_text(report.model),
-        "endpoint": report.endpoint,
+        "model": safe_text(asked.model),
+        "endpoint": asked.endpoint,
     }
 
 
@@ -125,30 +140,42 @@ def _range(found: Range, digits: int = 0) -> dict[str, float]:
 
 def estimate_lines(report: Report, budget_usd: float) -> Iterator[str]:
     """`estimate`."""
-    found, sampled = report.estimate, report.sampled
+    sampled, cost = report.sampled, report.cost_nano_usd
     yield (
         f"files      {sampled.files:,} ({formatting.size(sampled.size_bytes)}); {sampled.looked_at:,} looked "
         f"at, {sampled.unread:,} of them without text"
     )
-    have = f" beside {found.labelled:,} that have their label" if found.labelled else ""
-    yield f"documents  {_low_high(found.documents)} to label{have}"
-    yield f"requests   {_low_high(found.requests)} to {safe_text(report.model)} at {report.endpoint}"
-    yield f"tokens     {_low_high(found.tokens_in)} in, {_low_high(found.tokens_out)} out"
-    low, expected, high = (
-        formatting.usd(round(value))
-        for value in (found.cost_nano_usd.low, found.cost_nano_usd.expected, found.cost_nano_usd.high)
-    )
-    yield f"cost       {expected} ({low} – {high}), at {report.price}"
+    if report.labels is not None:
+        yield from _asked_lines(report.labels, "documents", "to label", "their label")
+    if report.vectors is not None:
+        yield from _asked_lines(report.vectors, "passages ", "to get a vector", "theirs")
+    if report.labels is not None and report.vectors is not None:
+        yield f"together   {_dollars(cost)}"
     reading = formatting.duration(sampled.seconds / report.workers)
-    if found.seconds is None:
+    if report.calls is None:
         yield f"time       {reading} to read them; what the endpoint allows is known after a first run"
     else:
-        calls = found.seconds
+        calls, bottleneck = report.calls
         whole = formatting.duration(max(calls.expected, sampled.seconds / report.workers))
         between = f"{formatting.duration(calls.low)} – {formatting.duration(calls.high)}"
-        yield f"time       {whole} ({between}), bound by {found.bottleneck}; {reading} of it to read them"
-    if found.cost_nano_usd.expected > budget_usd * _NANO:
+        yield f"time       {whole} ({between}), bound by {bottleneck}; {reading} of it to read them"
+    if cost.expected > budget_usd * _NANO:
         yield f"This is more than the budget of ${budget_usd:.2f}: the run would pause. See --budget."
+
+
+def _asked_lines(asked: Asked, what: str, aim: str, theirs: str) -> Iterator[str]:
+    found = asked.estimate
+    have = f" beside {found.have:,} that have {theirs}" if found.have else ""
+    out = f", {_low_high(found.tokens_out)} out" if found.tokens_out.high else ""
+    yield f"{what}  {_low_high(found.documents)} {aim}{have}"
+    yield f"requests   {_low_high(found.requests)} to {safe_text(asked.model)} at {asked.endpoint}"
+    yield f"tokens     {_low_high(found.tokens_in)} in{out}"
+    yield f"cost       {_dollars(found.cost_nano_usd)}, at {asked.price}"
+
+
+def _dollars(found: Range) -> str:
+    low, expected, high = (formatting.usd(round(value)) for value in (found.low, found.expected, found.high))
+    return f"{expected} ({low} – {high})"
 
 
 def _low_high(found: Range) -> str:
@@ -164,6 +191,7 @@ def pilot_record(pilot: Pilot) -> dict[str, object]:
         "files": pilot.files,
         "looked_at": pilot.looked_at,
         "labelled": pilot.labelled,
+        "embedded": pilot.embedded,
         "spent_usd": pilot.cost_nano_usd / _NANO,
         "cost_usd": {"p50": round(pilot.cost.p50) / _NANO, "p90": round(pilot.cost.p90) / _NANO},
         "tokens": {"p50": round(pilot.tokens.p50), "p90": round(pilot.tokens.p90)},
@@ -172,10 +200,12 @@ def pilot_record(pilot: Pilot) -> dict[str, object]:
 
 def pilot_lines(pilot: Pilot, budget_usd: float) -> Iterator[str]:
     """`estimate --pilot`."""
+    embedded = f", {pilot.embedded:,} with vectors" if pilot.embedded else ""
     yield ""
     yield (
         f"pilot      {pilot.looked_at:,} of {pilot.files:,} files, {pilot.labelled:,} documents labelled by "
-        f"the model; {formatting.usd(pilot.cost_nano_usd)} spent by this workspace so far. All of it is kept."
+        f"the model{embedded}; {formatting.usd(pilot.cost_nano_usd)} spent by this workspace so far. "
+        "All of it is kept."
     )
     p50, p90 = formatting.usd(round(pilot.cost.p50)), formatting.usd(round(pilot.cost.p90))
     yield (

@@ -1,6 +1,6 @@
-"""Runs that pay for labels and are killed: nothing that was saved is paid for again, and no cap is passed.
+"""Runs that pay and are killed: no label or vector that was saved is paid for again, and no cap is passed.
 
-    python -m tests.chaos.paying --documents 2000 --kills 20 --seed 1
+    python -m tests.chaos.paying --documents 2000 --kills 20 --seed 1 [--vectors]
 
 A model server in this process answers over a real socket and keeps a journal of what it has answered and
 billed. After each kill -9 the same command goes on. In the end the journal is held against the ledger.
@@ -22,17 +22,19 @@ from pathlib import Path
 
 from tests.llm.journal import Record
 from tests.llm.model_server import KEY, ModelServer, serving
-from tui_scraper.engine.store.ledger import Audit
+from tui_scraper.engine.store.ledger import Answers, Audit
 from tui_scraper.engine.store.reader import Reader
+from tui_scraper.engine.verify import verify
 
 WORDS = ("invoice", "meeting", "river", "chapter", "price", "clause", "server", "error", "novel", "vat")
 BUDGET_USD = 5.0
 _DEADLINE_S = 120.0
+_PASSAGES_TOGETHER = 128
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the kills have left. `repeats` are documents that were answered in full more than once."""
+    """What the kills have left. `repeats` are texts that were answered in full more than once."""
 
     kills: int
     documents: int
@@ -52,12 +54,14 @@ def write_documents(folder: Path, count: int, seed: int) -> None:
         (folder / f"{number:05}.txt").write_text(f"{words}\n{number}\n")
 
 
-def begin(source: Path, workspace: Path, url: str) -> subprocess.Popen[bytes]:
-    """Start a run that asks the server, in a process group of its own."""
+def begin(source: Path, workspace: Path, url: str, *, vectors: bool) -> subprocess.Popen[bytes]:
+    """Start a run that asks the server, in a process group of its own: for labels, or for vectors."""
     environment = {
         **os.environ,
         "OPENAI_API_KEY": KEY,
-        "TUI_SCRAPER_CLASSIFY__BACKEND": "openai",
+        "TUI_SCRAPER_CLASSIFY__BACKEND": "local" if vectors else "openai",
+        "TUI_SCRAPER_INDEX__EMBEDDINGS": "openai" if vectors else "none",
+        "TUI_SCRAPER_INDEX__PRICE_USD": "0.1",
         "TUI_SCRAPER_CLASSIFY__BASE_URL": url,
         "TUI_SCRAPER_CLASSIFY__DOCS_PER_REQUEST": "4",
         "TUI_SCRAPER_CLASSIFY__PRICE_IN_USD": "0.1",
@@ -74,7 +78,7 @@ def begin(source: Path, workspace: Path, url: str) -> subprocess.Popen[bytes]:
 
 
 def labels_in(records: list[Record]) -> Counter[str]:
-    """Text -> how often a label of it was answered in full. The one that is asked to try is left out."""
+    """Text -> how often a label or vector of it was answered in full. What is asked to try is left out."""
     tried = set(records[0].documents.values()) if records else set()
     return Counter(
         text
@@ -86,7 +90,13 @@ def labels_in(records: list[Record]) -> Counter[str]:
 
 
 def kill_and_pay(
-    directory: Path, *, documents: int, kills: int, seed: int, latency_s: float = 0.05
+    directory: Path,
+    *,
+    documents: int,
+    kills: int,
+    seed: int,
+    latency_s: float = 0.05,
+    vectors: bool = False,
 ) -> Outcome:
     """Kill a run again and again, let the last one end, and raise AssertionError for what must not be."""
     source, workspace = directory / "source", directory / "workspace"
@@ -95,9 +105,10 @@ def kill_and_pay(
     killed = in_flight = 0
     with serving(latency_s=latency_s) as server:
         while killed < kills:
-            run = begin(source, workspace, server.url)
+            run = begin(source, workspace, server.url, vectors=vectors)
             before = len(server.records)
-            wanted = before + rng.randrange(1, max(2, documents // 4 // max(kills, 1)))
+            together = _PASSAGES_TOGETHER if vectors else 4
+            wanted = before + rng.randrange(1, max(2, documents // together // max(kills, 1)))
             if _wait(server, run, wanted):
                 time.sleep(rng.random() * latency_s)
                 os.killpg(run.pid, signal.SIGKILL)
@@ -109,14 +120,18 @@ def kill_and_pay(
             if run.returncode == 0:
                 break
             assert run.returncode == -signal.SIGKILL, (run.returncode, said)
-        run = begin(source, workspace, server.url)
+        run = begin(source, workspace, server.url, vectors=vectors)
         _out, said = run.communicate(timeout=_DEADLINE_S)
         assert run.returncode == 0, said
         records = list(server.records)
     with Reader(workspace) as reader:
         audit = reader.audit()
-        labelled = reader.status().counts.done
-    _check(audit, records, documents, labelled)
+        status = reader.status()
+    assert status.counts.done == documents
+    assert not status.without_vectors
+    _check(audit, audit.vectors if vectors else audit.labels, records, documents)
+    report = verify(workspace)
+    assert report.sound, [damage.what for damage in report.damages]
     repeats = sum(count - 1 for count in labels_in(records).values())
     return Outcome(
         killed,
@@ -129,11 +144,10 @@ def kill_and_pay(
     )
 
 
-def _check(audit: Audit, records: list[Record], documents: int, labelled: int) -> None:
-    assert labelled == documents
+def _check(audit: Audit, answers: Answers, records: list[Record], documents: int) -> None:
     assert audit.proven
-    assert audit.labels.saved == documents
-    assert audit.labels.repeated == 0, "an answer that was saved was paid for again"
+    assert answers.saved == documents
+    assert answers.repeated == 0, "an answer that was saved was paid for again"
     answered = labels_in(records)
     assert len(answered) == documents
     repeats = sum(count - 1 for count in answered.values())
@@ -164,11 +178,10 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=2_000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--vectors", action="store_true", help="pay for vectors, not for labels")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        print(
-            kill_and_pay(Path(directory), documents=options.documents, kills=options.kills, seed=options.seed)
-        )
+        print(kill_and_pay(Path(directory), **vars(options)))
 
 
 if __name__ == "__main__":

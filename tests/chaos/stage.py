@@ -39,7 +39,7 @@ from tui_scraper.engine.store.head import (
     salts,
 )
 from tui_scraper.engine.store.lost import put_lost_back, take_away
-from tui_scraper.engine.store.recording import record_indexed, reuse
+from tui_scraper.engine.store.recording import Indexed, record_indexed, reuse
 from tui_scraper.engine.store.results import Work, reached, unfinished
 from tui_scraper.engine.store.writer import Operation, Transaction
 from tui_scraper.engine.wire import DocumentReply
@@ -193,7 +193,9 @@ class Stage:
 
     def _index(self, ready: Sequence[tuple[Work, int | None]]) -> None:
         entries = [
-            (work.version, work.size_bytes, work.reached[4].attempt if 4 in work.reached else 0, artifact)
+            Indexed(
+                work.version, work.size_bytes, work.reached[4].attempt if 4 in work.reached else 0, artifact
+            )
             for work, artifact in ready
             if artifact is not None
         ]
@@ -268,3 +270,7 @@ class Stage:
             put_lost_back(transaction)
 
         self.call(operation)
+
+
+def _attempts(work: Work) -> int:
+    return work.reached[4].attempt if 4 in work.reached else 0

@@ -14,7 +14,7 @@ from tui_scraper.engine.store.committing import Finished, commit_replies
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import set_lineages
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
-from tui_scraper.engine.store.recording import record_indexed
+from tui_scraper.engine.store.recording import Indexed, record_indexed
 from tui_scraper.engine.store.results import unfinished
 from tui_scraper.engine.store.scans import (
     FoundFile,
@@ -181,7 +181,7 @@ class Fabricator:
             self.record(finished)
 
     def record(self, finished: Sequence[Finished]) -> None:
-        entries = [(item.version, item.size_bytes, 0, item.chunks) for item in finished if item.chunks]
+        entries = [Indexed(item.version, item.size_bytes, 0, item.chunks) for item in finished if item.chunks]
         for at in range(0, len(entries), 500):
             self.writer.call(record_indexed(entries[at : at + 500]))
 

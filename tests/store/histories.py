@@ -18,7 +18,7 @@ from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.head import Head, config_hash, config_of, read_head, read_point
 from tui_scraper.engine.store.ledger import mend_spending
-from tui_scraper.engine.store.recording import record_indexed
+from tui_scraper.engine.store.recording import Indexed, record_indexed
 from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.setbacks import put_back
@@ -106,7 +106,9 @@ class History(Store):
         finished = self.writer.call(commit_replies(pairs, self.configs))
         self.writer.call(_pay(before))
         entries = [
-            (one.version, one.size_bytes, attempts[one.version], one.chunks) for one in finished if one.chunks
+            Indexed(one.version, one.size_bytes, attempts[one.version], one.chunks)
+            for one in finished
+            if one.chunks
         ]
         if entries:
             self.writer.call(record_indexed(entries))

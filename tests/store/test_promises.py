@@ -23,7 +23,7 @@ from tui_scraper.engine.store.counters import read_totals, set_lineages
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
 from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.reader import counts_of
-from tui_scraper.engine.store.recording import record_indexed
+from tui_scraper.engine.store.recording import Indexed, record_indexed
 from tui_scraper.engine.store.results import Work, unfinished
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase
 from tui_scraper.engine.store.scans import FoundFile, begin_scan, end_scan, known_files, register, vanish
@@ -103,7 +103,9 @@ class Store:
         finished = self.writer.call(commit_replies(pairs, self.configs))
         attempts = {work.version: work.reached[4].attempt if 4 in work.reached else 0 for work in chosen}
         entries = [
-            (one.version, one.size_bytes, attempts[one.version], one.chunks) for one in finished if one.chunks
+            Indexed(one.version, one.size_bytes, attempts[one.version], one.chunks)
+            for one in finished
+            if one.chunks
         ]
         if entries:
             self.writer.call(record_indexed(entries))

@@ -91,3 +91,17 @@ def test_what_labels_cost_stands_beside_who_makes_them() -> None:
     for lines in (counts_lines(with_model, 80), counts_column(with_model, 60)):
         text = "\n".join("".join(span.text for span in line) for line in lines)
         assert "openai $0.42 of $5.00" in text
+
+
+@pytest.mark.parametrize(
+    ("nano_usd", "shown"),
+    [
+        (0, "$0.00"),
+        (420_000_000, "$0.42"),
+        (1_234_567_000_000, "$1,234.57"),
+        (3_100_000, "$0.0031"),
+        (14_000, "$0.000014"),
+    ],
+)
+def test_money_is_shown_to_the_digits_that_count(nano_usd: int, shown: str) -> None:
+    assert formatting.usd(nano_usd) == shown

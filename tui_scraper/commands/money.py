@@ -63,17 +63,18 @@ def add_estimate(parser: argparse.ArgumentParser) -> None:
 
 
 def estimate(options: argparse.Namespace) -> int:
-    """`estimate PATH`: what labels of a model would cost and take, before anything is spent."""
+    """`estimate PATH`: what is asked of models would cost and take, before anything is spent."""
     import asyncio
 
     from tui_scraper import plain_money
     from tui_scraper.engine import estimating
-    from tui_scraper.engine.llm.choosing import choose
+    from tui_scraper.engine.llm.choosing import choose, choose_embedder
     from tui_scraper.engine.workspace import choose_directory
 
     require_folder(options.path)
     settings = settings_of(options)
-    if settings.classify.backend in {"local", "rules"}:
+    embedder = choose_embedder(settings, offline="", keyless=True)
+    if settings.classify.backend in {"local", "rules"} and embedder is None:
         raise UsageError(
             f'classify.backend = "{settings.classify.backend}": labels are made here and cost nothing.'
         )
@@ -81,7 +82,7 @@ def estimate(options: argparse.Namespace) -> int:
     directory = choose_directory(options.path, options.workspace)
     if options.pilot:
         return _pilot(options, settings, directory)
-    report = asyncio.run(estimating.estimate(options.path, backend, directory))
+    report = asyncio.run(estimating.estimate(options.path, backend, embedder, directory))
     estimating.keep(report, directory)
     if options.json:
         print_one(plain_money.estimate_record(report))

@@ -252,7 +252,8 @@ class Embedding:
     async def stand_in(self, pack: Sequence[Passage], reason: str) -> None:
         """There is no vector to be had for these: their documents are indexed for the words."""
         for one in pack:
-            self._hopeless[one.key] = reason
+            if self._asking.asks:  # else nothing is asked any more, and there may be millions
+                self._hopeless[one.key] = reason
             for waiting in one.waiting:
                 self._give_up(waiting, one.key, reason)
         await self._answered(pack)

@@ -201,7 +201,8 @@ class RunSnapshot:
 class StatusReport:
     """Where a workspace stands, read from its store without an engine.
 
-    `phases` maps a phase to its documents by status (`total` included). `state` is `running`
+    `phases` maps a phase to its documents by status (`total` included). `without_vectors` are in the index,
+    but not with all the vectors that are wanted. `state` is `running`
     while another process holds the workspace, else how the last run ended.
     """
 
@@ -216,6 +217,7 @@ class StatusReport:
     cost_nano_usd: int
     head: int
     sandbox: str
+    without_vectors: int = 0
 
 
 @dataclass(frozen=True, slots=True)

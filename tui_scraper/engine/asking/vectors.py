@@ -19,6 +19,8 @@ from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.embeddings import (
     LEAST_TOKENS,
     MOST_TOKENS,
+    TOGETHER,
+    TOKENS_TOGETHER,
     EmbeddingPreflight,
     Vector,
     fewer,
@@ -31,10 +33,6 @@ from tui_scraper.engine.llm.requests import EmbeddingRequest
 from tui_scraper.engine.phases.index import IndexEntry
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.ledger import Paid
-
-_TOGETHER = 128
-_TOKENS_TOGETHER = 60_000
-"""Of a call, so that a minute's allowance of a small account takes some."""
 
 
 @dataclass(eq=False)
@@ -65,7 +63,7 @@ class PassagePacks:
     """Passages still to be asked about. Fewer go together where that was too much, and then more again."""
 
     def __init__(self) -> None:
-        self.size = _TOGETHER
+        self.size = TOGETHER
         self._together: deque[Passage] = deque()
         self._formed: deque[list[Passage]] = deque()
 
@@ -92,7 +90,7 @@ class PassagePacks:
 
     def went_well(self) -> None:
         """A pack was answered whole."""
-        self.size = min(_TOGETHER, self.size * 2)
+        self.size = min(TOGETHER, self.size * 2)
 
     def take(self) -> list[Passage]:
         """The next pack."""
@@ -102,7 +100,7 @@ class PassagePacks:
         tokens = 0
         while self._together and len(pack) < self.size:
             tokens += min(self._together[0].tokens, MOST_TOKENS)
-            if pack and tokens > _TOKENS_TOGETHER:
+            if pack and tokens > TOKENS_TOGETHER:
                 break
             pack.append(self._together.popleft())
         return pack

@@ -107,13 +107,13 @@ def choose(
 
 
 def choose_embedder(
-    settings: Settings, *, offline: str, environ: Mapping[str, str] = os.environ
+    settings: Settings, *, offline: str, environ: Mapping[str, str] = os.environ, keyless: bool = False
 ) -> Provider | None:
     """The model that makes the vectors of passages; None where none are wanted.
 
     A key goes only to the endpoint that it is meant for: that of the labels to the same address, and to any
     other the one that the settings of the index name. `offline` says why no model may be asked, '' where it
-    may.
+    may. `keyless`: it will do without a key, because nothing is sent.
 
     Raises PreflightError where there is no key, UsageError for settings that cannot be.
     """
@@ -129,7 +129,7 @@ def choose_embedder(
     key = None
     if (own or shared) and _may_have_key(endpoint, asked):
         key = find_key(asked, environ, default=shared)
-    if key is None and not (endpoint.local and bool(asked.base_url)):
+    if key is None and not keyless and not (endpoint.local and bool(asked.base_url)):
         name = asked.api_key_env if own or shared else "one, name it in index.api_key_env"
         raise PreflightError(
             f"There is no API key for the embeddings: set {name}, or put the key into a file that only you "

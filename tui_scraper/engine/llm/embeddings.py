@@ -25,6 +25,9 @@ from tui_scraper.engine.safe_text import safe_text
 
 MOST_TOKENS = 8_000
 """Of one text, to begin with: the models of OpenAI take 8,191."""
+TOGETHER = 128
+TOKENS_TOGETHER = 60_000
+"""What goes in a call: passages, and their tokens, which a small account is allowed in a minute."""
 LEAST_TOKENS = 16
 _MANY_TOKENS = 2_048
 _MOST_DIMENSIONS = 8_192

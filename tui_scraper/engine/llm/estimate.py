@@ -1,4 +1,4 @@
-"""What labels of a model will cost and take, reckoned from a sample before anything is spent.
+"""What labels and vectors of a model will cost and take, reckoned from a sample before anything is spent.
 
 Every figure is a range. Low and high are where the mean of the sample may lie (95%), with what calls take
 beside the documents; high also holds answers that have to be asked for again.
@@ -25,6 +25,10 @@ _AROUND_DOCUMENT = 12
 _AROUND_CALL = 20
 _ANSWER_TOKENS = 9
 """Tokens of `"d12": "label",` with a label of two or three tokens."""
+_AROUND_PASSAGE = 8
+"""Tokens of the title and the headings that go before a passage."""
+_FEWER_TOKENS, _MORE_TOKENS = 0.85, 1.2
+"""What another vocabulary than ours makes of a text, in tokens of ours."""
 _RESAMPLES = 1_000
 
 
@@ -35,6 +39,10 @@ class Range:
     low: float
     expected: float
     high: float
+
+    def plus(self, other: Range) -> Range:
+        """Both together, if they vary together."""
+        return Range(self.low + other.low, self.expected + other.expected, self.high + other.high)
 
     def of(self, factor: float) -> Range:
         """The same, times a factor."""
@@ -55,11 +63,23 @@ class Stratum:
 
 
 @dataclass(frozen=True, slots=True)
+class Passages:
+    """What was found in the files of a stratum that were looked at: passages in each, and their tokens."""
+
+    files: int
+    passages: Sequence[float]
+    tokens: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
-    """What is to be expected. `seconds` is of the calls alone and None where no limits are known."""
+    """What is to be expected. `seconds` is of the calls alone and None where no limits are known.
+
+    `documents` are those to be labelled, or passages that want a vector; `have` of them have theirs.
+    """
 
     documents: Range
-    labelled: int
+    have: int
     requests: Range
     tokens_in: Range
     tokens_out: Range
@@ -114,6 +134,34 @@ def reckon(
     return Estimate(documents, labelled, requests, tokens_in, tokens_out, cost, seconds, bottleneck)
 
 
+def reckon_vectors(
+    strata: Sequence[Passages], *, have: int, together: int, most_tokens: int, price: Price, limits: Limits
+) -> Estimate:
+    """Reckon the vectors of all passages from a sample.
+
+    `have` passages have theirs already, `together` go in a call, with at most `most_tokens`. Tokens are
+    counted in our vocabulary; that of the model may make more or fewer of the same text.
+    """
+    whole = _total(strata, [stratum.passages for stratum in strata])
+    passages = _minus(whole, have)
+    tokens = _total(strata, [stratum.tokens for stratum in strata])
+    share = passages.expected / whole.expected if whole.expected else 0.0
+    around = _AROUND_PASSAGE
+    sent = Range(
+        tokens.low * share * _FEWER_TOKENS,
+        tokens.expected * share + passages.expected * around,
+        (tokens.high * share + passages.high * around) * _MORE_TOKENS * (1 + _AGAIN),
+    )
+    requests = Range(
+        math.ceil(max(passages.low / together, sent.low / most_tokens)),
+        math.ceil(max(passages.expected / together, sent.expected / most_tokens)),
+        math.ceil(max(passages.high / together, sent.high / most_tokens) * (1 + _AGAIN)),
+    )
+    cost = Range(*(float(price.cost(Usage(math.ceil(n), 0))) for n in (sent.low, sent.expected, sent.high)))
+    seconds, bottleneck = _seconds(requests, sent, limits)
+    return Estimate(passages, have, requests, sent, Range(0.0, 0.0, 0.0), cost, seconds, bottleneck)
+
+
 def _seconds(requests: Range, tokens: Range, limits: Limits) -> tuple[Range | None, str]:
     """How long the calls take where the endpoint's limits are what binds; None where none is known."""
     found = []
@@ -124,7 +172,7 @@ def _seconds(requests: Range, tokens: Range, limits: Limits) -> tuple[Range | No
     return max(found, key=lambda pair: pair[0].expected, default=(None, ""))
 
 
-def _total(strata: Sequence[Stratum], looked_at: Sequence[Sequence[int]]) -> Range:
+def _total(strata: Sequence[Stratum | Passages], looked_at: Sequence[Sequence[float]]) -> Range:
     """The sum over all files, from those looked at in each stratum (stratified, Cochran 1977, 5.3)."""
     total = variance = 0.0
     for stratum, values in zip(strata, looked_at, strict=True):
@@ -147,6 +195,11 @@ def _mean(values: Sequence[int]) -> Range:
     spread = math.sqrt(sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1))
     error = _SURE * spread / math.sqrt(len(values))
     return Range(max(0.0, mean - error), mean, mean + error)
+
+
+def total_of(strata: Sequence[Stratum]) -> Range:
+    """Documents in all files."""
+    return _total(strata, [stratum.documents for stratum in strata])
 
 
 def _minus(total: Range, some: int) -> Range:

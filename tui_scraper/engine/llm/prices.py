@@ -59,7 +59,8 @@ class Price:
 
     def __str__(self) -> str:
         sent, received = (Decimal(pico) / _PICO_PER_MTOK for pico in (self.sent, self.received))
-        return f"${sent.normalize():f} in, ${received.normalize():f} out a million tokens ({self.source})"
+        out = "" if sent and not received else f" in, ${received.normalize():f} out"
+        return f"${sent.normalize():f}{out} a million tokens ({self.source})"
 
 
 def price_of(

@@ -199,7 +199,8 @@ class VectorReader:
         """(cosine, chunk artifact, ordinal) of all rows, the nearest to a query first.
 
         `artifacts` keeps those of some. Where there are many rows the order is that of the signs from one
-        page to the next, and exact inside each: the first has 512 rows, each further one four times as many.
+        page to the next, and exact inside each: the first has some 512 rows, each further one four times as
+        many.
         """
         if artifacts is not None:
             yield from self._ranked(query, np.flatnonzero(np.isin(self._rows[:, 0], artifacts)))
@@ -208,13 +209,11 @@ class VectorReader:
             yield from self._ranked(query, np.arange(self.rows))
             return
         distances = self._distances(query)
-        given, size = 0, _FIRST_PAGE
-        while given < self.rows:
-            size = min(size, self.rows)
-            near = np.argpartition(distances, size - 1)[:size] if size < self.rows else np.arange(self.rows)
-            near = near[np.argsort(distances[near], kind="stable")]
-            yield from self._ranked(query, near[given:])
-            given, size = size, size * 4
+        beyond, size = -1, _FIRST_PAGE
+        while beyond < self.dimensions:
+            upto = int(np.partition(distances, size)[size]) if size < self.rows else self.dimensions
+            yield from self._ranked(query, np.flatnonzero((distances > beyond) & (distances <= upto)))
+            beyond, size = upto, size * 4
 
     def _distances(self, query: NDArray[np.float32]) -> NDArray[np.uint16]:
         """Of each row, in how many places its sign differs from the query's."""

@@ -40,6 +40,7 @@ from tui_scraper.engine.store.head import STATUSES, Head, read_head, read_point
 from tui_scraper.engine.store.ledger import Audit, audit, read_spending
 from tui_scraper.engine.store.runs import settings_of
 from tui_scraper.engine.store.setbacks import bad_results
+from tui_scraper.engine.store.vectors import count_without
 from tui_scraper.engine.wire import CleanText
 
 
@@ -78,6 +79,7 @@ class Reader:
             ignored = self._state.execute("SELECT ignored FROM scan WHERE id = ?", (head.scan,)).get
             run = self._state.execute("SELECT state FROM run ORDER BY id DESC LIMIT 1").get
             paid = read_spending(self._state)
+            without = count_without(self._state, head)
         state = run or "new"
         counts = counts_of(totals)
         if state == "running" and not locked:
@@ -96,6 +98,7 @@ class Reader:
             cost_nano_usd=paid.cost_nano_usd,
             head=head.checkpoint,
             sandbox=str(meta.get("sandbox", "")),
+            without_vectors=without,
         )
 
     def audit(self) -> Audit:
