@@ -64,6 +64,8 @@ _BACK = """
     DROP TABLE spending;
     DROP TABLE profile;
     DROP TABLE signature;
+    DROP TABLE vector;
+    DROP TABLE unembedded;
     DROP TABLE counter;
     CREATE TABLE counter(
         branch INTEGER NOT NULL,

@@ -145,7 +145,7 @@ def test_tokens_without_a_label_add_up_until_labels_come(writer: Writer) -> None
     caps = Caps(unsaved_tokens=100)
     for _turn in range(2):
         settled(writer, writer.call(reserve(intent(), caps)), Paid(50, 0, 10, 1))
-    with pytest.raises(CapReachedError, match="120 tokens were paid without a label"):
+    with pytest.raises(CapReachedError, match="120 tokens were paid and nothing came of them"):
         writer.call(reserve(intent(), caps))
     more = Caps(unsaved_tokens=1_000)
     settled(writer, writer.call(reserve(intent(), more)), Paid(50, 0, 10, 1), (b"k",))

@@ -37,7 +37,7 @@ from tui_scraper.engine.extract.media_types import STREAMED
 from tui_scraper.engine.feeding import Payloads
 from tui_scraper.engine.memory import total_pss
 from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState, Spend, Status
-from tui_scraper.engine.outside import Outside, Surrounding, choose_models, open_outside
+from tui_scraper.engine.outside import Choice, Outside, Surrounding, choose_models, open_outside
 from tui_scraper.engine.phases.base import configurations, hashes
 from tui_scraper.engine.phases.index import IndexEntry, Indexer, generation, vectors_are_missing
 from tui_scraper.engine.phases.input import Walk, identities
@@ -130,6 +130,7 @@ class Pipeline:
         self._rewind = False
         self._retrying = 0
         self._batches: Batches | None = None
+        self._choice: Choice | None = None
         self._outside = Outside(None, None)
         self._halted: TuiScraperError | None = None
         self._run = 0
@@ -325,7 +326,8 @@ class Pipeline:
             configs = configurations(
                 DOCUMENT_PHASE_MODULES, self._settings, _extra(number, salts(state, before))
             )
-            self._choice.keep(state, before, configs)
+            if self._choice is not None:
+                self._choice.keep(state, before, configs)
             if vectors_are_missing(state, directory, configs[PhaseName.INDEX]):
                 version, config = configs[PhaseName.INDEX]
                 anew = generation(fresh=True)(transaction)
@@ -372,7 +374,7 @@ class Pipeline:
             self._emit(SettingsKept(time.time(), waiting, sentence))
             self._log.warning(sentence)
         before = begun.settings_before
-        if before is not None:
+        if before is not None and self._choice is not None:
             before = self._choice.backend.settled(before)
         found = changes(before, self._settings) if before is not None else []
         said = sentences(found, begun.changed, begun.redone)
@@ -474,6 +476,7 @@ class Pipeline:
                 future.cancel()
 
     def _open_outside(self, configs: PhaseConfigs, hashed: Configs) -> Outside:
+        assert self._choice is not None
         around = Surrounding(
             writer=self._writer,
             state=self._state,
