@@ -43,7 +43,7 @@ WORDS = [
     "piano",
 ]
 DOCUMENTS = 80
-FIRST = text_hash(embeddings._TEXT)
+FIRST = text_hash(f"{embeddings._TEXT} {embeddings._WORDS * (100 - embeddings._TEXT_TOKENS)}".strip())
 
 
 @pytest.fixture

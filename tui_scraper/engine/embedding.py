@@ -29,12 +29,17 @@ from tui_scraper.engine.llm.embeddings import Vector, passage
 from tui_scraper.engine.models import Spend
 from tui_scraper.engine.phases.index import IndexEntry
 from tui_scraper.engine.runlog import RunLog
-from tui_scraper.engine.search.vector_files import dimensions_in
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.connection import open_blobs
 from tui_scraper.engine.store.ledger import Paid, read_spending
-from tui_scraper.engine.store.vectors import StoredVectors, find_vectors, record_vectors, vector_key
+from tui_scraper.engine.store.vectors import (
+    StoredVectors,
+    dimensions_of,
+    find_vectors,
+    record_vectors,
+    vector_key,
+)
 from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.wire import Chunk, CleanText
 
@@ -70,6 +75,7 @@ class Embedding:
         company: Company,
     ) -> None:
         self._space = space
+        self._company = company
         self._writer = writer
         self._state = state
         self._log = log
@@ -83,11 +89,12 @@ class Embedding:
             halt,
             company,
             wanted=settings.index.dimensions,
-            have=dimensions_in(writer.directory, space),
+            have=dimensions_of(state, space),
             longest=settings.chunk.max_tokens,
         )
         self._reader = _Reader(writer.directory, space)
         self._wanted: dict[bytes, Passage] = {}
+        self._handing_on = 0
         self._held_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -100,7 +107,7 @@ class Embedding:
     @property
     def busy(self) -> bool:
         """Whether documents are waiting for vectors."""
-        return bool(self._wanted) or self._asking.busy
+        return bool(self._wanted or self._handing_on) or self._asking.busy
 
     def moved(self) -> asyncio.Future[None]:
         """Resolves when something happens to a document that waits, from now on."""
@@ -113,12 +120,15 @@ class Embedding:
 
         After `stop` none is taken: they stay in the store, for the next run.
         """
-        await self._room.wait()
+        with self._company.nothing_reserved():  # who brings a label has settled for it
+            await self._room.wait()
         if self._closing:
             return
         ready = []
         for entry, passages in await self._reader.read(entries):
             waiting = self._wait(entry, passages or [])
+            if passages is None:
+                waiting.without = "its stored text cannot be read"
             if not waiting.left:
                 ready.append(self._finished(waiting))
         await self._hand_on(ready)
@@ -149,10 +159,11 @@ class Embedding:
         self.documents += not waiting.without
         if waiting.without:
             self._without[waiting.without] += 1
-        return replace(waiting.entry, vectors=tuple(waiting.keys), without=waiting.without)
+        keys = tuple(b"" if key in waiting.given_up else key for key in waiting.keys)
+        return replace(waiting.entry, vectors=keys, without=waiting.without)
 
     def _give_up(self, waiting: Waiting, key: bytes, why: str) -> None:
-        waiting.keys = [b"" if one == key else one for one in waiting.keys]
+        waiting.given_up.add(key)
         waiting.without = why
 
     def _hold(self, size_bytes: int) -> None:
@@ -163,8 +174,13 @@ class Embedding:
             self._room.set()
 
     async def _hand_on(self, ready: Sequence[IndexEntry]) -> None:
-        if ready:
-            await self._embedded(ready)
+        self._handing_on += 1  # the run is not over while documents are between here and the index
+        try:
+            if ready:
+                await self._embedded(ready)
+        finally:
+            self._handing_on -= 1
+            self.stirred()
 
     async def _answered(self, passages: Sequence[Passage]) -> None:
         """Passages have got their vector, or will get none: let go those who waited for it alone."""
@@ -178,7 +194,12 @@ class Embedding:
                     self._hold(-waiting.entry.held_bytes)
                     ready.append(self._finished(waiting))
         await self._hand_on(ready)
-        self.stirred()
+
+    async def settled(self, text: str) -> None:
+        """Wait while a passage with this very text waits for its vector."""
+        key = vector_key(self._space, text)
+        while key in self._wanted and not self._closing:
+            await self.moved()
 
     def pause(self) -> None:
         """Send nothing new; what is in flight comes back."""
@@ -220,6 +241,7 @@ class Embedding:
         """Take no more documents."""
         self._closing = True
         self._room.set()
+        self.stirred()
 
     async def close(self) -> None:
         """Send nothing more, wait for what is in flight, save it, and close the connections."""
@@ -246,8 +268,11 @@ class Embedding:
         keys = [one.key for one, _vector in vectors]
         size = len(vectors[0][1]) if vectors else 0
         numbers = b"".join(vector.tobytes() for _one, vector in vectors)
-        await self._writer.submit(record_vectors(keys, StoredVectors(size, numbers), call, paid))
-        await self._answered([one for one, _vector in vectors])
+        stored = StoredVectors(size, numbers)
+        if await self._writer.submit(record_vectors(self._space, keys, stored, call, paid)):
+            await self._answered([one for one, _vector in vectors])
+        else:
+            await self.stand_in([one for one, _vector in vectors], "its vector is as long as no other")
 
     async def stand_in(self, pack: Sequence[Passage], reason: str) -> None:
         """There is no vector to be had for these: their documents are indexed for the words."""

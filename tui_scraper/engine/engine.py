@@ -69,6 +69,7 @@ class Engine:
         self._change: asyncio.Task[None] | None = None
         self._held_up: TuiScraperError | None = None
         self._limited = ""
+        self._queries: dict[str, asyncio.Task[str]] = {}
         self.error: TuiScraperError | None = None
 
     async def serve(self) -> None:
@@ -98,6 +99,7 @@ class Engine:
         finally:
             if self._watching is not None:
                 await self._watching.close()
+            await self._end_queries()
             self._log.close()
             workspace.close()
 
@@ -170,11 +172,27 @@ class Engine:
 
     async def embed(self, words: str) -> str:
         """The vector of a query from another process, packed. Raises as `searching.embed`."""
+        task = self._queries.get(words)
+        if task is None:  # one query in two shells is one call
+            task = self._queries[words] = asyncio.create_task(self._embed(words))
+            task.add_done_callback(lambda _task: self._queries.pop(words, None))
+        return await asyncio.shield(task)
+
+    async def _embed(self, words: str) -> str:
         from tui_scraper.engine.searching import embed, packed
 
-        workspace = self._workspace
-        settings = self._request.settings
+        workspace, settings = self._workspace, self._request.settings
+        if self._pipeline is not None:
+            await self._pipeline.passage_settled(words)
         return packed(await embed(workspace.directory, words, settings, workspace.writer.submit))
+
+    async def _end_queries(self) -> None:
+        """Give up what is being asked for other shells, while it can still be written down."""
+        tasks = list(self._queries.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _settings_in_force(self) -> InForce:
         connection = open_state(self._workspace.directory, read_only=True)

@@ -122,7 +122,7 @@ def _clear_index(directory: Path, writer: Writer, state: apsw.Connection) -> int
     for page in remove(directory, pages(left_in_index(state), _INDEX_PAGE)):
         writer.call(forget_indexed(page))
         removed += len(page)
-    if removed and (directory / VECTORS_FOLDER).is_dir():
+    if (directory / VECTORS_FOLDER).is_dir():
         from tui_scraper.engine.search.vector_files import compact
 
         compact(directory, lambda artifacts: existing(state, artifacts), held_by(writer))

@@ -240,6 +240,11 @@ class Pipeline:
         self._log.info(f"{count:,} documents are tried again.")
         return count
 
+    async def passage_settled(self, text: str) -> None:
+        """Wait while a passage with this very text waits for its vector."""
+        if self._outside.embedding is not None:
+            await self._outside.embedding.settled(text)
+
     def _set_intake(self) -> None:
         if self._stop.is_set() or not (self._paused or self._memory_full):
             self._intake.set()

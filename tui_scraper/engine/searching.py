@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,13 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import apsw
 
-from tui_scraper.engine.errors import TuiScraperError, UsageError, WorkspaceLockedError
+from tui_scraper.engine.errors import TuiScraperError, UsageError
 from tui_scraper.engine.llm.choosing import Provider, asked_for_vectors, choose_embedder
 from tui_scraper.engine.llm.errors import PreflightError
 from tui_scraper.engine.models import SearchHit
 from tui_scraper.engine.phases import index as index_phase
 from tui_scraper.engine.search.query import Search
-from tui_scraper.engine.search.segments import DamagedVectorsError
 from tui_scraper.engine.search.terms import in_words
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.settings_in_force import settings_at, with_those_of_today
@@ -31,6 +31,8 @@ from tui_scraper.engine.store.connection import explained, open_blobs, open_stat
 from tui_scraper.engine.store.head import Head, read_head
 from tui_scraper.engine.store.vectors import (
     EMBEDDINGS,
+    find_vectors,
+    forget_vectors,
     read_vector,
     settings_of_vectors,
     space_at,
@@ -82,46 +84,45 @@ def find(
             if mode == "semantic":
                 raise UsageError(none)
             return Answer(reader.find(query, k=k, label=label, path=path), none if mode == "hybrid" else "")
-        words = in_words(query)
-        notice, vector = "", None
-        if words:
-            try:
-                vector = reader.vector(vector_key(space, words))
-                if vector is None:
-                    vector = _vector(directory, words, settings, remote)
-            except TuiScraperError as error:
-                if mode == "semantic":
-                    raise
-                notice = f"Searched for words only: {error}"
         look = functools.partial(reader.find, query, k=k, label=label, path=path)
-        if vector is not None:
-            try:
-                return Answer(look(vector=vector, words=mode != "semantic"))
-            except DamagedVectorsError as error:
-                if mode == "semantic":
-                    raise
-                notice = f"Searched for words only: {error}"
-        return Answer(look() if mode != "semantic" else [], notice)
-
-
-def _vector(directory: Path, words: str, settings: Settings, remote: Remote) -> NDArray[np.int8]:
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        if holder(directory) is not None:
-            answer = remote({"command": "embed", "text": words})
-            if answer is not None:
-                return unpacked(str(answer["vector"]))
+        held, without = reader.vectors()
+        if not held:
+            notice = "No document here has its vectors yet; searched for words only."
+            return Answer([] if mode == "semantic" else look(), notice)
         try:
-            workspace = reopen(directory)
-        except WorkspaceLockedError:  # another search, most likely: that does not take long
-            if time.monotonic() > deadline:
+            vector = _vector(directory, in_words(query), space, reader, settings, remote)
+            hits = look(vector=vector, words=mode != "semantic")
+        except TuiScraperError as error:
+            if mode == "semantic":
                 raise
-            time.sleep(_MOMENT_S)
-            continue
-        try:
-            return asyncio.run(embed(directory, words, settings, workspace.writer.submit))
-        finally:
-            workspace.close()
+            return Answer(look(), f"Searched for words only: {error}")
+        missing = f"{without:,} documents have not all their vectors: they are found by words only."
+        return Answer(hits, missing if without else "")
+
+
+def _vector(
+    directory: Path, words: str, space: bytes, reader: Search, settings: Settings, remote: Remote
+) -> NDArray[np.int8] | None:
+    """The vector of a query; None for one without words."""
+    if not words:
+        return None
+    with contextlib.suppress(ValueError):  # it is damaged: who may write has it made again
+        vector = reader.vector(vector_key(space, words))
+        if vector is not None:
+            return vector
+    deadline = time.monotonic() + _PATIENCE_S
+    while holder(directory) is not None:
+        answer = remote({"command": "embed", "text": words})
+        if answer is not None:
+            return unpacked(str(answer["vector"]))
+        if time.monotonic() > deadline:  # another search would have ended by now
+            raise TuiScraperError("the process that works in this workspace does not answer.")
+        time.sleep(_MOMENT_S)
+    workspace = reopen(directory, brief=True)
+    try:
+        return asyncio.run(embed(directory, words, settings, workspace.writer.submit))
+    finally:
+        workspace.close()
 
 
 def packed(vector: NDArray[np.int8]) -> str:
@@ -153,29 +154,36 @@ async def embed(
             if space is None:
                 raise UsageError("There are no vectors here.")
             key = vector_key(space, words)
-            known = read_vector(state, blobs, key)
+            try:
+                known = read_vector(state, blobs, key)
+            except ValueError:
+                await submit(forget_vectors([find_vectors(state, [key])[key][0]]))
+                known = None
             if known is not None:
                 return known
             provider, dimensions = _provider(state, head, settings)
             from tui_scraper.engine.llm.embedding_one import embed_one
 
-            return await embed_one(provider, key, words, dimensions, state, submit)
+            return await embed_one(provider, space, words, dimensions, state, submit)
         finally:
             blobs.close()
             state.close()
 
 
 def _provider(state: apsw.Connection, head: Head, today: Settings) -> tuple[Provider, int]:
-    """The model that made the vectors of the head, with a key of today, and how long a vector is to be."""
+    """The model that made the vectors of the head, with a key of today, and how long a vector is to be.
+
+    The key that is set now is for the endpoint that the settings name now, so no other is asked.
+    """
     made = settings_at(state, head)
     settings = today
     if made is not None:
-        same = _address(made) == _address(today)
-        if head.pinned and not same:
+        if _address(made) != _address(today):
             raise PreflightError(
-                "the settings gone back to name another endpoint than those of today, whose key this is."
+                "the vectors here were made at another endpoint than the settings name (--config gives those "
+                "of the run)."
             )
-        settings = with_those_of_today(made, today) if same else made
+        settings = with_those_of_today(made, today)
     provider = choose_embedder(settings, offline="")
     if provider is None or index_phase.relevant(settings)[EMBEDDINGS] != settings_of_vectors(state, head):
         raise PreflightError("the vectors here are of another model or endpoint than the settings name.")

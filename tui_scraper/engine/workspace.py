@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "TUI_SCRAPER_WORKSPACE"
 _LOCK_FILE = "lock"
+_INSTANT_S, _BRIEF_S = 0.1, 10.0
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs"}
@@ -110,7 +111,7 @@ def find_directory(named: Path | None) -> Path:
     )
 
 
-def reopen(directory: Path) -> Workspace:
+def reopen(directory: Path, *, brief: bool = False) -> Workspace:
     """Open an existing workspace to change it, whether or not its folder is in reach.
 
     Raises what `Workspace` raises, and StoreError where no run has said yet what folder it is for.
@@ -118,7 +119,7 @@ def reopen(directory: Path) -> Workspace:
     source = source_of(directory)
     if source is None:
         raise nothing_yet(directory)
-    return Workspace(directory, source, folder_needed=False)
+    return Workspace(directory, source, folder_needed=False, brief=brief)
 
 
 def source_of(directory: Path) -> Path | None:
@@ -157,8 +158,12 @@ def _describe(text: bytes) -> str:
 class Workspace:
     """An open workspace: locked, with its writer. Close it to let others in."""
 
-    def __init__(self, directory: Path, source: Path, *, folder_needed: bool = True) -> None:
+    def __init__(
+        self, directory: Path, source: Path, *, folder_needed: bool = True, brief: bool = False
+    ) -> None:
         """Open or create. Without `folder_needed` the documents themselves may be out of reach.
+
+        `brief`: it is closed again in a few seconds, and who comes meanwhile waits for that.
 
         Raises WorkspaceLockedError where another process holds it, UsageError where it belongs to
         another folder or cannot be made, StoreError or StoreBlockedError where the store cannot be
@@ -180,7 +185,7 @@ class Workspace:
             raise _cannot_make(directory, error) from None
         from tui_scraper.engine.store.writer import Writer  # who only looks for a workspace needs none
 
-        self._lock = _take_lock(directory)
+        self._lock = _take_lock(directory, brief=brief)
         try:
             with explained(directory):
                 self.writer = Writer(directory)
@@ -224,8 +229,10 @@ def locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _take_lock(directory: Path) -> int:
+def _take_lock(directory: Path, *, brief: bool = False) -> int:
     """Lock a workspace and say in the file who has it. The descriptor that is returned holds the lock.
+
+    One who has it `brief`ly is waited for.
 
     On a disk that can only be read nobody is told, but whoever can write to it elsewhere is respected.
     """
@@ -249,7 +256,7 @@ def _take_lock(directory: Path) -> int:
             ) from None
         if only_read:
             return descriptor
-        said = {"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot_id()}
+        said = {"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot_id(), "brief": brief}
         try:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(said).encode(), 0)
@@ -262,16 +269,28 @@ def _take_lock(directory: Path) -> int:
 
 
 def _lock(descriptor: int) -> None:
-    """Take the lock. A command that only asks who holds it has it for an instant: try a few times."""
-    for attempt in range(5):
+    """Take the lock. A command that only asks who holds it has it for an instant: try a few times.
+
+    One that says that it will not be long is waited for as long as it may take.
+    """
+    began = time.monotonic()
+    while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if attempt == 4:
+            waited_s = time.monotonic() - began
+            if waited_s > (_BRIEF_S if _is_brief(descriptor) else _INSTANT_S):
                 raise
             time.sleep(0.02)
         else:
             return
+
+
+def _is_brief(descriptor: int) -> bool:
+    try:
+        return bool(json.loads(os.pread(descriptor, 4096, 0))["brief"])
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _no_folder(source: Path) -> str:

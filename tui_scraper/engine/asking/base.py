@@ -34,7 +34,7 @@ from tui_scraper.engine.llm.errors import (
 from tui_scraper.engine.llm.gate import Gate, Lease
 from tui_scraper.engine.llm.outage import Outage
 from tui_scraper.engine.llm.preflight import Preflight, Ready
-from tui_scraper.engine.llm.profile import decode_profile
+from tui_scraper.engine.llm.profile import Profile, decode_profile
 from tui_scraper.engine.llm.ramp import Ramp
 from tui_scraper.engine.llm.requests import Request
 from tui_scraper.engine.store.ledger import CapReachedError, Caps
@@ -151,7 +151,10 @@ class Asking(ABC, Generic[W, R]):
     @property
     def in_flight(self) -> bool:
         """Whether calls, other than the one that asks, have something reserved that comes back in part."""
-        return bool(self._calls - self._resting - {asyncio.current_task()})
+        tasks = set(self._calls)
+        if self._preparing and self._dispatching is not None:
+            tasks.add(self._dispatching)
+        return bool(tasks - self._resting - self._company.waiting - {asyncio.current_task()})
 
     @property
     def notice(self) -> str:
@@ -287,7 +290,7 @@ class Asking(ABC, Generic[W, R]):
         known = decode_profile(read_profile(self._state, url, settings.model))
         self._preflight = self._new_preflight(self._caller)
         try:
-            self._ready = await self._preflight.run(known)
+            self._ready = await self._within_caps(self._preflight, known)
         except StoppedError:
             return
         except CapReachedError as error:
@@ -305,6 +308,20 @@ class Asking(ABC, Generic[W, R]):
             await asker.submit(remember_profile(url, settings.model, self._ready.profile.encode()))
         self.gate.limit_to(self._ramp.allowed)
         asker.tell(f"It answers ({self._ready.profile}); {self._ready.price}.")
+
+    async def _within_caps(self, preflight: Preflight, known: Profile | None) -> Ready:
+        """Try the endpoint as soon as what others have reserved leaves room for it."""
+        while True:
+            try:
+                return await preflight.run(known)
+            except CapReachedError:
+                if not self._company.in_flight:
+                    raise
+                self.returned.clear()
+                with self._nothing_in_flight():
+                    await self.returned.wait()
+                if not self._may_send():
+                    raise StoppedError from None
 
     # --- calls
 

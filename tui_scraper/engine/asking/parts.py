@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 
@@ -88,10 +89,14 @@ class Member(Protocol):
 
 
 class Company:
-    """Those who ask at the same time and spend from one budget."""
+    """Those who ask at the same time and spend from one budget.
+
+    `waiting` are tasks that have settled what they had reserved, and wait for something else.
+    """
 
     def __init__(self) -> None:
         self._members: list[Member] = []
+        self.waiting: set[asyncio.Task[Any] | None] = set()
 
     def join(self, member: Member) -> None:
         """One more."""
@@ -101,6 +106,17 @@ class Company:
     def in_flight(self) -> bool:
         """Whether calls have something reserved that they will give back in part."""
         return any(member.in_flight for member in self._members)
+
+    @contextlib.contextmanager
+    def nothing_reserved(self) -> Iterator[None]:
+        """While it waits, the present task has nothing reserved that anybody could wait for."""
+        task = asyncio.current_task()
+        self.waiting.add(task)
+        self.returned()
+        try:
+            yield
+        finally:
+            self.waiting.discard(task)
 
     def returned(self) -> None:
         """A call has given back what it had reserved."""

@@ -34,18 +34,25 @@ from tui_scraper.engine.phases.index import IndexEntry
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.ledger import Paid
 
+_ANSWER_BYTES = 6_000_000
+"""What an answer may have, so that it stays below what the client reads of one."""
+_PACKED_BYTES, _PLAIN_BYTES = 6, 25
+"""What a number takes of it at most: four bytes as base64, or a decimal with sign, exponent and comma."""
+
 
 @dataclass(eq=False)
 class Waiting:
     """A document that waits for `left` vectors.
 
-    `keys` are those of its chunks, in order, b'' for one that gets none; `without` says why one gets none.
+    `keys` are those of its chunks, in order, b'' for one that has nothing to show; `given_up` are those that
+    get none, and `without` says why.
     """
 
     entry: IndexEntry
     keys: list[bytes]
     left: int = 0
     without: str = ""
+    given_up: set[bytes] = field(default_factory=set)
 
 
 @dataclass(eq=False)
@@ -63,7 +70,8 @@ class PassagePacks:
     """Passages still to be asked about. Fewer go together where that was too much, and then more again."""
 
     def __init__(self) -> None:
-        self.size = TOGETHER
+        self.size = self.most = TOGETHER
+        self._fitting = TOGETHER
         self._together: deque[Passage] = deque()
         self._formed: deque[list[Passage]] = deque()
 
@@ -82,15 +90,21 @@ class PassagePacks:
     def put_back(self, pack: Sequence[Passage], *, smaller: bool = False) -> None:
         """Ask about these again, before anything else; with `smaller` in two halves."""
         middle = len(pack) // 2 if smaller else 0
-        if middle:
-            self.size = max(1, min(self.size, middle))
+        if middle and middle < self.size:
+            self.size = self._fitting = middle
         for half in (pack[middle:], pack[:middle]):
             if half:
                 self._formed.appendleft(list(half))
 
     def went_well(self) -> None:
         """A pack was answered whole."""
-        self.size = min(TOGETHER, self.size * 2)
+        grown = self.size * 2 if self.size < self._fitting else self.size + max(1, self.size // 16)
+        self.size = min(self.most, grown)
+
+    def limit_to(self, most: int) -> None:
+        """No more than so many together, from now on."""
+        self.most = max(1, min(self.most, most))
+        self.size = min(self.size, self.most)
 
     def take(self) -> list[Passage]:
         """The next pack."""
@@ -179,6 +193,8 @@ class AskingForVectors(Asking[Passage, EmbeddingRequest]):
                 "index.dimensions."
             )
         self._dimensions = found
+        each = found * (_PACKED_BYTES if self._now.profile.base64 else _PLAIN_BYTES)
+        self._packs_of_passages.limit_to(_ANSWER_BYTES // each)
 
     def _request(self, pack: Sequence[Passage]) -> EmbeddingRequest:
         most = self._most_tokens

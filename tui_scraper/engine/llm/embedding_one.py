@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import functools
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import apsw
 
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.llm.caller import Caller
+from tui_scraper.engine.llm.caller import Answered, Caller
 from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.client import Client, UnreadableAnswerError
-from tui_scraper.engine.llm.embeddings import EmbeddingPreflight, Vector, price_of_vectors, vectors_in
+from tui_scraper.engine.llm.embeddings import Vector, price_of_vectors, vectors_in
 from tui_scraper.engine.llm.errors import CallError, Verdict
 from tui_scraper.engine.llm.preflight import Ready
-from tui_scraper.engine.llm.profile import decode_profile
+from tui_scraper.engine.llm.profile import Profile, decode_profile
 from tui_scraper.engine.llm.requests import EmbeddingRequest
 from tui_scraper.engine.store.ledger import Caps
-from tui_scraper.engine.store.profiles import read_profile, remember_profile
-from tui_scraper.engine.store.vectors import StoredVectors, record_vectors
+from tui_scraper.engine.store.profiles import read_profile
+from tui_scraper.engine.store.vectors import StoredVectors, record_vectors, vector_key
 
 _TRIES = 3
 _FIRST_WAIT_S = 0.3
 _MOST_WAIT_S = 2.0
-_LONGEST_TOKENS = 64
+_PATIENCE_S = 8.0
 _NANO = 1_000_000_000
 
 
 async def embed_one(
     provider: Provider,
-    key: bytes,
+    space: bytes,
     text: str,
     dimensions: int,
     state: apsw.Connection,
     submit: Callable[..., Awaitable[Any]],
 ) -> Vector:
-    """Have the vector of a text made, and save it under its key.
+    """Have the vector of a text made, and save it among those of its space. It takes a few seconds at most.
 
     Raises TuiScraperError with what is in the way: PreflightError, CapReachedError, or no answer.
     """
@@ -48,20 +49,23 @@ async def embed_one(
         )
         caller = Caller(client, submit, run=0, endpoint=provider.endpoint.family, caps=caps, effort="none")
         known = decode_profile(read_profile(state, url, settings.model))
-        if known is not None and known.api == "embeddings":
-            ready = Ready(known, price_of_vectors(provider))
-        else:
-            trial = EmbeddingPreflight(provider, caller, longest=_LONGEST_TOKENS, wanted=dimensions)
-            ready = await trial.run(None)
-            await submit(remember_profile(url, settings.model, ready.profile.encode()))
-        request = EmbeddingRequest("embed", (key,), (text,), dimensions)
-        return await _ask(caller, ready, request, submit)
+        if known is None or known.api != "embeddings":
+            known = Profile(api="embeddings")
+        ready = Ready(known, price_of_vectors(provider))
+        request = EmbeddingRequest("embed", (vector_key(space, text),), (text,), dimensions)
+        async with asyncio.timeout(_PATIENCE_S):
+            return await _ask(caller, ready, request, functools.partial(_save, submit, space))
+    except TimeoutError:
+        raise TuiScraperError(f"{settings.model} has not answered within {_PATIENCE_S:g} s.") from None
     finally:
         await client.close()
 
 
 async def _ask(
-    caller: Caller, ready: Ready, request: EmbeddingRequest, submit: Callable[..., Awaitable[Any]]
+    caller: Caller,
+    ready: Ready,
+    request: EmbeddingRequest,
+    save: Callable[[Sequence[bytes], Vector | None, Answered], Awaitable[bool]],
 ) -> Vector:
     problem = ""
     for attempt in range(_TRIES):
@@ -77,10 +81,19 @@ async def _ask(
                 await asyncio.sleep(max(error.retry_after_s or 0.0, _FIRST_WAIT_S * 2**attempt))
         else:
             vector = vectors_in(answered.reply, 1).get(0)
-            keys = [] if vector is None else list(request.keys)
-            stored = StoredVectors(0, b"") if vector is None else StoredVectors(len(vector), vector.tobytes())
-            await submit(record_vectors(keys, stored, answered.call, answered.paid))
-            if vector is not None:
+            if await save(request.keys, vector, answered) and vector is not None:
                 return vector
-            problem = "It answers, but not with a vector."
+            problem = "It answers, but not with a vector like those of the documents."
     raise TuiScraperError(f"{caller.client.model} does not answer. {problem}")
+
+
+async def _save(
+    submit: Callable[..., Awaitable[Any]],
+    space: bytes,
+    keys: Sequence[bytes],
+    vector: Vector | None,
+    answered: Answered,
+) -> bool:
+    stored = StoredVectors(0, b"") if vector is None else StoredVectors(len(vector), vector.tobytes())
+    saved = () if vector is None else keys
+    return bool(await submit(record_vectors(space, saved, stored, answered.call, answered.paid)))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tui_scraper.engine.llm.caller import Answered, Caller
 from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.client import Reply
-from tui_scraper.engine.llm.errors import TOO_LONG, CallError, PreflightError
+from tui_scraper.engine.llm.errors import TOO_LONG, CallError, PreflightError, Verdict
 from tui_scraper.engine.llm.preflight import Preflight
 from tui_scraper.engine.llm.prices import Price, price_of
 from tui_scraper.engine.llm.profile import Profile, negotiate
@@ -28,15 +28,21 @@ MOST_TOKENS = 8_000
 TOGETHER = 128
 TOKENS_TOGETHER = 60_000
 """What goes in a call: passages, and their tokens, which a small account is allowed in a minute."""
-LEAST_TOKENS = 16
+LEAST_TOKENS = 32
 _MANY_TOKENS = 2_048
 _MOST_DIMENSIONS = 8_192
 _TEXT = "Invoice no. 4711. Three items. Total due: 100.00, payable within 30 days."
+_TEXT_TOKENS = 24
 _WORDS = "word "
 """Repeated, each is a token of its own, in every vocabulary."""
 
-_TOO_LONG = ("context length", "too long", "too large", "token limit", "maximum", "exceed", "batch size")
+_TOO_LONG = (
+    *("context length", "context size", "too long", "token limit", "too many tokens", "max_length"),
+    *("maximum sequence", "must have less than"),
+)
 """What servers say of a text that is too long for them."""
+_TOO_LONG_IN_ANY_STATUS = ("input is too large to process",)
+"""llama.cpp answers 500."""
 
 Vector = NDArray[np.int8]
 
@@ -58,7 +64,7 @@ def kept(vector: Sequence[float]) -> Vector | None:
     largest = float(np.abs(numbers).max())
     if not np.isfinite(largest) or largest == 0.0:
         return None
-    return np.rint(numbers * (127.0 / largest)).astype(np.int8)
+    return np.rint(numbers / largest * 127.0).astype(np.int8)
 
 
 def vectors_in(reply: Reply, count: int) -> dict[int, Vector]:
@@ -68,19 +74,17 @@ def vectors_in(reply: Reply, count: int) -> dict[int, Vector]:
 
 
 def is_too_long(error: CallError) -> bool:
-    """Whether an endpoint refuses a text because of its length."""
+    """Whether an endpoint refuses a single text because of its length.
+
+    Only where it says so: a passage that is cut is cut for ever, and limits and timeouts are "exceeded", too.
+    """
     words = error.message.lower()
-    said = (
-        "context length",
-        "too long",
-        "too large",
-        "token limit",
-        "maximum",
-        "max_length",
-        "exceed",
-        "batch size",
+    if any(sign in words for sign in _TOO_LONG_IN_ANY_STATUS):
+        return True
+    refused = error.verdict is Verdict.SPLIT and not error.throttled
+    return refused and (
+        error.code in TOO_LONG or error.status == 413 or any(sign in words for sign in _TOO_LONG)
     )
-    return error.code in TOO_LONG or error.status == 413 or any(word in words for word in said)
 
 
 def fewer(tokens: int) -> int:
@@ -138,19 +142,20 @@ class EmbeddingPreflight(Preflight):
         return EmbeddingRequest("canary", (), (_TEXT,), self._wanted)
 
     def _trial(self, profile: Profile) -> EmbeddingRequest:
-        long = _WORDS * min(self._longest, profile.most_tokens or MOST_TOKENS)
-        return EmbeddingRequest("canary", (), (_TEXT, long.strip()), self._wanted)
+        long = _WORDS * (min(self._longest, profile.most_tokens or MOST_TOKENS) - _TEXT_TOKENS)
+        return EmbeddingRequest("canary", (), (f"{_TEXT} {long}".strip(),), self._wanted)
 
     def _after_refusal(self, profile: Profile, error: CallError) -> Profile | None:
         most = min(self._longest, profile.most_tokens or MOST_TOKENS)
-        if is_too_long(error) and most > LEAST_TOKENS:
+        if is_too_long(error) and not error.parameter and most > LEAST_TOKENS:
             return msgspec.structs.replace(profile, most_tokens=fewer(most))
-        return negotiate(profile, error)
+        other = negotiate(profile, error)
+        return other if other is None else msgspec.structs.replace(other, most_tokens=0)
 
     def _is_good(self, answered: Answered) -> bool:
-        found = vectors_in(answered.reply, 2)
-        self.dimensions = len(found[0]) if 0 in found else 0
-        return len(found) == 2 and len(found[0]) == len(found[1])
+        found = vectors_in(answered.reply, 1)
+        self.dimensions = len(found[0]) if found else 0
+        return bool(found)
 
     def _otherwise(self, profile: Profile, answered: Answered) -> Profile:
         del answered

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from tui_scraper.engine.search.vector_files import VectorFiles
 from tui_scraper.engine.store.codec import Unpacker
-from tui_scraper.engine.store.vectors import StoredVectors, find_vectors, forget_vectors, note_held
+from tui_scraper.engine.store.vectors import (
+    StoredVectors,
+    dimensions_of,
+    find_vectors,
+    forget_vectors,
+    note_held,
+)
 from tui_scraper.engine.store.writer import Writer
 
 _CALLS_HELD = 64
@@ -25,7 +31,8 @@ class VectorCopier:
         self, workspace: Path, space: bytes, state: apsw.Connection, blob: Callable[[int], bytes]
     ) -> None:
         self._space = space
-        self._files = VectorFiles(workspace, space)
+        self._length = dimensions_of(state, space)
+        self._files = VectorFiles(workspace, space, self._length)
         self._damaged: set[int] = set()
         self._state = state
         self._blob = blob
@@ -38,6 +45,7 @@ class VectorCopier:
         `keys` are in the order of the chunks, b'' for one that has none.
         """
         places = find_vectors(self._state, [key for key in keys if key])
+        self._length = self._length or dimensions_of(self._state, self._space)
         ordinals, vectors = [], []
         for ordinal, key in enumerate(keys):
             place = places.get(key)
@@ -76,6 +84,6 @@ class VectorCopier:
             self._read[blob] = stored
         size = stored.dimensions
         numbers = stored.numbers[place * size : (place + 1) * size]
-        if not size or len(numbers) != size or self._files.dimensions not in {0, size}:
+        if size != self._length or len(numbers) != size:
             return None
         return np.frombuffer(numbers, np.int8)

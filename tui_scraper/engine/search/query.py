@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.store.connection import explained, open_blobs, open_state
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER, Head, read_head
-from tui_scraper.engine.store.vectors import held, read_vector, space_at
+from tui_scraper.engine.store.vectors import count_without, held, read_vector, space_at
 from tui_scraper.engine.wire import Chunk, CleanText
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ _FEW = 2_000
 
 _FUSED = 50
 """Chunks of each way that are put in one order, at least."""
+
+_NEAREST_LOOKED_AT = 200_000
+"""Nearest chunks among which those that pass the filters are looked for: a rare label must not have every one
+of millions looked up."""
 
 _RANKS = 60
 """What is added to each rank in the fusion: the constant of its authors."""
@@ -142,8 +147,18 @@ class Search:
         with explained(self._directory):
             return space_at(self._state, read_head(self._state))
 
+    def vectors(self) -> tuple[int, int]:
+        """How many vectors there are at the head, and how many documents have not all of theirs."""
+        with explained(self._directory):
+            head = read_head(self._state)
+            space = space_at(self._state, head)
+            return 0 if space is None else held(self._state, space), count_without(self._state, head)
+
     def vector(self, key: bytes) -> NDArray[np.int8] | None:
-        """The vector that is stored under a key; None where there is none."""
+        """The vector that is stored under a key; None where there is none.
+
+        Raises ValueError where it is damaged.
+        """
         with explained(self._directory):
             return read_vector(self._state, self._blobs, key)
 
@@ -231,11 +246,17 @@ class Search:
 
         space = space_at(self._state, head)
         reader = None if space is None else open_vectors(self._directory, space, held(self._state, space))
-        if reader is None or reader.dimensions != len(vector):
+        if reader is None:
             return []
+        if reader.dimensions != len(vector):
+            raise StoreError(
+                f"{self._directory}: the vector of the query has {len(vector)} numbers, and those of the "
+                f"documents have {reader.dimensions}."
+            )
         groups: list[tuple[_Found, list[_Holder]]] = []
         seen: set[tuple[int, int]] = set()
-        for score, artifact, ordinal in reader.nearest(vector.astype("f4"), narrow):
+        nearest = reader.nearest(vector.astype("f4"), narrow)
+        for score, artifact, ordinal in itertools.islice(nearest, _NEAREST_LOOKED_AT):
             if len(groups) >= k:
                 break
             if (artifact, ordinal) in seen:

@@ -29,6 +29,7 @@ from tui_scraper.engine import disk
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.search.segments import VECTORS_FOLDER as FOLDER
 from tui_scraper.engine.search.segments import DamagedVectorsError
+from tui_scraper.engine.search.vector_runs import Runs
 
 META_FILE = "meta.json"
 _NAMES = ("signs", "values", "rows")
@@ -78,19 +79,21 @@ def dimensions_in(workspace: Path, space: bytes) -> int:
 class VectorFiles:
     """The writer. Create, use and close it in one and the same thread.
 
-    Where the files are damaged, it begins anew. Raises StoreBlockedError where the disk is full or read-only,
+    Where the files are damaged, or of vectors that are not as long as `dimensions` (0: not known), it begins
+    anew. Raises StoreBlockedError where the disk is full or read-only,
     StoreError where the files cannot be written for another reason.
     """
 
-    def __init__(self, workspace: Path, space: bytes) -> None:
+    def __init__(self, workspace: Path, space: bytes, dimensions: int = 0) -> None:
         self.directory = folder_of(workspace, space)
         with _explained(self.directory):
-            self._meta = self._opened()
+            self._meta = self._opened(dimensions)
             self._files: list[IO[bytes]] = []
             self._pending: list[list[bytes]] = [[], [], []]
-            self._pending_rows = 0
-            self._known = np.unique(_artifacts(self.directory, self._meta))
-            self._new: set[int] = set()
+            self._added: list[tuple[int, list[int]]] = []
+            self._added_of: dict[int, set[int]] = {}
+            self._rows = _rows(self.directory, self._meta)
+            self._runs = Runs(np.asarray(self._rows[:, 0]))
 
     @property
     def rows(self) -> int:
@@ -106,8 +109,8 @@ class VectorFiles:
         """Add vectors of chunks of an artifact, one row each; those that are there already are left out."""
         if self._meta is None:
             self._meta = _Meta(vectors.shape[1], 0, 1, (0, 0, 0))
-        if self._holds(artifact):
-            have = self._ordinals(artifact)
+        have = self._ordinals(artifact)
+        if have:
             wanted = [at for at, ordinal in enumerate(ordinals) if ordinal not in have]
             ordinals, vectors = [ordinals[at] for at in wanted], vectors[wanted]
         if not ordinals:
@@ -116,12 +119,12 @@ class VectorFiles:
         rows[:, 0], rows[:, 1] = artifact, ordinals
         for pending, array in zip(self._pending, (_signs(vectors), vectors, rows), strict=True):
             pending.append(array.tobytes())
-        self._pending_rows += len(ordinals)
-        self._new.add(artifact)
+        self._added.append((artifact, list(ordinals)))
+        self._added_of.setdefault(artifact, set()).update(ordinals)
 
     def commit(self) -> bool:
         """Make what was added durable, and visible to searches. Returns whether there was anything."""
-        if not self._pending_rows:
+        if not self._added:
             return False
         assert self._meta is not None
         meta = self._meta
@@ -135,13 +138,19 @@ class VectorFiles:
                 file.flush()
                 os.fsync(file.fileno())
                 sums.append(zlib.crc32(data, before))
-            meta = msgspec.structs.replace(
-                meta, rows=meta.rows + self._pending_rows, sums=(sums[0], sums[1], sums[2])
-            )
+            before_rows = meta.rows
+            added = sum(len(ordinals) for _artifact, ordinals in self._added)
+            meta = msgspec.structs.replace(meta, rows=before_rows + added, sums=(sums[0], sums[1], sums[2]))
             _write_meta(self.directory, meta)
         self._meta = meta
+        self._rows = _rows(self.directory, meta)
+        runs = []
+        for artifact, ordinals in self._added:
+            runs.append((artifact, before_rows, len(ordinals)))
+            before_rows += len(ordinals)
+        self._runs.add(runs)
         self._pending = [[], [], []]
-        self._pending_rows = 0
+        self._added, self._added_of = [], {}
         return True
 
     def close(self) -> None:
@@ -149,12 +158,13 @@ class VectorFiles:
         for file in self._files:
             file.close()
 
-    def _opened(self) -> _Meta | None:
+    def _opened(self, dimensions: int) -> _Meta | None:
         try:
             meta = _read_meta(self.directory)
         except DamagedVectorsError:
             meta = None
-        if meta is not None and _are_whole(self.directory, meta):
+        fits = meta is not None and dimensions in {0, meta.dimensions}
+        if meta is not None and fits and _are_whole(self.directory, meta):
             return meta
         shutil.rmtree(self.directory, ignore_errors=True)
         return None
@@ -167,14 +177,11 @@ class VectorFiles:
             file.truncate(size)
             file.seek(0, os.SEEK_END)
 
-    def _holds(self, artifact: int) -> bool:
-        at = int(np.searchsorted(self._known, artifact))
-        return artifact in self._new or (at < len(self._known) and int(self._known[at]) == artifact)
-
     def _ordinals(self, artifact: int) -> set[int]:
-        found = set[int]()
-        for rows in (_rows(self.directory, self._meta), *map(_unpacked_rows, self._pending[2])):
-            found.update(rows[rows[:, 0] == artifact, 1].tolist())
+        """The chunks of an artifact that are there, committed or not."""
+        found = set(self._added_of.get(artifact, ()))
+        for start, count in self._runs.of(artifact):
+            found.update(self._rows[start : start + count, 1].tolist())
         return found
 
 
@@ -261,8 +268,8 @@ def compact(
 ) -> None:
     """Copy what stays of each space to new files, and remove the old ones.
 
-    `stays` says which of some artifacts are still there; `note` is told how many vectors a space has, before
-    there may be fewer and afterwards. Only who holds the workspace may call it.
+    `stays` says which of some artifacts are still there; `note` is told how many vectors a space will have,
+    before there are fewer. Only who holds the workspace may call it.
     """
     folder = workspace / FOLDER
     for directory in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -282,7 +289,7 @@ def _compact(
     gone = int(len(kept) - kept.sum())
     if not gone:
         return
-    note(0)
+    note(meta.rows - gone)  # before there are fewer
     sums = []
     for name, size in zip(_NAMES, _sizes(meta), strict=True):
         total = 0
@@ -298,7 +305,6 @@ def _compact(
         sums.append(total)
     new = _Meta(meta.dimensions, meta.rows - gone, meta.part + 1, (sums[0], sums[1], sums[2]))
     _write_meta(directory, new)
-    note(new.rows)
     for name in _NAMES:
         (directory / f"{name}.{meta.part}").unlink()
 
@@ -356,19 +362,11 @@ def _sizes(meta: _Meta) -> tuple[int, int, int]:
     return meta.rows * _words(meta.dimensions) * 8, meta.rows * meta.dimensions, meta.rows * _ROW_BYTES
 
 
-def _unpacked_rows(data: bytes) -> NDArray[np.int64]:
-    return np.frombuffer(data, "<i8").reshape(-1, 2)
-
-
 def _rows(directory: Path, meta: _Meta | None) -> NDArray[np.int64]:
     if meta is None or not meta.rows:
         return np.empty((0, 2), np.int64)
     with _explained(directory):
         return np.memmap(directory / f"rows.{meta.part}", "<i8", "r", shape=(meta.rows, 2))
-
-
-def _artifacts(directory: Path, meta: _Meta | None) -> NDArray[np.int64]:
-    return _rows(directory, meta)[:, 0]
 
 
 def _read_meta(directory: Path) -> _Meta | None:

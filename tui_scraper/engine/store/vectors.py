@@ -26,7 +26,7 @@ from tui_scraper.engine.store.head import (
     read_head,
 )
 from tui_scraper.engine.store.labelling import ask_again, config_of_model
-from tui_scraper.engine.store.ledger import Paid, settle
+from tui_scraper.engine.store.ledger import SAVED, UNUSABLE, Paid, settle
 from tui_scraper.engine.store.results import write_results
 from tui_scraper.engine.store.setbacks import reopen_run
 from tui_scraper.engine.store.writer import Operation, Transaction, Writer
@@ -41,7 +41,7 @@ EMBEDDINGS = "embeddings"
 _INDEX = PHASE_NUMBER[PhaseName.INDEX]
 _DONE = STATUS_NUMBER[Status.DONE]
 _PENDING = STATUS_NUMBER[Status.PENDING]
-_VECTORS_HELD = "vectors_held:"
+_VECTORS_HELD, _LENGTH = "vectors_held:", "vectors_length:"
 _PAGE = 10_000
 
 
@@ -100,47 +100,78 @@ def find_vectors(state: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, t
 
 
 def read_vector(state: apsw.Connection, blobs: apsw.Connection, key: bytes) -> NDArray[np.int8] | None:
-    """The vector with a key; None where there is none, or what is there cannot be read."""
+    """The vector with a key; None where there is none. Raises ValueError where it cannot be read."""
     place = find_vectors(state, [key]).get(key)
     if place is None:
         return None
     import numpy as np
 
     data = blobs.execute("SELECT data FROM blob WHERE id = ?", (place[0],)).get
-    try:
-        stored = unpack(data if isinstance(data, bytes) else b"", StoredVectors)
-    except ValueError:
-        return None
+    stored = unpack(data if isinstance(data, bytes) else b"", StoredVectors)
     size = stored.dimensions
     numbers = stored.numbers[place[1] * size : (place[1] + 1) * size]
-    return np.frombuffer(numbers, np.int8) if len(numbers) == size > 0 else None
+    if not is_whole(stored) or len(numbers) != size:
+        raise ValueError("the vectors are not those that were written")
+    return np.frombuffer(numbers, np.int8)
 
 
-def record_vectors(keys: Sequence[bytes], vectors: StoredVectors, call: int, paid: Paid) -> Operation[None]:
-    """Save the vectors of an answer, in the order of their keys, and settle what was paid for them."""
+def dimensions_of(state: apsw.Connection, space: bytes) -> int:
+    """How long the vectors of a space are; 0 while there is none."""
+    return int(state.execute("SELECT value FROM meta WHERE key = ?", (_LENGTH + space.hex(),)).get or 0)
 
-    def operation(transaction: Transaction) -> None:
-        settle(transaction, call, paid, keys)
-        if not keys:
-            return
+
+def record_vectors(
+    space: bytes, keys: Sequence[bytes], vectors: StoredVectors, call: int, paid: Paid
+) -> Operation[bool]:
+    """Save the vectors of an answer, in the order of their keys, and settle what was paid for them.
+
+    All vectors of a space are as long as its first: returns False, and saves none, where these are not.
+    """
+
+    def operation(transaction: Transaction) -> bool:
+        length = dimensions_of(transaction.state, space)
+        fits = bool(keys) and length in {0, vectors.dimensions}
+        settle(transaction, call, paid, keys if fits else ())
+        if not fits:
+            return not keys
+        if not length:
+            transaction.state.execute(
+                "INSERT INTO meta VALUES(?, ?)", (_LENGTH + space.hex(), vectors.dimensions)
+            )
         payload, _output = pack(msgspec.structs.replace(vectors, sum=digest(vectors.numbers)))
         blob = transaction.next_blob()
         transaction.blobs.execute("INSERT INTO blob(id, data) VALUES(?, ?)", (blob, payload))
         transaction.state.executemany(
-            "INSERT INTO vector VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
+            """INSERT INTO vector VALUES(?, ?, ?)
+            ON CONFLICT DO UPDATE SET blob = excluded.blob, place = excluded.place""",
             [(key, blob, place) for place, key in enumerate(keys)],
         )
+        return True
 
     return operation
 
 
 def forget_vectors(blobs: Iterable[int]) -> Operation[None]:
-    """Payloads of vectors cannot be read: those that are needed are asked for again."""
+    """Payloads of vectors cannot be read: those that are needed are asked for again.
+
+    What was paid for them counts as unusable from now on: paying again is explained by that.
+    """
 
     def operation(transaction: Transaction) -> None:
-        transaction.state.executemany("DELETE FROM vector WHERE blob = ?", [(blob,) for blob in blobs])
+        for blob in blobs:
+            forget_payload(transaction.state, blob)
 
     return operation
+
+
+def forget_payload(state: apsw.Connection, blob: int) -> None:
+    """As `forget_vectors`, for one payload, in a transaction of the caller's."""
+    state.execute(
+        """UPDATE ledger_key SET state = ?
+        WHERE state = ? AND key IN (SELECT key FROM vector WHERE blob = ?)""",
+        (UNUSABLE, SAVED, blob),
+    )
+    state.execute("DELETE FROM vector WHERE blob = ?", (blob,))
 
 
 def note_held(transaction: Transaction, space: bytes, rows: int) -> None:

@@ -160,6 +160,7 @@ class Writer:
         self._checkpointer = _Checkpointer(directory)
         self._state.set_wal_hook(self._on_wal)
         self._blobs.set_wal_hook(self._on_wal)
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -171,7 +172,10 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put((operation, future, loop))
+        if self._closed:
+            future.set_exception(StoreError("The workspace has been closed."))
+        else:
+            self._queue.put((operation, future, loop))
         return future
 
     def call(self, operation: Operation[T]) -> T:
@@ -185,6 +189,7 @@ class Writer:
 
         `index` is the mark of the search index, which is sealed together with the databases.
         """
+        self._closed = True
         self._queue.put(None)
         self._thread.join()
         self._checkpointer.close()

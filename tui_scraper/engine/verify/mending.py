@@ -26,6 +26,7 @@ from tui_scraper.engine.store.head import (
 from tui_scraper.engine.store.lost import put_lost_back, put_versions_back, take_away
 from tui_scraper.engine.store.seal import NUMBERED, counted, highest, sealed_meta
 from tui_scraper.engine.store.setbacks import bad_results, uphold_refusals
+from tui_scraper.engine.store.vectors import forget_payload
 from tui_scraper.engine.store.writer import Transaction
 from tui_scraper.engine.verify.documents import IMPOSSIBLE_VERSION, incomplete_containers, misnamed
 from tui_scraper.engine.verify.look import Look
@@ -262,9 +263,8 @@ class _Mending:
         return [row[0] for row in rows]
 
     def _vectors(self) -> None:
-        self._state.executemany(
-            "DELETE FROM vector WHERE blob = ?", [(blob,) for blob in self._look.found.vectors]
-        )
+        for blob in self._look.found.vectors:
+            forget_payload(self._state, blob)
         self._tell(len(self._look.found.vectors), "payloads of vectors taken out")
         strange = self._change(f"DELETE FROM unembedded AS u WHERE {STRANGE}")  # noqa: S608
         self._tell(strange, "rows about missing vectors taken out")
