@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +20,10 @@ from pathlib import Path
 import apsw
 
 from tui_scraper.engine.asking.parts import Company
+from tui_scraper.engine.asking.telling import Telling
 from tui_scraper.engine.asking.vectors import AskingForVectors, Passage, Waiting
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.events import Emit, LabelsNotice
+from tui_scraper.engine.events import Emit
 from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.embeddings import Vector, passage
 from tui_scraper.engine.models import Spend
@@ -32,7 +32,7 @@ from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.connection import open_blobs
-from tui_scraper.engine.store.ledger import Paid, read_spending
+from tui_scraper.engine.store.ledger import Paid
 from tui_scraper.engine.store.vectors import (
     StoredVectors,
     dimensions_of,
@@ -53,12 +53,14 @@ _Read = tuple[IndexEntry, list[tuple[bytes, str, int]] | None]
 """A document with (key, text, tokens, about) of each of its passages; None where they cannot be read."""
 
 
-class Embedding:
+class Embedding(Telling):
     """Gets vectors for the documents of one pass. Use it in one event loop; `close` it in the end.
 
     `embedded` takes documents that may be indexed now; `halt` is told why no more vectors can be had.
     `documents` counts those that have all their vectors.
     """
+
+    mistake = "A mistake in the making of vectors."
 
     def __init__(
         self,
@@ -74,12 +76,10 @@ class Embedding:
         halt: Callable[[TuiScraperError], None],
         company: Company,
     ) -> None:
+        super().__init__(writer, log, emit)
         self._space = space
         self._company = company
-        self._writer = writer
         self._state = state
-        self._log = log
-        self._emit = emit
         self._embedded = embedded
         self._asking = AskingForVectors(
             provider,
@@ -99,7 +99,6 @@ class Embedding:
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
-        self._watchers: list[asyncio.Future[None]] = []
         self._hopeless: dict[bytes, str] = {}
         self.documents = 0
         self._without: Counter[str] = Counter()
@@ -108,12 +107,6 @@ class Embedding:
     def busy(self) -> bool:
         """Whether documents are waiting for vectors."""
         return bool(self._wanted or self._handing_on) or self._asking.busy
-
-    def moved(self) -> asyncio.Future[None]:
-        """Resolves when something happens to a document that waits, from now on."""
-        watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._watchers.append(watcher)
-        return watcher
 
     async def offer(self, entries: Sequence[IndexEntry]) -> None:
         """Take documents that are to be indexed; waits while much is waiting already.
@@ -211,30 +204,11 @@ class Embedding:
 
     def spend(self) -> Spend:
         """What is spent and how fast, for a screen."""
-        asking, spent = self._asking, read_spending(self._state)
-        gate = asking.gate.state
-        return Spend(
-            backend="openai" if asking.asks else "offline",
-            model=asking.model,
-            budget_nano_usd=asking.caps.nano_usd or 0,
-            spent_nano_usd=spent.cost_nano_usd,
-            open_nano_usd=spent.open_nano_usd,
-            calls=spent.calls,
-            tokens_in=spent.tokens_in,
-            tokens_out=spent.tokens_out,
+        return self._asking.spend(
             taken_over=0,
             stand_ins=sum(self._without.values()),
-            requests_per_min=gate.requests_per_min,
-            requests_used=int(gate.requests_used),
-            tokens_per_min=gate.tokens_per_min,
-            tokens_used=int(gate.tokens_used),
-            in_flight=gate.in_flight,
             waiting=len(self._wanted),
-            concurrency=gate.concurrency,
-            docs_per_request=asking.together,
-            throttled=gate.throttled,
-            bottleneck=gate.bottleneck,
-            notice=asking.notice,
+            together=self._asking.together,
         )
 
     def stop(self) -> None:
@@ -258,11 +232,6 @@ class Embedding:
 
     # --- what asking brings
 
-    @property
-    def submit(self) -> Callable[..., Awaitable[object]]:
-        """Writes to the store."""
-        return self._writer.submit
-
     async def save(self, vectors: Sequence[tuple[Passage, Vector]], call: int, paid: Paid) -> None:
         """Save the vectors of an answer together with what it has cost."""
         keys = [one.key for one, _vector in vectors]
@@ -282,26 +251,6 @@ class Embedding:
             for waiting in one.waiting:
                 self._give_up(waiting, one.key, reason)
         await self._answered(pack)
-
-    def tell(self, sentence: str) -> None:
-        """Let the person know."""
-        self._log.info(sentence)
-        self._emit(LabelsNotice(time.time(), sentence))
-
-    def warn(self, sentence: str) -> None:
-        """Note something that went wrong with one call."""
-        self._log.warning(sentence)
-
-    def crash(self, error: Exception) -> None:
-        """Note a mistake of ours with all that is known of it."""
-        self._log.crash("A mistake in the making of vectors.", error)
-
-    def stirred(self) -> None:
-        """Something has happened."""
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            if not watcher.done():
-                watcher.set_result(None)
 
 
 class _Reader:

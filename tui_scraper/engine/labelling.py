@@ -9,8 +9,6 @@ here; the others stay in the store, where the next turn, or the next run, finds 
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -18,8 +16,9 @@ import apsw
 
 from tui_scraper.engine.asking.labels import AskingForLabels
 from tui_scraper.engine.asking.parts import Company
+from tui_scraper.engine.asking.telling import Telling
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.events import Emit, LabelsNotice
+from tui_scraper.engine.events import Emit
 from tui_scraper.engine.kinship import Kinship
 from tui_scraper.engine.llm.choosing import Backend
 from tui_scraper.engine.llm.packer import Wanted
@@ -29,7 +28,7 @@ from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.store.artifacts import Configs, StoredLabel, find_artifacts
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER
 from tui_scraper.engine.store.labelling import Labelled, kin_of, label_key, record_labels, stand_in_for
-from tui_scraper.engine.store.ledger import Paid, read_spending
+from tui_scraper.engine.store.ledger import Paid
 from tui_scraper.engine.store.recording import reuse
 from tui_scraper.engine.store.results import Reached, Work
 from tui_scraper.engine.store.writer import Writer
@@ -45,12 +44,14 @@ _CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
 _DONE = STATUS_NUMBER[Status.DONE]
 
 
-class Labelling:
+class Labelling(Telling):
     """Gets labels for the documents of one pass. Use it in one event loop; `close` it in the end.
 
     `labelled` takes documents that have their label; `halt` is told why no more can be had. `paid_for` counts
     labels that were paid for.
     """
+
+    mistake = "A mistake in the labelling of documents."
 
     def __init__(
         self,
@@ -65,16 +66,13 @@ class Labelling:
         halt: Callable[[TuiScraperError], None],
         company: Company,
     ) -> None:
+        super().__init__(writer, log, emit)
         self._configs = configs
-        self._writer = writer
         self._state = state
-        self._log = log
-        self._emit = emit
         self._labelled = labelled
         self._asking = AskingForLabels(backend, self, run, state, halt, company)
         self._wanted: dict[bytes, Wanted] = {}
         self._waiting = 0
-        self._watchers: list[asyncio.Future[None]] = []
         self._taken_over = 0
         self.paid_for = 0
         near = backend.settings.classify.near_duplicates
@@ -103,12 +101,6 @@ class Labelling:
     def emptier(self) -> bool:
         """Whether there is room again for many."""
         return self._waiting <= _CAPACITY // 2
-
-    def moved(self) -> asyncio.Future[None]:
-        """Resolves when something happens to a document that waits, from now on."""
-        watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._watchers.append(watcher)
-        return watcher
 
     async def offer(self, offers: Sequence[Offer]) -> list[Work]:
         """Take documents that need a label: each with what a model is shown and the label made here.
@@ -202,30 +194,11 @@ class Labelling:
 
     def spend(self) -> Spend:
         """What is spent and how fast, for a screen."""
-        asking, spent = self._asking, read_spending(self._state)
-        gate = asking.gate.state
-        return Spend(
-            backend="openai" if asking.asks else "offline",
-            model=asking.model,
-            budget_nano_usd=asking.caps.nano_usd or 0,
-            spent_nano_usd=spent.cost_nano_usd,
-            open_nano_usd=spent.open_nano_usd,
-            calls=spent.calls,
-            tokens_in=spent.tokens_in,
-            tokens_out=spent.tokens_out,
+        return self._asking.spend(
             taken_over=self._taken_over,
             stand_ins=sum(self._stand_ins.values()),
-            requests_per_min=gate.requests_per_min,
-            requests_used=int(gate.requests_used),
-            tokens_per_min=gate.tokens_per_min,
-            tokens_used=int(gate.tokens_used),
-            in_flight=gate.in_flight,
             waiting=self._waiting,
-            concurrency=gate.concurrency,
-            docs_per_request=asking.docs_per_request,
-            throttled=gate.throttled,
-            bottleneck=gate.bottleneck,
-            notice=asking.notice,
+            together=self._asking.docs_per_request,
         )
 
     async def close(self) -> None:
@@ -240,11 +213,6 @@ class Labelling:
         self._stand_ins.clear()
 
     # --- what asking brings
-
-    @property
-    def submit(self) -> Callable[..., Awaitable[object]]:
-        """Writes to the store."""
-        return self._writer.submit
 
     async def save(self, labels: Sequence[tuple[Wanted, StoredLabel]], call: int, paid: Paid) -> None:
         """Save the labels of an answer together with what it has cost."""
@@ -267,26 +235,6 @@ class Labelling:
                     self._kinship.orphan(wanted.digest)
             self._stood_in.update(wanted.key for wanted in pack)
             self._stand_ins[reason] += sum(len(wanted.works) for wanted in pack)
-
-    def tell(self, sentence: str) -> None:
-        """Let the person know."""
-        self._log.info(sentence)
-        self._emit(LabelsNotice(time.time(), sentence))
-
-    def warn(self, sentence: str) -> None:
-        """Note something that went wrong with one call."""
-        self._log.warning(sentence)
-
-    def crash(self, error: Exception) -> None:
-        """Note a mistake of ours with all that is known of it."""
-        self._log.crash("A mistake in the labelling of documents.", error)
-
-    def stirred(self) -> None:
-        """Something has happened."""
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            if not watcher.done():
-                watcher.set_result(None)
 
     async def _record(
         self,

@@ -37,7 +37,8 @@ from tui_scraper.engine.llm.preflight import Preflight, Ready
 from tui_scraper.engine.llm.profile import Profile, decode_profile
 from tui_scraper.engine.llm.ramp import Ramp
 from tui_scraper.engine.llm.requests import Request
-from tui_scraper.engine.store.ledger import CapReachedError, Caps
+from tui_scraper.engine.models import Spend
+from tui_scraper.engine.store.ledger import CapReachedError, Caps, read_spending
 from tui_scraper.engine.store.profiles import Limits, read_profile, remember_limits, remember_profile
 
 _NANO = 1_000_000_000
@@ -160,6 +161,33 @@ class Asking(ABC, Generic[W, R]):
     def notice(self) -> str:
         """What a person should see while it lasts; '' while all is well."""
         return self._outage.sentence(self._where) or self._said
+
+    def spend(self, *, taken_over: int, stand_ins: int, waiting: int, together: int) -> Spend:
+        """What is spent and how fast, for a screen, with what only who asks can tell."""
+        spent, gate = read_spending(self._state), self.gate.state
+        return Spend(
+            backend="openai" if self._asks else "offline",
+            model=self.model,
+            budget_nano_usd=self.caps.nano_usd or 0,
+            spent_nano_usd=spent.cost_nano_usd,
+            open_nano_usd=spent.open_nano_usd,
+            calls=spent.calls,
+            tokens_in=spent.tokens_in,
+            tokens_out=spent.tokens_out,
+            taken_over=taken_over,
+            stand_ins=stand_ins,
+            requests_per_min=gate.requests_per_min,
+            requests_used=int(gate.requests_used),
+            tokens_per_min=gate.tokens_per_min,
+            tokens_used=int(gate.tokens_used),
+            in_flight=gate.in_flight,
+            waiting=waiting,
+            concurrency=gate.concurrency,
+            docs_per_request=together,
+            throttled=gate.throttled,
+            bottleneck=gate.bottleneck,
+            notice=self.notice,
+        )
 
     def add(self, wanted: W) -> None:
         """Something to ask about."""

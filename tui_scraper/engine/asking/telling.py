@@ -1,0 +1,54 @@
+"""What all who want answers do: write to the store, tell a person, and say when something has happened."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from tui_scraper.engine.events import Emit, LabelsNotice
+from tui_scraper.engine.runlog import RunLog
+from tui_scraper.engine.store.writer import Writer
+
+
+class Telling:
+    """The base of those for whom a model is asked. `mistake` says where one of ours would have been made."""
+
+    mistake = "A mistake."
+
+    def __init__(self, writer: Writer, log: RunLog, emit: Emit) -> None:
+        self._writer = writer
+        self._log = log
+        self._emit = emit
+        self._watchers: list[asyncio.Future[None]] = []
+
+    def moved(self) -> asyncio.Future[None]:
+        """Resolves when something happens to a document that waits, from now on."""
+        watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.append(watcher)
+        return watcher
+
+    def stirred(self) -> None:
+        """Something has happened."""
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+
+    @property
+    def submit(self) -> Callable[..., Awaitable[object]]:
+        """Writes to the store."""
+        return self._writer.submit
+
+    def tell(self, sentence: str) -> None:
+        """Let the person know."""
+        self._log.info(sentence)
+        self._emit(LabelsNotice(time.time(), sentence))
+
+    def warn(self, sentence: str) -> None:
+        """Note something that went wrong with one call."""
+        self._log.warning(sentence)
+
+    def crash(self, error: Exception) -> None:
+        """Note a mistake of ours with all that is known of it."""
+        self._log.crash(self.mistake, error)
