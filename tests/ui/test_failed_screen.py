@@ -94,7 +94,7 @@ async def test_r_retries_one_and_R_all_of_its_cause(make_app: MakeApp, tmp_path:
         await pilot.press("R")
         await until_text(
             pilot, "Retry all of this cause: encrypted?", "▸ Cancel",
-            "3 documents (encrypted, in clean) will go back to pending", "Redoing them costs $0",
+            "3 documents (encrypted, in clean) will go back to pending", "No model is paid for here",
         )  # fmt: skip
         assert "filter hides" not in screen_text(pilot.app)  # type: ignore[arg-type]
         await pilot.press("R", "enter")

@@ -14,9 +14,9 @@ from textual.widgets import Input
 
 from tui_scraper.actions import Situation
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.models import Cause, FailureRow, PhaseName
+from tui_scraper.engine.models import Cause, FailureRow, PhaseName, RunSnapshot
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.formatting import Line, Span, cut_left, number, rule, wrap
+from tui_scraper.formatting import Line, Span, cut_left, number, rule, usd, wrap
 from tui_scraper.screens.aside import aside
 from tui_scraper.screens.confirm import Confirm
 from tui_scraper.screens.failure_details import cause_lines, document_lines
@@ -287,7 +287,7 @@ class FailedScreen(LiveScreen):
             hidden = count - sum((row.phase, row.cause) == (phase, cause) for row in self._rows.matches)
             if hidden > 0:
                 sentences.append(f"That includes {number(hidden)} which the filter hides.")
-        sentences.append("Redoing them costs $0: this version makes no paid calls.")
+        sentences.append(_cost(self.snapshot, count))
 
         def answered(yes: bool | None) -> None:
             if yes:
@@ -363,3 +363,12 @@ class FailedScreen(LiveScreen):
         else:
             return False
         return True
+
+
+def _cost(snapshot: RunSnapshot, count: int) -> str:
+    """What working on some documents again may cost, from what the others have cost so far."""
+    if snapshot.spend is None or not snapshot.spend.spent_nano_usd:
+        return "No model is paid for here, so this costs nothing."
+    done = max(1, snapshot.counts.done)
+    about = usd(snapshot.spend.spent_nano_usd * count // done)
+    return f"If they get as far as the model, they may cost about {about}, by what the others have cost."
