@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 
 from tui_scraper.engine.models import RunState
 
-EVERYWHERE = frozenset({"start", "run", "failed"})
+EVERYWHERE = frozenset({"start", "run", "failed", "checkpoints"})
 _ENDED = frozenset({RunState.IDLE, RunState.COMPLETE, RunState.WATCHING, RunState.STOPPED, RunState.FAILED})
 
 
@@ -24,7 +24,8 @@ class Situation:
     `bad` is the number of failed, skipped and empty documents, `failed` that of the failed ones alone.
     `document` and `cause` say whether the cursor of the Failed screen is on a document, or at least
     inside a group of one cause; `slid` that the list moved another row under it, `asked` that its
-    document waits to be retried, `filtered` that esc would clear the filter there.
+    document waits to be retried, `filtered` that esc would clear the filter there. `checkpoint` and `on_head`
+    say whether the cursor of the Checkpoints screen is on one, and on the head.
     `typing` is set while a text field has the focus: letters and digits go there.
     """
 
@@ -39,6 +40,8 @@ class Situation:
     asked: bool = False
     filtered: bool = False
     typing: bool = False
+    checkpoint: bool = False
+    on_head: bool = False
 
     @property
     def working(self) -> bool:
@@ -110,6 +113,10 @@ def _failed_label(now: Situation) -> str:
     return f"failed {now.failed:,}" if now.failed else "failed"
 
 
+def _checkpoints_label(now: Situation) -> str:
+    return "" if now.screen == "checkpoints" else "checkpoints"
+
+
 def _back_reason(now: Situation) -> str:
     if now.typing or now.filtered:
         return ""
@@ -124,8 +131,8 @@ def _back_label(now: Situation) -> str:
     if now.filtered:
         return "clear the filter"
     if now.typing:
-        return "keep the filter" if now.screen == "failed" else "leave the field"
-    return "back" if now.screen == "failed" else ""
+        return "leave the field" if now.screen == "start" else "keep the filter"
+    return "back" if now.screen in {"failed", "checkpoints"} else ""
 
 
 def _retry_reason(now: Situation) -> str:
@@ -147,10 +154,41 @@ def _retry_cause_reason(now: Situation) -> str:
 
 
 def _filter_reason(now: Situation) -> str:
+    if now.screen == "checkpoints":
+        return "" if now.checkpoint or now.filtered else "There is nothing to filter yet."
     return "" if now.bad else "There is nothing to filter yet."
 
 
+def _roll_back_reason(now: Situation) -> str:
+    if not now.open:
+        return "No folder is open, so there is nothing to go back to. Press o to open one."
+    if now.state is RunState.STOPPING:
+        return "The run is stopping; go back once it has stopped."
+    if now.screen != "checkpoints":
+        return ""
+    if now.slid:
+        return "The list has changed under the cursor. Move to a checkpoint first (j and k)."
+    if now.on_head and now.state in _ENDED:
+        return "This is the head already: nothing has changed since."
+    return _point_reason(now)
+
+
+def _roll_back_label(now: Situation) -> str:
+    return "" if now.screen == "failed" else "roll back"
+
+
+def _point_reason(now: Situation) -> str:
+    return "" if now.checkpoint else "Move to a checkpoint first (j and k)."
+
+
+def _undo_reason(now: Situation) -> str:
+    if now.state is RunState.STOPPING:
+        return "The run is stopping; undo once it has stopped."
+    return "" if now.open else "No folder is open. Press o to open one."
+
+
 _FAILED = frozenset({"failed"})
+_POINTS = frozenset({"checkpoints"})
 
 ACTIONS: tuple[Action, ...] = (
     Action("go", ("enter",), "enter", "Go", "Begin with the folder in the field, or resume it.",
@@ -163,20 +201,34 @@ ACTIONS: tuple[Action, ...] = (
     Action("retry_cause", ("R",), "R", "Retry all of this cause",
            "Put every document of this phase and cause back to pending, after a question.",
            "Failed", _word("retry cause"), 74, _FAILED, _retry_cause_reason),
-    Action("filter", ("slash",), "/", "Filter the list", "Show only paths and messages that contain a text.",
-           "Failed", _word("filter"), 60, _FAILED, _filter_reason),
+    Action("filter", ("slash",), "/", "Filter the list", "Show only what contains a text.",
+           "Lists", _word("filter"), 60, _FAILED | _POINTS, _filter_reason),
+    Action("roll_back", ("b",), "b", "Roll back",
+           "Go back to the checkpoint under the cursor, after a preview; elsewhere: choose one.",
+           "The run", _roll_back_label, 72, frozenset({"run", "failed", "checkpoints"}), _roll_back_reason),
+    Action("undo", ("u",), "u", "Undo the rollback", "Put the head back where it was before.",
+           "Checkpoints", _word("undo"), 71, _POINTS, _undo_reason),
+    Action("compare", ("x",), "x", "Compare",
+           "The checkpoint under the cursor with the marked one, or with how things are now.",
+           "Checkpoints", _word("compare"), 62, _POINTS, _point_reason),
+    Action("mark", ("space",), "space", "Mark", "Mark a checkpoint, to compare another with it.",
+           "Checkpoints", _word("mark"), 42, _POINTS, _point_reason),
+    Action("name_point", ("n",), "n", "Name", "Give a checkpoint a name to go back to it by.",
+           "Checkpoints", _word("name"), 58, _POINTS, _point_reason),
     Action("show_run", ("1",), "1", "Run", "Phases, counts and log of the run.",
            "Screens", lambda now: "" if now.screen == "run" else "run", 45, reason=_run_reason),
     Action("show_failed", ("2", "f"), "f", "Failed",
            "Failed, skipped and empty documents, by cause.", "Screens",
            _failed_label, 70, reason=_run_reason),
+    Action("show_checkpoints", ("3", "c"), "c", "Checkpoints", "The history, and going back in it.",
+           "Screens", _checkpoints_label, 68, reason=_run_reason),
     Action("show_start", ("o",), "o", "Open another folder", "Choose a folder to process.",
            "Screens", lambda now: "" if now.screen == "start" else "open", 50),
     Action("zoom", ("z",), "z", "Zoom",
            "Give the log, or a document's details, the whole screen; again: back.",
-           "Screens", _word("zoom"), 30, frozenset({"run", "failed"})),
+           "Screens", _word("zoom"), 30, frozenset({"run", "failed", "checkpoints"})),
     Action("back", ("escape",), "esc", "Back", "Leave a text field, a question, or this screen.",
-           "Screens", _back_label, 66, reason=_back_reason,
+           "Screens", _back_label, 73, reason=_back_reason,
            palette=False),
     Action("help", ("question_mark",), "?", "Help", "All keys, and why some cannot be used now.",
            "Screens", _word("help"), 90),

@@ -29,6 +29,7 @@ from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine_host import EngineHost
 from tui_scraper.screens.aside import aside
+from tui_scraper.screens.checkpoints import CheckpointsScreen
 from tui_scraper.screens.confirm import Confirm
 from tui_scraper.screens.failed import FailedScreen
 from tui_scraper.screens.help import Help
@@ -86,10 +87,12 @@ class TuiScraperApp(App[None]):
         self._first_words = sentence or "\n".join(problems)
         self.animation_level = "none"
         self._start_screen = StartScreen(settings, source, workspace)
+        self._checkpoints = CheckpointsScreen(settings)
         self._screens: dict[str, LiveScreen] = {
             "start": self._start_screen,
             "run": RunScreen("run"),
             "failed": FailedScreen(),
+            "checkpoints": self._checkpoints,
         }
         self._help = Help()
 
@@ -184,6 +187,13 @@ class TuiScraperApp(App[None]):
     def _do_show_failed(self) -> None:
         self._go_to("failed")
 
+    def _do_show_checkpoints(self) -> None:
+        self._go_to("checkpoints")
+
+    def _do_roll_back(self) -> None:
+        self._go_to("checkpoints")
+        self._checkpoints.hint = "Move to the checkpoint to go back to, and press b."
+
     def _do_show_start(self) -> None:
         self._go_to("start")
         self._start_screen.focus_path()
@@ -276,6 +286,23 @@ class TuiScraperApp(App[None]):
         """Put documents back to pending."""
         message.stop()
         self._host.retry(version=message.version, cause=message.cause, phase=message.phase)
+
+    def on_checkpoints_screen_go_back(self, message: CheckpointsScreen.GoBack) -> None:
+        """Move the head; what is in hand is finished first."""
+        message.stop()
+        if message.target is None:
+            self._host.undo_rollback()
+        else:
+            self._host.roll_back(message.target)
+
+    def on_checkpoints_screen_rename(self, message: CheckpointsScreen.Rename) -> None:
+        """Give a checkpoint a name."""
+        message.stop()
+        self._host.name_checkpoint(message.checkpoint, message.new_name, self._checkpoints_changed)
+
+    def _checkpoints_changed(self) -> None:
+        """From the engine's thread: the history reads otherwise now."""
+        self.call_later(self._checkpoints.reload)
 
     # Leaving
 

@@ -99,6 +99,15 @@ class EngineHost:
         """Take the last rollback back."""
         self._ask(lambda engine: engine.undo_rollback())
 
+    def name_checkpoint(self, checkpoint: int, name: str, named: Callable[[], None]) -> None:
+        """Give a checkpoint a name ('' takes it away). `named` is called then, in the engine's thread."""
+
+        async def naming(engine: Engine) -> None:
+            await engine.name_checkpoint(checkpoint, name)
+            named()
+
+        self._ask(naming)
+
     def close(self, timeout_s: float = 3.0) -> bool:
         """Stop, close the workspace and end the thread. False if it did not end in time."""
         session = self._session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,16 @@ class ServedHost(EngineHost):
         self, *, version: int | None = None, cause: Cause | None = None, phase: PhaseName | None = None
     ) -> None:
         self.calls.append(("retry", version, cause, phase))
+
+    def roll_back(self, target: PhaseName | int, *, fresh: bool = False) -> None:
+        self.calls.append(("roll_back", target, fresh))
+
+    def undo_rollback(self) -> None:
+        self.calls.append(("undo",))
+
+    def name_checkpoint(self, checkpoint: int, name: str, named: Callable[[], None]) -> None:
+        self.calls.append(("name", checkpoint, name))
+        named()
 
     def close(self, timeout_s: float = 3.0) -> bool:
         self.calls.append(("close", timeout_s))

@@ -12,7 +12,7 @@ EATEN = {"ctrl+b", "ctrl+a", "ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m"}
 
 
 def test_every_action_is_carried_out_by_the_app_or_a_screen() -> None:
-    own = {"go", "retry", "retry_cause", "filter", "zoom", "leave"}
+    own = {"go", "retry", "retry_cause", "filter", "zoom", "leave", "undo", "compare", "mark", "name_point"}
     for action in actions.ACTIONS:
         assert action.name in own or hasattr(TuiScraperApp, f"_do_{action.name}"), action.name
 
@@ -33,6 +33,7 @@ def test_the_footer_fits_and_always_names_help_and_quit() -> None:
             assert cells(text) <= 80
             assert "? help" in text
             assert "q quit" in text
+            assert text.count("   ") <= 5, text  # six keys are read at a glance
 
 
 def test_an_action_that_cannot_be_used_stays_in_the_footer_in_parentheses() -> None:

@@ -26,6 +26,7 @@ from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import FILE_NAME, RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings_in_force import InForce, in_force
+from tui_scraper.engine.store.checkpoints import name_checkpoint
 from tui_scraper.engine.store.connection import explained, open_state, snapshot
 from tui_scraper.engine.store.ledger import CapReachedError
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
@@ -160,6 +161,10 @@ class Engine:
     async def undo_rollback(self) -> int:
         """Take the last rollback back, or the last undo; otherwise as `roll_back`."""
         return await self._move_head(undo(), "The rollback is taken back")
+
+    async def name_checkpoint(self, checkpoint: int, name: str) -> None:
+        """Give a checkpoint a name; '' takes it away. Raises UsageError where it cannot have it."""
+        await self._workspace.writer.submit(name_checkpoint(checkpoint, name))
 
     async def _move_head(self, operation: Operation[int], what: str) -> int:
         self.stop()

@@ -12,6 +12,7 @@ from tui_scraper.actions import Action, Situation, on_screen
 from tui_scraper.formatting import Line, Role, Span, width_of, wrap
 from tui_scraper.widgets.lines import Lines
 
+_WIDE, _AT_A_GLANCE = 100, 6
 _SAID_FOR_S = 5.0
 _MOST_SAID = 3
 
@@ -20,6 +21,8 @@ def footer_line(now: Situation, width: int) -> Line:
     """The keys that fit, in the order of the registry; the weightiest stay when room is short."""
     entries = [(action, _entry(action, now)) for action in on_screen(now) if action.word(now)]
     kept = sorted(entries, key=lambda entry: -entry[0].weight)
+    if width < _WIDE:
+        del kept[_AT_A_GLANCE:]
     while kept and sum(width_of(line) + 3 for _, line in kept) - 2 > width:
         kept.pop()
     names = {action.name for action, _ in kept}
