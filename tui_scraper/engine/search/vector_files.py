@@ -227,8 +227,11 @@ class VectorReader:
         wanted = _signs(query[np.newaxis, :]).view("<u8")[0]
         found = np.empty(self.rows, np.uint16)
         for start in range(0, self.rows, _BLOCK_ROWS):
-            block = self._signs[start : start + _BLOCK_ROWS]
-            found[start : start + len(block)] = np.bitwise_count(block ^ wanted).sum(axis=1, dtype=np.uint16)
+            differing = np.bitwise_count(self._signs[start : start + _BLOCK_ROWS] ^ wanted)
+            total = found[start : start + len(differing)]
+            total[:] = differing[:, 0]
+            for word in range(1, differing.shape[1]):  # `sum` over so short an axis takes three times as long
+                total += differing[:, word]
         return found
 
     def _ranked(
