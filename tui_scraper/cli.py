@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from tui_scraper import __version__
-from tui_scraper.commands import history, looking, money, running, upkeep
+from tui_scraper.commands import history, looking, money, running, steering, upkeep
 from tui_scraper.commands.arguments import add_config, add_workspace, path_of, require_folder, settings_of
 from tui_scraper.commands.printing import output_closed, read_or_not
 from tui_scraper.engine.errors import TuiScraperError, UsageError
@@ -189,6 +189,17 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
         "tui-scraper watch ~/reports",
     ),
     "status": (looking.add_status, "where a workspace stands", "tui-scraper status -w ~/reports"),
+    "pause": (
+        steering.add_pause,
+        "have a running engine take up nothing further",
+        "tui-scraper pause -w ~/reports",
+    ),
+    "resume": (steering.add_resume, "have a paused engine go on", "tui-scraper resume -w ~/reports"),
+    "stop": (
+        steering.add_stop,
+        "have a running engine stop, with its state saved",
+        "tui-scraper stop -w ~/reports",
+    ),
     "search": (
         looking.add_search,
         "search the index",

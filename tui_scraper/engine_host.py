@@ -10,7 +10,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import wait
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,12 @@ from tui_scraper.engine import (
 )
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.telling import phases, progress_line, totals
 
 _WANTED_S = 0.5
 """How often to see whether another shell still waits for what it has asked for."""
+_WORKING = frozenset({RunState.SCANNING, RunState.RUNNING})
+_WAITING = frozenset({RunState.PAUSED, RunState.WATCHING})
 _Command = Callable[[Engine], Coroutine[Any, Any, Any] | None]
 
 
@@ -144,6 +146,7 @@ class _Session:
         self._before = before
         self._take = take
         self._emit = emit
+        self._last = RunSnapshot()
         self._engine: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._close_asked = threading.Event()
@@ -226,11 +229,31 @@ class _Session:
                 doing = engine.roll_back(target)
             case {"command": "undo"}:
                 doing = engine.undo_rollback()
+            case {"command": "pause" | "resume" | "stop" as command}:
+                return self._steer(engine, loop, command)
+            case {"command": "snapshot"}:
+                return {
+                    "line": progress_line(self._last),
+                    "record": totals(self._last) | {"phases": phases(self._last)},
+                }
             case {"command": "embed", "text": str(text)}:
                 return {"vector": self._obeyed(engine.embed(text), loop, wanted)}
             case _:
                 raise ValueError(request)
         return {"head": self._obeyed(doing, loop, wanted)}
+
+    def _steer(self, engine: Engine, loop: asyncio.AbstractEventLoop, command: str) -> dict[str, Any]:
+        """Pause, resume or stop, where that makes sense now."""
+        state = self._last.state
+        working = state in _WORKING
+        if command == "pause" and not working:
+            raise TuiScraperError(f"Nothing can be paused: the run is {state}.")
+        if command == "resume" and (working or state is RunState.STOPPING):
+            raise TuiScraperError(f"Nothing waits to go on: the run is {state}.")
+        if command == "stop" and not (working or state in _WAITING):
+            raise TuiScraperError(f"Nothing can be stopped: the run is {state}.")
+        loop.call_soon_threadsafe(getattr(engine, command))
+        return {"command": command, "state_before": str(state)}
 
     @staticmethod
     def _obeyed(
@@ -242,6 +265,10 @@ class _Session:
                 moving.cancel()
         return moving.result()
 
+    def _note(self, snapshot: RunSnapshot) -> None:
+        self._last = snapshot
+        self._take(self, snapshot)
+
     def _end(self, error: TuiScraperError) -> None:
         self._error = error
         self._take(self, RunSnapshot(state=RunState.FAILED, notice=str(error)))
@@ -250,7 +277,7 @@ class _Session:
         loop = asyncio.get_running_loop()
         # Results that nobody waits for any more, after the first error of a pass has been reported.
         loop.set_exception_handler(lambda _loop, _context: None)
-        engine = Engine(self._request, partial(self._take, self), self._emit, self._listen)
+        engine = Engine(self._request, self._note, self._emit, self._listen)
         self._engine, self._loop = engine, loop
         if not self._close_asked.is_set():
             await engine.serve()

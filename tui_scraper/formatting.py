@@ -8,6 +8,7 @@ Unicode here; `theming.AsciiFilter` turns them into ASCII where the locale has n
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from decimal import Decimal
@@ -117,6 +118,11 @@ def usd(nano_usd: int) -> str:
     if dollars >= 0.01 or not nano_usd:
         return f"${dollars:,.2f}"
     return f"${Decimal(f'{dollars:.2g}'):f}"
+
+
+def terminal_width(descriptor: int) -> int:
+    """Cells of a line of a terminal."""
+    return os.get_terminal_size(descriptor).columns
 
 
 def clock(seconds: float) -> str:

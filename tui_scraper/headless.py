@@ -24,7 +24,6 @@ from tui_scraper.engine import (
     LabelsNotice,
     LimitsSeen,
     PassFinished,
-    PhaseName,
     RunPaused,
     RunRequest,
     RunResumed,
@@ -32,7 +31,6 @@ from tui_scraper.engine import (
     RunState,
     SettingsChanged,
     SettingsKept,
-    Spend,
     Status,
     WatchLimited,
 )
@@ -40,6 +38,7 @@ from tui_scraper.engine.runlog import rfc3339
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine_host import EngineHost
 from tui_scraper.signals import SignalWatch
+from tui_scraper.telling import limits, phases, progress_line, totals
 
 _POLL_S = 0.05
 _LINE_EVERY_S = 2.0
@@ -213,7 +212,7 @@ class _Lines:
         if now < self._next or snapshot.state in _ENDED or not snapshot.workspace:
             return
         self._next = now + (_PROGRESS_EVERY_S if self._in_place else _LINE_EVERY_S)
-        line = _progress_line(snapshot)
+        line = progress_line(snapshot)
         if self._in_place:
             self._rewrite(line)
         else:
@@ -243,7 +242,7 @@ class _Lines:
             self._print("`tui-scraper failures` says why documents failed.")
 
     def _rewrite(self, line: str) -> None:
-        width = os.get_terminal_size(sys.stdout.fileno()).columns
+        width = formatting.terminal_width(sys.stdout.fileno())
         sys.stdout.write(f"\r\x1b[K{formatting.cut(line, width - 1)}")
         sys.stdout.flush()
         self._shown = line
@@ -272,37 +271,6 @@ def _tally(event: PassFinished) -> str:
     moved = min(event.moved, event.new, event.gone)
     parts = {"changed": event.changed, "new": event.new - moved, "gone": event.gone - moved, "moved": moved}
     return ", ".join(f"{n:,} {word}" for word, n in parts.items() if n) or "went on"
-
-
-def _progress_line(snapshot: RunSnapshot) -> str:
-    parts = [formatting.clock(snapshot.elapsed_s), str(snapshot.state)]
-    for phase in snapshot.phases:
-        if phase.name is PhaseName.INPUT:
-            parts.append(f"found {phase.total:,}")
-        elif phase.total and (phase.name is not PhaseName.OUTPUT or phase.done):
-            ended = phase.done + phase.failed + phase.skipped + phase.empty
-            speed = formatting.rate(phase.rate) if phase.active else ""
-            parts.append(f"{phase.name} {ended:,}/{phase.total:,} {speed}".rstrip())
-    if snapshot.counts.failed:
-        parts.append(f"failed {snapshot.counts.failed:,}")
-    if snapshot.spend is not None:
-        parts.append(_spent(snapshot.spend))
-    eta = formatting.eta(snapshot.eta_s, snapshot.eta_low_s, snapshot.eta_high_s)
-    if eta:
-        parts.append(f"done in {eta}")
-    if snapshot.idle_s > 10 and snapshot.state is RunState.RUNNING:
-        parts.append(f"no progress for {snapshot.idle_s:.0f} s")
-    return " · ".join(parts)
-
-
-def _spent(spend: Spend) -> str:
-    """`$0.4210 of $1.00, 24 in flight`, with what a person should know of the endpoint."""
-    text = f"{formatting.usd(spend.spent_nano_usd)} of ${spend.budget_nano_usd / 1e9:.2f}"
-    if spend.in_flight:
-        text += f", {spend.in_flight} in flight"
-    if spend.throttled:
-        text += f", 429s {spend.throttled:,}"
-    return f"{text} · {spend.notice}" if spend.notice else text
 
 
 class _JsonEvents:
@@ -361,7 +329,7 @@ class _JsonEvents:
             case LabelsNotice():
                 self._write("labels", event.time, message=event.sentence)
             case LimitsSeen():
-                self._write("limits", event.time, **_limits(event.spend))
+                self._write("limits", event.time, **limits(event.spend))
             case WatchLimited():
                 self._write("watch_limited", event.time, reason=event.reason or None)
 
@@ -370,7 +338,7 @@ class _JsonEvents:
         if now < self._next or snapshot is self._last or not snapshot.workspace:
             return
         self._next, self._last = now + _PROGRESS_EVERY_S, snapshot
-        self._write("progress", time.time(), **_totals(snapshot), phases=_phases(snapshot))
+        self._write("progress", time.time(), **totals(snapshot), phases=phases(snapshot))
 
     def finish(self, snapshot: RunSnapshot, code: int, error: str) -> None:
         self._write("run_finished", time.time(), **_result(snapshot, code, error))
@@ -382,69 +350,12 @@ class _JsonEvents:
 
 def _result(snapshot: RunSnapshot, code: int, error: str) -> dict[str, object]:
     return {
-        **_totals(snapshot),
-        "phases": _phases(snapshot),
+        **totals(snapshot),
+        "phases": phases(snapshot),
         "workspace": snapshot.workspace,
         "export": snapshot.export_dir,
         "elapsed_s": round(snapshot.elapsed_s, 3),
         "through": str(snapshot.through),
         "exit_code": code,
         "error": error or None,
-    }
-
-
-def _totals(snapshot: RunSnapshot) -> dict[str, object]:
-    counts = snapshot.counts
-    return {
-        "state": str(snapshot.state),
-        "found": counts.found,
-        "inside": counts.inside,
-        "done": counts.done,
-        "failed": counts.failed,
-        "skipped": counts.skipped,
-        "empty": counts.empty,
-        "pending": counts.pending,
-        "ignored": snapshot.ignored,
-        "tokens": {"in": snapshot.tokens_in, "out": snapshot.tokens_out},
-        "cost_usd": snapshot.cost_nano_usd / 1e9,
-        "eta_s": snapshot.eta_s,
-        "memory_bytes": snapshot.memory_bytes,
-    }
-
-
-def _limits(spend: Spend) -> dict[str, object]:
-    return {
-        "model": spend.model,
-        "budget_usd": spend.budget_nano_usd / 1e9,
-        "cost_usd": spend.spent_nano_usd / 1e9,
-        "unanswered_usd": spend.open_nano_usd / 1e9,
-        "requests_per_min": spend.requests_per_min,
-        "requests_used": spend.requests_used,
-        "tokens_per_min": spend.tokens_per_min,
-        "tokens_used": spend.tokens_used,
-        "in_flight": spend.in_flight,
-        "waiting": spend.waiting,
-        "concurrency": spend.concurrency,
-        "docs_per_request": spend.docs_per_request,
-        "throttled": spend.throttled,
-        "bottleneck": spend.bottleneck or None,
-        "notice": spend.notice or None,
-    }
-
-
-def _phases(snapshot: RunSnapshot) -> dict[str, dict[str, object]]:
-    return {
-        str(phase.name): {
-            "done": phase.done,
-            "failed": phase.failed,
-            "skipped": phase.skipped,
-            "empty": phase.empty,
-            "total": phase.total,
-            "rate": phase.rate,
-            "eta_s": phase.eta_s,
-            "eta_low_s": phase.eta_low_s,
-            "eta_high_s": phase.eta_high_s,
-            "cpu_ms_per_doc": phase.cpu_ms_per_doc,
-        }
-        for phase in snapshot.phases
     }

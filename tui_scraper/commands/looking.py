@@ -18,10 +18,12 @@ from tui_scraper.commands.arguments import (
     settings_of,
 )
 from tui_scraper.commands.printing import print_lines, print_one
+from tui_scraper.commands.steering import watch
 
 
 def add_status(parser: argparse.ArgumentParser) -> None:
     """The arguments of `status`."""
+    parser.add_argument("--watch", action="store_true", help="follow a running engine until it ends")
     add_workspace(parser)
     add_json(parser)
     parser.set_defaults(command=status)
@@ -34,6 +36,8 @@ def status(options: argparse.Namespace) -> int:
     from tui_scraper.engine.workspace import holder
 
     directory = directory_of(options)
+    if options.watch:
+        return watch(directory, as_json=options.json)
     who = holder(directory)
     with Reader(directory) as reader:
         report = reader.status(locked=who is not None)

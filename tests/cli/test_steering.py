@@ -1,0 +1,125 @@
+"""Commands from another shell to an engine that is at work."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import PROGRAM, run
+from tests.engine.test_control import SLOW
+from tests.plugins import write_plugin
+
+DOCUMENTS = 200
+
+
+class Engine:
+    """A `run --json` in the background; its events are read as they come."""
+
+    def __init__(self, source: Path, workspace: Path, environment: dict[str, str]) -> None:
+        self.workspace = workspace
+        self.events: list[dict[str, object]] = []
+        self.process = subprocess.Popen(
+            [*PROGRAM, "run", source, "-w", workspace, "--json", "--workers", "1"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **environment},
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def saw(self, event: str, **fields: object) -> bool:
+        return any(
+            one["event"] == event and all(one.get(name) == value for name, value in fields.items())
+            for one in self.events
+        )
+
+    def wait(self, event: str, **fields: object) -> None:
+        until = time.monotonic() + 30
+        while not self.saw(event, **fields):
+            assert time.monotonic() < until, (event, fields, self.events[-3:])
+            assert self.process.poll() is None or self.saw(event, **fields), self.events[-3:]
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(DOCUMENTS):
+        (source / f"{number:03}.md").write_text(f"# Number {number}\n\nA letter about an invoice.\n")
+    plugin = write_plugin(tmp_path / "plugin", "slow_markdown", SLOW)
+    path = f"{plugin}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    found = Engine(source, tmp_path / "w", {"PYTHONPATH": path})
+    try:
+        found.wait("progress", state="running")
+        yield found
+    finally:
+        found.end()
+
+
+def test_a_run_is_paused_watched_resumed_and_stopped(engine: Engine) -> None:
+    w = engine.workspace
+    paused = run("pause", "-w", w)
+    assert (paused.code, paused.err) == (0, "")
+    engine.wait("paused")
+    assert "Nothing can be paused" in run("pause", "-w", w).err
+    resumed = run("resume", "-w", w, "--json")
+    assert resumed.objects == [{"command": "resume", "state_before": "paused"}]
+    engine.wait("resumed")
+    assert "Nothing waits to go on" in run("resume", "-w", w).err
+    stopped = run("stop", "-w", w)
+    assert "The same `run` goes on from there" in stopped.out
+    assert engine.process.wait(30) == 4
+    engine.wait("run_finished", exit_code=4)
+    status = run("status", "-w", w, "--json").objects[0]
+    assert status["state"] == "stopped"
+    assert status["found"] == DOCUMENTS
+
+
+def test_watching_shows_how_it_gets_on_until_it_has_ended(engine: Engine) -> None:
+    watching = subprocess.Popen(
+        [*PROGRAM, "status", "--watch", "--json", "-w", engine.workspace],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+    assert watching.stdout is not None
+    first = json.loads(watching.stdout.readline())
+    assert first["found"] == DOCUMENTS
+    assert set(first["phases"]) == {"input", "clean", "chunk", "classify", "index", "output"}
+    assert run("stop", "-w", engine.workspace).code == 0
+    engine.process.wait(30)
+    rest = watching.communicate(timeout=30)[0]
+    assert watching.returncode == 0
+    assert all(json.loads(line)["found"] == DOCUMENTS for line in rest.splitlines())
+
+
+def test_where_nobody_works_there_is_nobody_to_tell(engine: Engine) -> None:
+    assert run("stop", "-w", engine.workspace).code == 0
+    engine.process.wait(30)
+    for command in ("pause", "resume", "stop"):
+        ended = run(command, "-w", engine.workspace)
+        assert ended.code == 1
+        assert "Nobody works in this workspace now" in ended.err
+    watched = run("status", "--watch", "-w", engine.workspace)
+    assert watched.code == 1
+    assert "Nobody works" in watched.err

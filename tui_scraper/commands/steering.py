@@ -1,0 +1,91 @@
+"""Commands to a running engine from another shell: `pause`, `resume`, `stop`; and watching it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tui_scraper.commands.arguments import add_json, add_workspace, directory_of
+from tui_scraper.commands.printing import print_lines, print_one
+from tui_scraper.engine.errors import TuiScraperError
+
+_EVERY_S = 1.0
+_SAID = {
+    "pause": "Pausing: nothing further is taken up. `tui-scraper resume` goes on.",
+    "resume": "Going on.",
+    "stop": "Stopping: what is in hand is finished, and the state saved. The same `run` goes on from there.",
+}
+
+
+def add_pause(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `pause`."""
+    _add(parser, "pause")
+
+
+def add_resume(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `resume`."""
+    _add(parser, "resume")
+
+
+def add_stop(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `stop`."""
+    _add(parser, "stop")
+
+
+def _add(parser: argparse.ArgumentParser, name: str) -> None:
+    add_workspace(parser)
+    add_json(parser)
+    parser.set_defaults(command=_steer, steering=name)
+
+
+def _steer(options: argparse.Namespace) -> int:
+    answer = _ask(directory_of(options), {"command": options.steering})
+    if options.json:
+        print_one(answer)
+    else:
+        print_lines([_SAID[options.steering]])
+    return 0
+
+
+def _ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
+    from tui_scraper.control import ask
+
+    answer = ask(directory, request)
+    if answer is None:
+        raise TuiScraperError("Nobody works in this workspace now; `tui-scraper status` says how it stands.")
+    return answer
+
+
+def watch(directory: Path, *, as_json: bool) -> int:
+    """Show how the engine that works in a workspace stands, until it has ended."""
+    from tui_scraper import formatting
+    from tui_scraper.control import RefusedError
+
+    in_place = sys.stdout.isatty()
+    shown = False
+    while True:
+        try:
+            answer = _ask(directory, {"command": "snapshot"})
+        except RefusedError:  # it has ended while it was asked
+            answer = {}
+        except TuiScraperError:
+            if not shown:
+                raise
+            answer = {}
+        if not answer:
+            if shown and in_place and not as_json:
+                sys.stdout.write("\n")
+            return 0
+        shown = True
+        if as_json:
+            print_one(answer["record"])
+        elif in_place:
+            width = formatting.terminal_width(sys.stdout.fileno())
+            sys.stdout.write(f"\r\x1b[K{formatting.cut(answer['line'], width - 1)}")
+        else:
+            print_lines([answer["line"]])
+        sys.stdout.flush()
+        time.sleep(_EVERY_S)
