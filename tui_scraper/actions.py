@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 
 from tui_scraper.engine.models import RunState
 
-EVERYWHERE = frozenset({"start", "run", "failed", "checkpoints"})
+EVERYWHERE = frozenset({"start", "run", "failed", "checkpoints", "search"})
 _ENDED = frozenset({RunState.IDLE, RunState.COMPLETE, RunState.WATCHING, RunState.STOPPED, RunState.FAILED})
 
 
@@ -25,7 +25,8 @@ class Situation:
     `document` and `cause` say whether the cursor of the Failed screen is on a document, or at least
     inside a group of one cause; `slid` that the list moved another row under it, `asked` that its
     document waits to be retried, `filtered` that esc would clear the filter there. `checkpoint` and `on_head`
-    say whether the cursor of the Checkpoints screen is on one, and on the head.
+    say whether the cursor of the Checkpoints screen is on one, and on the head; `hits` that Search has found
+    something.
     `typing` is set while a text field has the focus: letters and digits go there.
     """
 
@@ -42,6 +43,7 @@ class Situation:
     typing: bool = False
     checkpoint: bool = False
     on_head: bool = False
+    hits: bool = False
 
     @property
     def working(self) -> bool:
@@ -131,8 +133,8 @@ def _back_label(now: Situation) -> str:
     if now.filtered:
         return "clear the filter"
     if now.typing:
-        return "leave the field" if now.screen == "start" else "keep the filter"
-    return "back" if now.screen in {"failed", "checkpoints"} else ""
+        return "keep the filter" if now.screen in {"failed", "checkpoints"} else "leave the field"
+    return "back" if now.screen in {"failed", "checkpoints", "search"} else ""
 
 
 def _retry_reason(now: Situation) -> str:
@@ -153,7 +155,13 @@ def _retry_cause_reason(now: Situation) -> str:
     return "" if now.cause else "There is nothing to retry here."
 
 
+def _filter_label(now: Situation) -> str:
+    return "filter" if now.screen in {"failed", "checkpoints"} else "search"
+
+
 def _filter_reason(now: Situation) -> str:
+    if now.screen in {"run", "search"}:
+        return "" if now.open else "No folder is open, so there is nothing to search. Press o to open one."
     if now.screen == "checkpoints":
         return "" if now.checkpoint or now.filtered else "There is nothing to filter yet."
     return "" if now.bad else "There is nothing to filter yet."
@@ -201,8 +209,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("retry_cause", ("R",), "R", "Retry all of this cause",
            "Put every document of this phase and cause back to pending, after a question.",
            "Failed", _word("retry cause"), 74, _FAILED, _retry_cause_reason),
-    Action("filter", ("slash",), "/", "Filter the list", "Show only what contains a text.",
-           "Lists", _word("filter"), 60, _FAILED | _POINTS, _filter_reason),
+    Action("filter", ("slash",), "/", "Filter or search",
+           "Show only what contains a text; where there is no list, search all documents.",
+           "Lists", _filter_label, 69, _FAILED | _POINTS | frozenset({"run", "search"}), _filter_reason),
     Action("roll_back", ("b",), "b", "Roll back",
            "Go back to the checkpoint under the cursor, after a preview; elsewhere: choose one.",
            "The run", _roll_back_label, 72, frozenset({"run", "failed", "checkpoints"}), _roll_back_reason),
@@ -222,11 +231,13 @@ ACTIONS: tuple[Action, ...] = (
            _failed_label, 70, reason=_run_reason),
     Action("show_checkpoints", ("3", "c"), "c", "Checkpoints", "The history, and going back in it.",
            "Screens", _checkpoints_label, 68, reason=_run_reason),
+    Action("show_search", ("5",), "5", "Search", "Find passages by their words and their meaning.", "Screens",
+           reason=_run_reason),
     Action("show_start", ("o",), "o", "Open another folder", "Choose a folder to process.",
            "Screens", lambda now: "" if now.screen == "start" else "open", 50),
     Action("zoom", ("z",), "z", "Zoom",
            "Give the log, or a document's details, the whole screen; again: back.",
-           "Screens", _word("zoom"), 30, frozenset({"run", "failed", "checkpoints"})),
+           "Screens", _word("zoom"), 30, EVERYWHERE - {"start"}),
     Action("back", ("escape",), "esc", "Back", "Leave a text field, a question, or this screen.",
            "Screens", _back_label, 73, reason=_back_reason,
            palette=False),

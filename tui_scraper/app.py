@@ -35,6 +35,7 @@ from tui_scraper.screens.failed import FailedScreen
 from tui_scraper.screens.help import Help
 from tui_scraper.screens.live import LiveScreen
 from tui_scraper.screens.run import RunScreen
+from tui_scraper.screens.search import SearchScreen
 from tui_scraper.screens.start import StartScreen
 
 CLOSE_S = 3.0
@@ -93,6 +94,7 @@ class TuiScraperApp(App[None]):
             "run": RunScreen("run"),
             "failed": FailedScreen(),
             "checkpoints": self._checkpoints,
+            "search": SearchScreen(settings, host),
         }
         self._help = Help()
 
@@ -186,6 +188,12 @@ class TuiScraperApp(App[None]):
 
     def _do_show_failed(self) -> None:
         self._go_to("failed")
+
+    def _do_show_search(self) -> None:
+        self._go_to("search")
+
+    def _do_filter(self) -> None:
+        self._go_to("search")
 
     def _do_show_checkpoints(self) -> None:
         self._go_to("checkpoints")

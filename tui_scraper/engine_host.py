@@ -101,6 +101,13 @@ class EngineHost:
         """Take the last rollback back."""
         self._ask(lambda engine: engine.undo_rollback())
 
+    def embed(self, words: str) -> str:
+        """The vector of a query, packed. Waits for it; raises as `searching.embed`, or TuiScraperError."""
+        session = self._session
+        if session is None:
+            raise TuiScraperError("no folder is open.")
+        return session.embed(words)
+
     def name_checkpoint(self, checkpoint: int, name: str, named: Callable[[], None]) -> None:
         """Give a checkpoint a name ('' takes it away). `named` is called then, in the engine's thread."""
 
@@ -168,6 +175,13 @@ class _Session:
             loop.call_soon_threadsafe(self._carry_out, loop, engine, command)
         except RuntimeError:  # the loop has closed: the engine has ended already
             return
+
+    def embed(self, words: str) -> str:
+        """See `EngineHost.embed`."""
+        engine, loop = self._engine, self._loop
+        if engine is None or loop is None:
+            raise TuiScraperError("the engine is only starting, or ending.")
+        return str(self._obeyed(engine.embed(words), loop, lambda: True))
 
     def close(self) -> None:
         """Ask for the end; also before there is a loop that could be asked."""

@@ -283,7 +283,7 @@ class CheckpointDetails:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """One chunk that answers a query. `start` and `end` are offsets into the clean text."""
+    """One chunk that answers a query: `text`, from `start` to `end` of the clean text."""
 
     path: str
     title: str
@@ -293,6 +293,7 @@ class SearchHit:
     start: int
     end: int
     snippet: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

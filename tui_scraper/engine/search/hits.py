@@ -67,6 +67,7 @@ class Hits:
             start=chunk.start,
             end=chunk.end,
             snippet=snippet(text.text[chunk.start : chunk.end], self._terms, self._analyze),
+            text=safe_text(text.text[chunk.start : chunk.end], newlines=True),
         )
 
     def _payload(self, artifact: int, kind: Any, path: bytes) -> Any:
