@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 
 from tui_scraper.engine.models import RunState
 
-EVERYWHERE = frozenset({"start", "run", "failed", "checkpoints", "search"})
+EVERYWHERE = frozenset({"start", "run", "failed", "checkpoints", "search", "log"})
 _ENDED = frozenset({RunState.IDLE, RunState.COMPLETE, RunState.WATCHING, RunState.STOPPED, RunState.FAILED})
 
 
@@ -133,8 +133,8 @@ def _back_label(now: Situation) -> str:
     if now.filtered:
         return "clear the filter"
     if now.typing:
-        return "keep the filter" if now.screen in {"failed", "checkpoints"} else "leave the field"
-    return "back" if now.screen in {"failed", "checkpoints", "search"} else ""
+        return "keep the filter" if now.screen in {"failed", "checkpoints", "log"} else "leave the field"
+    return "back" if now.screen not in {"start", "run"} else ""
 
 
 def _retry_reason(now: Situation) -> str:
@@ -156,10 +156,12 @@ def _retry_cause_reason(now: Situation) -> str:
 
 
 def _filter_label(now: Situation) -> str:
-    return "filter" if now.screen in {"failed", "checkpoints"} else "search"
+    return "filter" if now.screen in {"failed", "checkpoints", "log"} else "search"
 
 
 def _filter_reason(now: Situation) -> str:
+    if now.screen == "log":
+        return ""
     if now.screen in {"run", "search"}:
         return "" if now.open else "No folder is open, so there is nothing to search. Press o to open one."
     if now.screen == "checkpoints":
@@ -211,7 +213,7 @@ ACTIONS: tuple[Action, ...] = (
            "Failed", _word("retry cause"), 74, _FAILED, _retry_cause_reason),
     Action("filter", ("slash",), "/", "Filter or search",
            "Show only what contains a text; where there is no list, search all documents.",
-           "Lists", _filter_label, 69, _FAILED | _POINTS | frozenset({"run", "search"}), _filter_reason),
+           "Lists", _filter_label, 69, EVERYWHERE - {"start"}, _filter_reason),
     Action("roll_back", ("b",), "b", "Roll back",
            "Go back to the checkpoint under the cursor, after a preview; elsewhere: choose one.",
            "The run", _roll_back_label, 72, frozenset({"run", "failed", "checkpoints"}), _roll_back_reason),
@@ -233,11 +235,15 @@ ACTIONS: tuple[Action, ...] = (
            "Screens", _checkpoints_label, 68, reason=_run_reason),
     Action("show_search", ("5",), "5", "Search", "Find passages by their words and their meaning.", "Screens",
            reason=_run_reason),
+    Action("levels", ("v",), "v", "Levels", "Show everything, warnings and errors, or errors alone.", "Log",
+           _word("levels"), 71, frozenset({"log"})),
+    Action("show_log", ("6", "l"), "l", "Log", "The whole log, also of earlier runs.", "Screens",
+           lambda now: "" if now.screen == "log" else "log", 44, reason=_run_reason),
     Action("show_start", ("o",), "o", "Open another folder", "Choose a folder to process.",
            "Screens", lambda now: "" if now.screen == "start" else "open", 50),
     Action("zoom", ("z",), "z", "Zoom",
            "Give the log, or a document's details, the whole screen; again: back.",
-           "Screens", _word("zoom"), 30, EVERYWHERE - {"start"}),
+           "Screens", _word("zoom"), 30, frozenset({"run", "failed", "checkpoints", "search"})),
     Action("back", ("escape",), "esc", "Back", "Leave a text field, a question, or this screen.",
            "Screens", _back_label, 73, reason=_back_reason,
            palette=False),

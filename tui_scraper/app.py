@@ -34,6 +34,7 @@ from tui_scraper.screens.confirm import Confirm
 from tui_scraper.screens.failed import FailedScreen
 from tui_scraper.screens.help import Help
 from tui_scraper.screens.live import LiveScreen
+from tui_scraper.screens.log import LogScreen
 from tui_scraper.screens.run import RunScreen
 from tui_scraper.screens.search import SearchScreen
 from tui_scraper.screens.start import StartScreen
@@ -95,6 +96,7 @@ class TuiScraperApp(App[None]):
             "failed": FailedScreen(),
             "checkpoints": self._checkpoints,
             "search": SearchScreen(settings, host),
+            "log": LogScreen(),
         }
         self._help = Help()
 
@@ -191,6 +193,9 @@ class TuiScraperApp(App[None]):
 
     def _do_show_search(self) -> None:
         self._go_to("search")
+
+    def _do_show_log(self) -> None:
+        self._go_to("log")
 
     def _do_filter(self) -> None:
         self._go_to("search")

@@ -12,7 +12,19 @@ EATEN = {"ctrl+b", "ctrl+a", "ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m"}
 
 
 def test_every_action_is_carried_out_by_the_app_or_a_screen() -> None:
-    own = {"go", "retry", "retry_cause", "filter", "zoom", "leave", "undo", "compare", "mark", "name_point"}
+    own = {
+        "go",
+        "retry",
+        "retry_cause",
+        "filter",
+        "zoom",
+        "leave",
+        "undo",
+        "compare",
+        "mark",
+        "name_point",
+        "levels",
+    }
     for action in actions.ACTIONS:
         assert action.name in own or hasattr(TuiScraperApp, f"_do_{action.name}"), action.name
 

@@ -234,7 +234,7 @@ async def test_the_palette_holds_the_actions_and_the_themes(make_app: MakeApp) -
     async with app.run_test(size=NARROW) as pilot:
         await until_text(pilot, "RUNNING")
         await pilot.press("ctrl+p")
-        await until_text(pilot, "Pause or resume", "(p)")
+        await until_text(pilot, "Failed, skipped and empty documents", "(f)")
         await pilot.press(*"light")
         await until_text(pilot, "Theme: light")
         await pilot.press("enter")

@@ -30,14 +30,11 @@ def log_line(line: LogLine) -> Line:
     return Span(f" {when} ", "dim"), Span(f"{sign} ", role), Span(said, text)
 
 
-class LogView(ScrollLines):
-    """Keeps lines longer than a snapshot does, so that what one reads does not run away."""
+class FollowedLines(ScrollLines):
+    """Lines that grow at the end, which stays in view until somebody scrolls away from it."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._newest: LogLine | None = None
-        self._started = 0.0
-        self._kept: list[Line] = []
         self._following = True
 
     @property
@@ -49,6 +46,22 @@ class LogView(ScrollLines):
         """Whoever scrolls away from the end stops following; back at the end it goes on."""
         super().watch_scroll_y(old_value, new_value)
         self._following = self.at_end
+
+    def on_resize(self) -> None:
+        """Stay at the end when the window changes."""
+        if self._following:
+            self.scroll_end(animate=False, immediate=True)
+            self._following = True
+
+
+class LogView(FollowedLines):
+    """Keeps lines longer than a snapshot does, so that what one reads does not run away."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._newest: LogLine | None = None
+        self._started = 0.0
+        self._kept: list[Line] = []
 
     def add(self, snapshot: RunSnapshot) -> None:
         """Append the lines that are new, or begin anew where they are another run's."""
@@ -81,9 +94,3 @@ class LogView(ScrollLines):
         if lines and lines[0].number <= newest.number <= lines[-1].number:
             return newest not in lines
         return snapshot.started != self._started or (bool(lines) and lines[-1].number < newest.number)
-
-    def on_resize(self) -> None:
-        """Stay at the end when the window changes."""
-        if self._following:
-            self.scroll_end(animate=False, immediate=True)
-            self._following = True
