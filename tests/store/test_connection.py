@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from tui_scraper.engine import StoreError
-from tui_scraper.engine.store.connection import connect, explained, open_state
+from tui_scraper.engine.store.connection import BLOB_FILE, connect, explained, open_blobs, open_state
 from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.workspace import Workspace, reopen
 
@@ -68,3 +68,23 @@ def test_a_workspace_that_no_run_has_claimed_is_nobodys_yet(tmp_path: Path) -> N
         reopen(directory)
     Workspace(directory, source).close()
     reopen(directory).close()
+
+
+def test_a_workspace_of_which_only_the_first_file_is_made_has_nothing_in_it_yet(tmp_path: Path) -> None:
+    """The writer makes `state.db` first, and a reader may come before it has made the other."""
+    directory = tmp_path
+    open_state(directory).close()
+    connect(directory / BLOB_FILE).close()
+    with pytest.raises(StoreError, match="nothing in this workspace yet"):
+        open_blobs(directory, read_only=True)
+    with closing(open_state(directory)) as state:
+        state.execute(
+            "INSERT INTO run(started, pid, host, settings, state) VALUES(0, 1, '', '{}', 'running')"
+        )
+    # after the first run it is a loss
+    with (
+        closing(open_blobs(directory, read_only=True)) as blobs,
+        pytest.raises(StoreError, match="damaged"),
+        explained(directory, blobs),
+    ):
+        blobs.execute("SELECT 1 FROM blob")

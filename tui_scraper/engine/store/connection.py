@@ -305,10 +305,10 @@ def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
             )
         connection = connect(path, read_only=read_only)
     with closed_on_error(connection), explained(path, connection):
-        tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").get
-        if tables == 0 and not read_only:
+        is_new = not _has_table(connection, "meta")
+        if is_new and not read_only:
             _create(connection)
-        elif tables == 0:
+        elif is_new:
             raise nothing_yet(path)
         version = connection.execute("SELECT value FROM meta WHERE key = 'schema'").get
         if version in MIGRATIONS and read_only:
@@ -372,4 +372,16 @@ def open_blobs(directory: Path, *, read_only: bool = False) -> apsw.Connection:
         if not read_only:
             connection.execute("CREATE TABLE IF NOT EXISTS blob(id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
             _give_checksums(connection, path)
+        elif not _has_table(connection, "blob") and _is_being_made(directory):
+            raise nothing_yet(path)
         return connection
+
+
+def _has_table(connection: apsw.Connection, name: str) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (name,)).get)
+
+
+def _is_being_made(directory: Path) -> bool:
+    """Whether the writer has made `state.db` and not `blob.db`, which comes after it and before any run."""
+    with contextlib.closing(open_state(directory, read_only=True)) as state:
+        return not state.execute("SELECT EXISTS(SELECT 1 FROM run)").get
