@@ -26,7 +26,7 @@ class Situation:
     inside a group of one cause; `slid` that the list moved another row under it, `asked` that its
     document waits to be retried, `filtered` that esc would clear the filter there. `checkpoint` and `on_head`
     say whether the cursor of the Checkpoints screen is on one, and on the head; `hits` that Search has found
-    something.
+    something, `can_undo` that the head was moved.
     `typing` is set while a text field has the focus: letters and digits go there.
     """
 
@@ -44,6 +44,7 @@ class Situation:
     checkpoint: bool = False
     on_head: bool = False
     hits: bool = False
+    can_undo: bool = False
 
     @property
     def working(self) -> bool:
@@ -75,8 +76,9 @@ class Action:
     palette: bool = True
 
     def word(self, now: Situation) -> str:
-        """The word in the footer; '' for a letter while letters are typed into a field."""
-        return "" if now.typing and len(self.shown) == 1 else self.label(now)
+        """The word in the footer; '' for what is typed into a field."""
+        typed = now.typing and (len(self.shown) == 1 or self.shown == "space")
+        return "" if typed else self.label(now)
 
 
 def _word(text: str) -> Callable[[Situation], str]:
@@ -84,6 +86,8 @@ def _word(text: str) -> Callable[[Situation], str]:
 
 
 def _pause_label(now: Situation) -> str:
+    if now.screen in {"checkpoints", "search", "log"}:
+        return ""  # it works; the keys of the screen itself are of more use there
     return "resume" if now.state in {RunState.PAUSED, RunState.STOPPED} else "pause"
 
 
@@ -110,13 +114,13 @@ def _run_reason(now: Situation) -> str:
 
 
 def _failed_label(now: Situation) -> str:
-    if now.screen == "failed":
+    if now.screen not in {"start", "run"}:
         return ""
     return f"failed {now.failed:,}" if now.failed else "failed"
 
 
 def _checkpoints_label(now: Situation) -> str:
-    return "" if now.screen == "checkpoints" else "checkpoints"
+    return "checkpoints" if now.screen in {"start", "run"} else ""
 
 
 def _back_reason(now: Situation) -> str:
@@ -194,7 +198,9 @@ def _point_reason(now: Situation) -> str:
 def _undo_reason(now: Situation) -> str:
     if now.state is RunState.STOPPING:
         return "The run is stopping; undo once it has stopped."
-    return "" if now.open else "No folder is open. Press o to open one."
+    if not now.open:
+        return "No folder is open. Press o to open one."
+    return "" if now.can_undo else "There is nothing to undo: nobody has rolled back here."
 
 
 _FAILED = frozenset({"failed"})
@@ -221,11 +227,11 @@ ACTIONS: tuple[Action, ...] = (
            "Checkpoints", _word("undo"), 71, _POINTS, _undo_reason),
     Action("compare", ("x",), "x", "Compare",
            "The checkpoint under the cursor with the marked one, or with how things are now.",
-           "Checkpoints", _word("compare"), 62, _POINTS, _point_reason),
+           "Checkpoints", _word("compare"), 71, _POINTS, _point_reason),
     Action("mark", ("space",), "space", "Mark", "Mark a checkpoint, to compare another with it.",
            "Checkpoints", _word("mark"), 42, _POINTS, _point_reason),
     Action("name_point", ("n",), "n", "Name", "Give a checkpoint a name to go back to it by.",
-           "Checkpoints", _word("name"), 58, _POINTS, _point_reason),
+           "Checkpoints", _word("name"), 70, _POINTS, _point_reason),
     Action("show_run", ("1",), "1", "Run", "Phases, counts and log of the run.",
            "Screens", lambda now: "" if now.screen == "run" else "run", 45, reason=_run_reason),
     Action("show_failed", ("2", "f"), "f", "Failed",

@@ -120,6 +120,11 @@ def usd(nano_usd: int) -> str:
     return f"${Decimal(f'{dollars:.2g}'):f}"
 
 
+def documents(count: int) -> str:
+    """`1 document`, `1,234 documents`."""
+    return "1 document" if count == 1 else f"{count:,} documents"
+
+
 def terminal_width(descriptor: int) -> int:
     """Cells of a line of a terminal."""
     return os.get_terminal_size(descriptor).columns

@@ -237,7 +237,8 @@ class _Lines:
             self._print(f"Export: {snapshot.export_dir}")
         self._print(f"Workspace: {snapshot.workspace}")
         if counts.pending and snapshot.state is not RunState.COMPLETE and code != _USAGE:
-            self._print("Everything finished is saved; the same command goes on from here.")
+            goes_on = "when that is mended, the same command" if error else "the same command"
+            self._print(f"Everything finished is saved; {goes_on} goes on from here.")
         if counts.failed:
             self._print("`tui-scraper failures` says why documents failed.")
 

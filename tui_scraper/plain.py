@@ -84,7 +84,7 @@ def status_lines(report: StatusReport, who: str | None) -> Iterator[str]:
         )
     if report.without_vectors:
         yield (
-            f"by words   {report.without_vectors:,} documents have not all their vectors; "
+            f"by words   {formatting.documents(report.without_vectors)} without all vectors; "
             "`tui-scraper retry --method openai` has the model asked again"
         )
     yield ""

@@ -66,7 +66,8 @@ def audit_lines(found: Audit) -> Iterator[str]:
         yield f"documents   {_answers(found.labels, 'labels')}"
     if found.vectors.asked:
         yield f"passages    {_answers(found.vectors, 'vectors')}"
-    yield f"besides     {found.canaries:,} calls to see whether it works, {found.audits:,} to check packs"
+    calls = "1 call" if found.canaries == 1 else f"{found.canaries:,} calls"
+    yield f"besides     {calls} to see whether it works, {found.audits:,} to check packs"
     if found.unanswered:
         yield (
             f"unanswered  {len(found.unanswered):,} calls, which may have cost up to "

@@ -30,7 +30,7 @@ def progress_line(snapshot: RunSnapshot) -> str:
 
 def _spent(spend: Spend) -> str:
     """`$0.4210 of $1.00, 24 in flight`, with what a person should know of the endpoint."""
-    text = f"{formatting.usd(spend.spent_nano_usd)} of ${spend.budget_nano_usd / 1e9:.2f}"
+    text = f"{formatting.usd(spend.spent_nano_usd)} of {formatting.usd(spend.budget_nano_usd)}"
     if spend.in_flight:
         text += f", {spend.in_flight} in flight"
     if spend.throttled:

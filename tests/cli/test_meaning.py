@@ -78,7 +78,7 @@ def test_documents_without_vectors_are_counted_and_asked_about_again(
     assert ended.code == 0, ended.err
     assert "21 documents are indexed without all vectors (offline)" in ended.out
     assert not server.records
-    assert "21 documents have not all their vectors" in run("status", "-w", tmp_path / "w", **env).out
+    assert "21 documents without all vectors" in run("status", "-w", tmp_path / "w", **env).out
     again = run("retry", "--method", "openai", "-w", tmp_path / "w", **env)
     assert "21 documents are pending again" in again.out
     assert run("run", source, "-w", tmp_path / "w", **env).code == 0

@@ -375,7 +375,7 @@ def test_files_that_are_lost_are_made_again_without_paying(
     assert [damage.what for damage in verify(tmp_path / "w").damages]
     calls = len(server.records)
     found = search(tmp_path / "w", "lions", settings)
-    assert "vectors are missing" in found.notice
+    assert "Vectors are missing" in found.notice
     run_once(source, tmp_path / "w", settings=settings)
     assert len(server.records) == calls + 1  # the query
     assert search(tmp_path / "w", "lions", settings, mode="semantic", k=1).hits[0].path == "zebra.txt"

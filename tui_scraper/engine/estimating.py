@@ -46,7 +46,7 @@ from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import PhaseCount, read_totals
 from tui_scraper.engine.store.head import config_of, read_head
-from tui_scraper.engine.store.ledger import read_spending
+from tui_scraper.engine.store.ledger import dollars, read_spending
 from tui_scraper.engine.store.profiles import Limits, read_limits
 from tui_scraper.engine.store.scans import FoundFile
 from tui_scraper.engine.store.vectors import held, space_at, space_of
@@ -322,7 +322,7 @@ def keep(report: Report, directory: Path) -> None:
     (directory / FILE_NAME).write_text(json.dumps(content), encoding="utf-8")
 
 
-def compare(directory: Path, documents: int) -> str:
+def compare(directory: Path) -> str:
     """How an estimate compares with what was spent since; '' where there is none. Says it once."""
     path = directory / FILE_NAME
     try:
@@ -334,10 +334,12 @@ def compare(directory: Path, documents: int) -> str:
         about = content["documents"][1]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+    if not (high or spent):
+        return ""
     inside = "within" if low <= spent <= high else ("below" if spent < low else "above")
     return (
-        f"Estimated ${expected / 1e9:.4f} (${low / 1e9:.4f} to ${high / 1e9:.4f}) for {about:,} documents; "
-        f"spent ${spent / 1e9:.4f} for {documents:,}: {inside} the range."
+        f"Estimated {dollars(expected)} ({dollars(low)} to {dollars(high)}) for {about:,} documents; spent "
+        f"{dollars(spent)} since then: {inside} the range."
     )
 
 

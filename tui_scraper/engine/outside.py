@@ -131,14 +131,9 @@ class Outside:
         if any(self._those()):
             from tui_scraper.engine.estimating import compare
 
-            sentence = compare(directory, self._paid_for())
+            sentence = compare(directory)
             if sentence:
                 tell(sentence)
-
-    def _paid_for(self) -> int:
-        if self.labelling is not None:
-            return self.labelling.paid_for
-        return self.embedding.documents if self.embedding is not None else 0
 
     def _those(self) -> list[Labelling | Embedding]:
         return [one for one in (self.labelling, self.embedding) if one is not None]

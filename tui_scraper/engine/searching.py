@@ -96,7 +96,8 @@ def find(
             if mode == "semantic":
                 raise
             return Answer(look(), f"Searched for words only: {error}")
-        missing = f"{without:,} documents have not all their vectors: they are found by words only."
+        have = "1 document has" if without == 1 else f"{without:,} documents have"
+        missing = f"{have} not all vectors: what lacks them is found by its words only."
         return Answer(hits, missing if without else "")
 
 

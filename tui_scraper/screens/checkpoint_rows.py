@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
+import time
 from collections.abc import Hashable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from tui_scraper.engine.models import Checkpoint, PhaseName
@@ -13,13 +14,13 @@ from tui_scraper.formatting import Line, Span, cut, number, pad
 _MOST_LANES = 8
 
 
-def read_history(directory: Path) -> tuple[list[Checkpoint], int]:
-    """The checkpoints worth showing, oldest first, and how many there are besides."""
+def read_history(directory: Path) -> tuple[list[Checkpoint], int, bool]:
+    """The checkpoints worth showing, oldest first, how many there are besides, and if undo does anything."""
     from tui_scraper.engine.store.reader import Reader
 
     with Reader(directory) as reader:
         shown = reader.checkpoints()
-        return shown, reader.count_checkpoints() - len(shown)
+        return shown, reader.count_checkpoints() - len(shown), reader.was_moved()
 
 
 def lanes(history: Sequence[Checkpoint]) -> list[str]:
@@ -145,6 +146,6 @@ class History:
 
 def _when(moment: float) -> str:
     """The time today, the date of any other day."""
-    then = datetime.datetime.fromtimestamp(moment)
-    today = then.date() == datetime.datetime.now().date()
-    return then.strftime("%H:%M:%S" if today else "%Y-%m-%d")
+    then = datetime.fromtimestamp(moment)
+    today = datetime.fromtimestamp(time.time()).date()
+    return then.strftime("%H:%M:%S" if then.date() == today else "%Y-%m-%d")

@@ -67,6 +67,7 @@ class CheckpointsScreen(LiveScreen):
         self._compared: tuple[int, int | None] | None = None
         self._filled: list[str] = []
         self._naming: int | None = None
+        self._can_undo = False
 
     def body(self) -> ComposeResult:
         """List and details, above or beside each other."""
@@ -94,7 +95,8 @@ class CheckpointsScreen(LiveScreen):
             checkpoint=point is not None,
             on_head=point is not None and point.head,
             slid=self.query_one(PagedTable).slid,
-            filtered=self._esc_clears(),
+            filtered=self._esc_clears() and self._naming is None,
+            can_undo=self._can_undo,
         )
 
     def _point(self) -> Checkpoint | None:
@@ -150,7 +152,7 @@ class CheckpointsScreen(LiveScreen):
     async def _load(self, state: tuple[int, str]) -> None:
         directory = Path(self._directory)
         try:
-            history, hidden = await aside(lambda: read_history(directory))
+            history, hidden, self._can_undo = await aside(lambda: read_history(directory))
         except TuiScraperError as error:
             self.say(safe_text(str(error)), "bad")
             return
@@ -363,6 +365,10 @@ def _preview(directory: Path, target: int | None, settings: Settings) -> Iterato
     from tui_scraper import plain_history
     from tui_scraper.engine.going_back import preview, preview_undo
 
-    found = preview_undo(directory, settings) if target is None else preview(directory, target, settings)
+    if target is None:
+        found = preview_undo(directory, settings)
+        yield f"The head goes back to where it was {safe_text(found.target)}."
+    else:
+        found = preview(directory, target, settings)
     for line in plain_history.preview_lines(found):
         yield from wrap(safe_text(line), 300)

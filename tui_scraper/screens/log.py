@@ -188,7 +188,7 @@ class LogScreen(LiveScreen):
 def _dated(lines: list[LogLine]) -> list[Line]:
     """The lines, with a line for each day that begins."""
     found: list[Line] = []
-    day = datetime.now().date()
+    day = datetime.fromtimestamp(time.time()).date()
     for line in lines:
         then = datetime.fromtimestamp(line.time).date()
         if then != day:

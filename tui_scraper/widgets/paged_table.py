@@ -100,6 +100,8 @@ class PagedTable(ScrollView, can_focus=True):
             index = self._rows.index_of(self._chosen)
             if index is not None:
                 self.move_to(index)
+        else:
+            self.move_to(self._cursor)  # into view, whatever has come above it
         self.refresh()
         self.post_message(self.Highlighted(self._cursor))
 
@@ -114,9 +116,13 @@ class PagedTable(ScrollView, can_focus=True):
         self._chosen = self._rows.identity(index)
         top, height = self.scroll_offset.y, max(1, self.size.height)
         if index < top:
-            self.scroll_to(y=index, animate=False)
+            self._scroll(index)
         elif index >= top + height:
-            self.scroll_to(y=index - height + 1, animate=False)
+            self._scroll(index - height + 1)
+
+    def _scroll(self, top: int) -> None:
+        """`force`: Textual scrolls nothing before the scrollbar is there."""
+        self.scroll_to(y=top, animate=False, immediate=True, force=True)
 
     def render_line(self, y: int) -> Strip:
         """Draw the row at a place of the window."""

@@ -38,7 +38,7 @@ from tui_scraper.engine.llm.profile import Profile, decode_profile
 from tui_scraper.engine.llm.ramp import Ramp
 from tui_scraper.engine.llm.requests import Request
 from tui_scraper.engine.models import Spend
-from tui_scraper.engine.store.ledger import CapReachedError, Caps, read_spending
+from tui_scraper.engine.store.ledger import CapReachedError, Caps, dollars, read_spending
 from tui_scraper.engine.store.profiles import Limits, read_profile, remember_limits, remember_profile
 
 _NANO = 1_000_000_000
@@ -312,8 +312,8 @@ class Asking(ABC, Generic[W, R]):
             effort=settings.reasoning_effort,
         )
         asker.tell(
-            f"{self._introduction()}; this workspace spends at most ${settings.budget_usd:.2f} in all "
-            "(classify.budget_usd)."
+            f"{self._introduction()}; this workspace spends at most "
+            f"{dollars(self.caps.nano_usd or 0)} in all (classify.budget_usd)."
         )
         known = decode_profile(read_profile(self._state, url, settings.model))
         self._preflight = self._new_preflight(self._caller)

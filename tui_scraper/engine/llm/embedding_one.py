@@ -18,6 +18,7 @@ from tui_scraper.engine.llm.errors import CallError, Verdict
 from tui_scraper.engine.llm.preflight import Ready
 from tui_scraper.engine.llm.profile import Profile, decode_profile
 from tui_scraper.engine.llm.requests import EmbeddingRequest
+from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.ledger import Caps
 from tui_scraper.engine.store.profiles import read_profile
 from tui_scraper.engine.store.vectors import StoredVectors, record_vectors, vector_key
@@ -56,7 +57,9 @@ async def embed_one(
         async with asyncio.timeout(_PATIENCE_S):
             return await _ask(caller, ready, request, functools.partial(_save, submit, space))
     except TimeoutError:
-        raise TuiScraperError(f"{settings.model} has not answered within {_PATIENCE_S:g} s.") from None
+        raise TuiScraperError(
+            f"{safe_text(settings.model)} has not answered within {_PATIENCE_S:g} s."
+        ) from None
     finally:
         await client.close()
 
@@ -84,7 +87,7 @@ async def _ask(
             if await save(request.keys, vector, answered) and vector is not None:
                 return vector
             problem = "It answers, but not with a vector like those of the documents."
-    raise TuiScraperError(f"{caller.client.model} does not answer. {problem}")
+    raise TuiScraperError(f"{safe_text(caller.client.model)} made no vector of the query. {problem}")
 
 
 async def _save(

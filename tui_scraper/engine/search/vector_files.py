@@ -261,7 +261,8 @@ def open_vectors(workspace: Path, space: bytes, at_least: int) -> VectorReader |
     meta = _read_meta(directory)
     if (meta.rows if meta is not None else 0) < at_least or (meta and not _are_whole(directory, meta)):
         raise DamagedVectorsError(
-            f"{directory}: vectors are missing. The next run makes these files again, without paying."
+            f"Vectors are missing from the files of the search ({directory}). "
+            "The next `tui-scraper run` makes them again, without paying."
         )
     return VectorReader(directory, meta) if meta is not None and meta.rows else None
 

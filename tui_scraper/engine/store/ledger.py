@@ -143,8 +143,8 @@ def _refuse(state: apsw.Connection, spent: Spending, intent: Intent, caps: Caps)
     usd = spent.most_nano_usd
     if caps.nano_usd is not None and usd + intent.cost_nano_usd > caps.nano_usd:
         raise CapReachedError(
-            f"The budget is used up: {_dollars(usd)} of {_dollars(caps.nano_usd)} are spent or reserved, and "
-            f"the next call may cost up to {_dollars(intent.cost_nano_usd)}. "
+            f"The budget is used up: {dollars(usd)} of {dollars(caps.nano_usd)} are spent or reserved, and "
+            f"the next call may cost up to {dollars(intent.cost_nano_usd)}. "
             "Raise classify.budget_usd (or --budget) and go on; everything finished is saved."
         )
     tokens = spent.tokens_in + spent.tokens_out + spent.open_tokens
@@ -170,10 +170,12 @@ def _unsaved(state: apsw.Connection, spent: Spending) -> int:
     return spent.unsaved_tokens + int(flying)
 
 
-def _dollars(nano_usd: int) -> str:
-    """To the cent, and where cents say too little, to what counts: `$5.00`, `$0.0312`."""
-    whole = f"{nano_usd / _NANO:.4f}".rstrip("0")
-    return f"${whole}" if len(whole.rpartition(".")[2]) > 2 else f"${nano_usd / _NANO:.2f}"
+def dollars(nano_usd: int) -> str:
+    """To the cent, and where cents say too little, to what counts: `$5.00`, `$0.0312`, `$0.000014`."""
+    usd = nano_usd / _NANO
+    digits = 4 if usd >= 0.001 or not nano_usd else 7
+    whole = f"{usd:.{digits}f}".rstrip("0")
+    return f"${whole}" if len(whole.rpartition(".")[2]) > 2 else f"${usd:.2f}"
 
 
 def settle(transaction: Transaction, call: int, paid: Paid, saved: Sequence[bytes]) -> None:

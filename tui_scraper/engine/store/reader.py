@@ -180,6 +180,11 @@ class Reader:
         with snapshot(self._state, self._directory):
             return int(self._state.execute("SELECT count(*) FROM checkpoint").get)
 
+    def was_moved(self) -> bool:
+        """Whether the head was ever moved, so that there is something to undo."""
+        with snapshot(self._state, self._directory):
+            return bool(self._state.execute("SELECT 1 FROM reflog LIMIT 1").get)
+
     def checkpoint(self, word: str) -> CheckpointDetails:
         """One checkpoint, by its id or name. Raises UsageError where there is none."""
         with snapshot(self._state, self._directory):

@@ -182,6 +182,11 @@ def note_held(transaction: Transaction, space: bytes, rows: int) -> None:
     )
 
 
+def none_held(state: apsw.Connection, space: bytes) -> None:
+    """The files of a space were removed: no number of vectors is to be expected there."""
+    state.execute("DELETE FROM meta WHERE key = ?", (_VECTORS_HELD + space.hex(),))
+
+
 def held_by(writer: Writer) -> Callable[[bytes, int], None]:
     """A function that notes how many vectors the files of a space have."""
     return lambda space, rows: writer.call(lambda transaction: note_held(transaction, space, rows))

@@ -27,6 +27,7 @@ from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.search.segments import INDEX_DIR, VECTORS_FOLDER, index_mark
 from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE, connect, explained
 from tui_scraper.engine.store.seal import Seal, Sealing, read_seal, write_seal
+from tui_scraper.engine.store.vectors import none_held
 from tui_scraper.engine.verify.checking import Progress, look_at
 from tui_scraper.engine.verify.databases import PAGE_BYTES, is_folded_elsewhere
 from tui_scraper.engine.verify.look import Found, Look
@@ -217,7 +218,8 @@ def _mend(directory: Path, report: Report, found: Found, progress: Progress) -> 
                 shutil.rmtree(directory / INDEX_DIR, ignore_errors=True)
             for space in found.spaces:
                 shutil.rmtree(directory / VECTORS_FOLDER / space.hex(), ignore_errors=True)
-                done.append("the files of vectors removed; the next run makes them again, without paying")
+                none_held(state, space)
+                done.append("files of vectors removed; the next run makes them again, without paying")
             done += _forget_exports(state, found.exports)
             sealing.note(state, blobs)
             for connection in (blobs, state):

@@ -53,6 +53,7 @@ def check_vector_files(look: Look) -> Iterator[Finding]:
         found = list(_files(look, space))
         if found:
             look.found.spaces.append(space)
+            look.found.index = True  # a new generation of it takes the vectors from the store
         yield from found
 
 
