@@ -210,3 +210,46 @@ def test_several_hundred_labels_are_reserved_for_as_they_are_sent(tmp_path: Path
     reserved = table(tmp_path / "w", "SELECT max(tokens_in) FROM ledger WHERE state = 'settled'")[0][0]
     assert most == reserved  # what was billed is what is entered
     assert audit(tmp_path / "w").proven
+
+
+@pytest.mark.parametrize("backend", ["openai", "auto"])
+def test_a_model_that_cannot_be_used_takes_no_label_out_of_force(tmp_path: Path, backend: str) -> None:
+    source = write_documents(tmp_path / "source", 20)
+    with serving() as server:
+        run_once(source, tmp_path / "w", settings=asking(server))
+        exported = export_bytes(tmp_path / "w")
+        misspelt = asking(server, backend=backend, model="gpt-5-nanno")
+        with running(source, tmp_path / "w", settings=misspelt) as run:
+            said = stopped(run)
+        assert said.startswith("failed 5")
+        assert "gpt-5-nanno" in said
+        assert "The labels stay as they are." in said
+        assert export_bytes(tmp_path / "w") == exported
+        with running(source, tmp_path / "w", settings=asking(server), offline=True) as run:
+            assert run.complete().phases[3].done == 20
+
+
+def test_a_model_that_was_used_before_is_gone_back_to_without_asking_it(tmp_path: Path) -> None:
+    source = write_documents(tmp_path / "source", 20)
+    with serving() as first:
+        wanted = asking(first)
+        run_once(source, tmp_path / "w", settings=wanted)
+    with serving() as second:
+        run_once(source, tmp_path / "w", settings=asking(second, instructions="Think of the reader."))
+        run_once(source, tmp_path / "w", settings=wanted)  # nobody answers there any more
+    assert methods(tmp_path / "w") == {"openai"}
+
+
+def test_a_trial_that_takes_long_can_be_stopped_and_changes_nothing(tmp_path: Path) -> None:
+    source = write_documents(tmp_path / "source", 20)
+    with serving() as server:
+        run_once(source, tmp_path / "w", settings=asking(server))
+    exported = export_bytes(tmp_path / "w")
+    with serving(latency_s=30) as slow:
+        other = asking(slow, instructions="Think of the reader.")
+        with running(source, tmp_path / "w", settings=other) as run:
+            run.wait(lambda _now: bool(slow.records), "call")
+            run.host.stop()
+            run.wait_for_end()
+    assert export_bytes(tmp_path / "w") == exported
+    assert len(audit(tmp_path / "w").unanswered) == 1

@@ -197,6 +197,23 @@ def test_a_search_says_what_it_may_miss(source: Path, server: ModelServer, tmp_p
     assert not server.records
 
 
+def test_a_model_that_cannot_be_used_does_not_empty_the_search(
+    source: Path, server: ModelServer, tmp_path: Path
+) -> None:
+    settings = asking(server)
+    run_once(source, tmp_path / "w", settings=settings | {"index": {"embeddings": "none"}})
+    for before in ({"embeddings": "none"}, settings["index"]):
+        run_once(source, tmp_path / "w", settings=settings | {"index": before})
+        with running(
+            source, tmp_path / "w", settings=asking(server, {"model": "text-embedding-3-smal"})
+        ) as run:
+            said = stopped(run)
+        assert said.startswith("failed 5")
+        assert "The search stays as it is." in said
+        assert search(tmp_path / "w", "savanna", settings, mode="text").hits
+    assert search(tmp_path / "w", "lions", settings, mode="semantic").hits[0].path == "zebra.txt"
+
+
 @pytest.mark.parametrize(
     ("status", "code", "message", "long"),
     [

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
@@ -24,10 +24,10 @@ from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.settings_in_force import InForce
 from tui_scraper.engine.store.artifacts import Configs
-from tui_scraper.engine.store.head import Head, PhaseConfigs, read_head
+from tui_scraper.engine.store.head import Head, PhaseConfigs, is_known, read_head
 from tui_scraper.engine.store.labelling import config_of_model
 from tui_scraper.engine.store.results import Work
-from tui_scraper.engine.store.vectors import space_of
+from tui_scraper.engine.store.vectors import dimensions_of, space_of
 from tui_scraper.engine.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -70,6 +70,29 @@ def choose_models(state: apsw.Connection, request: RunRequest, in_force: InForce
     vectors = never or ("" if goes_through(PHASES.index(PhaseName.INDEX)) else "offline")
     return Choice(
         choose(settings, offline=labels, paid_before=paid), choose_embedder(settings, offline=vectors)
+    )
+
+
+class Unproven(NamedTuple):
+    """Who is asked in a pass in place of another, and has never been asked here in this way."""
+
+    labels: bool
+    vectors: bool
+
+
+def unproven(choice: Choice, state: apsw.Connection, configs: PhaseConfigs) -> Unproven:
+    """Which models would put what is paid for, or all that can be found, out of force when a pass begins.
+
+    One that is already known in this workspace is not among them: what it has made comes back for nothing,
+    whether it can be asked today or not.
+    """
+    head = read_head(state)
+    labels = choice.backend.ask and config_of_model(state, head) is not None
+    vectors = choice.embedder is not None and choice.embedder.ask and PhaseName.INDEX in head.lineages
+    space = space_of(configs[PhaseName.INDEX])
+    return Unproven(
+        labels=labels and not is_known(state, PhaseName.CLASSIFY, *configs[PhaseName.CLASSIFY]),
+        vectors=vectors and space is not None and not dimensions_of(state, space),
     )
 
 

@@ -37,7 +37,7 @@ from tui_scraper.engine.extract.media_types import STREAMED
 from tui_scraper.engine.feeding import Payloads
 from tui_scraper.engine.memory import total_pss
 from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState, Spend, Status
-from tui_scraper.engine.outside import Choice, Outside, Surrounding, choose_models, open_outside
+from tui_scraper.engine.outside import Choice, Outside, Surrounding, choose_models, open_outside, unproven
 from tui_scraper.engine.phases.base import configurations, hashes
 from tui_scraper.engine.phases.index import IndexEntry, Indexer, generation, vectors_are_missing
 from tui_scraper.engine.phases.input import Walk, identities
@@ -263,6 +263,10 @@ class Pipeline:
 
     async def _work(self, around: Surroundings, indexer: Indexer | None) -> RunState:
         self.activity.state = RunState.SCANNING
+        if not await self._prove():
+            self.activity.state = RunState.STOPPED
+            self._show()
+            return self.activity.state
         fresh = await indexer.open() if indexer is not None else False
         begun = await self._begin(fresh)
         self.activity.method = self._settings.classify.backend
@@ -313,6 +317,27 @@ class Pipeline:
         self._log.info("Stopped; everything finished is saved." if self._stop.is_set() else "Complete.")
         self._show()
         return self.activity.state
+
+    async def _prove(self) -> bool:
+        """See that a model works before what another one made is put out of force. False where stopped."""
+        assert self._choice is not None
+        extra = _extra(0, salts(self._state, read_head(self._state)))  # of the vectors no generation matters
+        configs = configurations(DOCUMENT_PHASE_MODULES, self._settings, extra)
+        new = unproven(self._choice, self._state, configs)
+        if not any(new):
+            return True
+        from tui_scraper.engine.proving import prove
+
+        trying = asyncio.create_task(prove(new, self._choice, self._state, self._writer, self._log.info))
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({trying, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not trying.done():
+            trying.cancel()
+            await asyncio.wait({trying})
+            return False
+        trying.result()
+        return True
 
     async def _begin(self, fresh_index: bool) -> _Begun:
         """Begin a run and its scan, and put its settings in force."""

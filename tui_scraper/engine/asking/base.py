@@ -21,7 +21,7 @@ import tenacity
 
 from tui_scraper.engine.asking.parts import Asker, Company, Packs, W
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.llm.caller import Answered, Caller
+from tui_scraper.engine.llm.caller import Answered, Caller, caps_of
 from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.client import Client, UnreadableAnswerError
 from tui_scraper.engine.llm.errors import (
@@ -38,10 +38,9 @@ from tui_scraper.engine.llm.profile import Profile, decode_profile
 from tui_scraper.engine.llm.ramp import Ramp
 from tui_scraper.engine.llm.requests import Request
 from tui_scraper.engine.models import Spend
-from tui_scraper.engine.store.ledger import CapReachedError, Caps, dollars, read_spending
+from tui_scraper.engine.store.ledger import CapReachedError, dollars, read_spending
 from tui_scraper.engine.store.profiles import Limits, read_profile, remember_limits, remember_profile
 
-_NANO = 1_000_000_000
 _LINGER_S = 0.15
 """How long a pack that is not full waits for more."""
 _MOST_CALLS = 256
@@ -89,9 +88,7 @@ class Asking(ABC, Generic[W, R]):
         self.gate = Gate(
             concurrency=None if settings.concurrency == "auto" else settings.concurrency, most=_MOST_CALLS
         )
-        self.caps = Caps(
-            round(settings.budget_usd * _NANO), settings.budget_tokens or None, settings.unsaved_tokens
-        )
+        self.caps = caps_of(settings)
         self._ramp = Ramp(self.product)
         self._outage = Outage()
         self._said = ""

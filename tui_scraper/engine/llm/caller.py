@@ -14,6 +14,7 @@ from tui_scraper.engine.llm.errors import Billed, CallError
 from tui_scraper.engine.llm.prices import Price, Usage
 from tui_scraper.engine.llm.profile import Profile
 from tui_scraper.engine.llm.requests import Request
+from tui_scraper.engine.settings import ClassifySettings
 from tui_scraper.engine.store.ledger import Caps, Intent, Paid, lose, release, reserve, settle
 from tui_scraper.engine.store.writer import Operation, Transaction
 
@@ -22,7 +23,14 @@ _OVERHEAD_TOKENS = 200
 _BYTES_PER_TOKEN = 4
 """What endpoints reckon with before they have counted, and so the pace does."""
 
+_NANO = 1_000_000_000
+
 Submit = Callable[[Operation[Any]], Awaitable[Any]]
+
+
+def caps_of(settings: ClassifySettings) -> Caps:
+    """What may be spent, as the settings have it."""
+    return Caps(round(settings.budget_usd * _NANO), settings.budget_tokens or None, settings.unsaved_tokens)
 
 
 @dataclass(frozen=True, slots=True)

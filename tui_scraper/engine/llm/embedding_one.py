@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.llm.caller import Answered, Caller
+from tui_scraper.engine.llm.caller import Answered, Caller, caps_of
 from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.client import Client, UnreadableAnswerError
 from tui_scraper.engine.llm.embeddings import Vector, price_of_vectors, vectors_in
@@ -19,7 +19,6 @@ from tui_scraper.engine.llm.preflight import Ready
 from tui_scraper.engine.llm.profile import Profile, decode_profile
 from tui_scraper.engine.llm.requests import EmbeddingRequest
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.engine.store.ledger import Caps
 from tui_scraper.engine.store.profiles import read_profile
 from tui_scraper.engine.store.vectors import StoredVectors, record_vectors, vector_key
 
@@ -27,7 +26,6 @@ _TRIES = 3
 _FIRST_WAIT_S = 0.3
 _MOST_WAIT_S = 2.0
 _PATIENCE_S = 8.0
-_NANO = 1_000_000_000
 
 
 async def embed_one(
@@ -45,9 +43,7 @@ async def embed_one(
     settings, url = provider.settings, provider.endpoint.url
     client = Client(provider.endpoint, provider.key, settings.model, settings.timeout_s, most=2)
     try:
-        caps = Caps(
-            round(settings.budget_usd * _NANO), settings.budget_tokens or None, settings.unsaved_tokens
-        )
+        caps = caps_of(settings)
         caller = Caller(client, submit, run=0, endpoint=provider.endpoint.family, caps=caps, effort="none")
         known = decode_profile(read_profile(state, url, settings.model))
         if known is None or known.api != "embeddings":

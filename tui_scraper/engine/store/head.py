@@ -176,6 +176,14 @@ def config_hash(phase: PhaseName, version: int, config: Mapping[str, object]) ->
     return digest(text.encode())
 
 
+def is_known(
+    connection: apsw.Connection, phase: PhaseName, version: int, config: Mapping[str, object]
+) -> bool:
+    """Whether these settings of a phase have ever been in force here."""
+    known = "SELECT EXISTS(SELECT 1 FROM config WHERE phase = ? AND hash = ?)"
+    return bool(connection.execute(known, (PHASE_NUMBER[phase], config_hash(phase, version, config))).get)
+
+
 def artifact_key(config: bytes, source: bytes) -> bytes:
     """The key of what a phase makes of `source` with `config` (both hashes)."""
     return digest(config + source)
