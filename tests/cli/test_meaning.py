@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_commands import run
+from tests.engine.running import run_once
 from tests.engine.test_model_labels import write_documents
 from tests.llm.model_server import KEY, ModelServer, serving
 
@@ -125,3 +126,13 @@ def test_doctor_tries_the_model_of_the_vectors(server: ModelServer, tmp_path: Pa
     bad = run("doctor", "-w", tmp_path / "w", **{**environment(server), "OPENAI_API_KEY": "sk-not-this-one"})
     assert bad.code == 1
     assert "refuses the key" in bad.out
+
+
+def test_search_says_how_much_it_cannot_find_yet(source: Path, tmp_path: Path) -> None:
+    run_once(source, tmp_path / "w")
+    assert run("search", "savanna", "-w", tmp_path / "w").err == ""
+    (source / "new.txt").write_text("A savanna of its own.")
+    run_once(source, tmp_path / "w", through="chunk")
+    found = run("search", "savanna", "-w", tmp_path / "w")
+    assert found.err == "1 document is not in the index yet.\n"
+    assert "zebra.txt" in found.out

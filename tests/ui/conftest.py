@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from seeing import MakeApp
 from served import ServedHost
 
 from tui_scraper.app import TuiScraperApp
 from tui_scraper.engine.models import RunSnapshot
 from tui_scraper.engine.settings import Settings, UiSettings
-
-NARROW, WIDE = (80, 24), (200, 50)
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +20,6 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-
-
-MakeApp = Callable[..., TuiScraperApp]
 
 
 @pytest.fixture

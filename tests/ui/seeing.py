@@ -10,6 +10,9 @@ from textual.pilot import Pilot
 
 from tui_scraper.app import TuiScraperApp
 
+NARROW, WIDE = (80, 24), (200, 50)
+MakeApp = Callable[..., TuiScraperApp]
+
 
 def screen_text(app: TuiScraperApp) -> str:
     """The rendered screen in view, line by line."""

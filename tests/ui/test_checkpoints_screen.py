@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import NARROW, WIDE, MakeApp
-from seeing import until, until_text
+from seeing import NARROW, WIDE, MakeApp, until, until_text
 from served import ServedHost, busy, complete, workspace_of
 
 from tests.engine.running import run_once

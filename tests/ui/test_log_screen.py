@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import NARROW, WIDE, MakeApp
-from seeing import screen_text, until, until_text
+from seeing import NARROW, WIDE, MakeApp, screen_text, until, until_text
 from served import ServedHost, busy, workspace_of
 
 from tui_scraper.engine.runlog import FILE_NAME, RunLog

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import NARROW, WIDE, MakeApp
-from seeing import screen_text, until, until_text
+from seeing import NARROW, WIDE, MakeApp, screen_text, until, until_text
 from served import ServedHost, busy, complete, workspace_of
 
 from tests.engine.running import run_once

@@ -67,6 +67,7 @@ def search(options: argparse.Namespace) -> int:
     from tui_scraper import plain
     from tui_scraper.control import ask
     from tui_scraper.engine.searching import find
+    from tui_scraper.formatting import documents
 
     directory = directory_of(options)
     answer = find(
@@ -81,6 +82,9 @@ def search(options: argparse.Namespace) -> int:
     )
     if answer.notice:
         print(answer.notice, file=sys.stderr)
+    if answer.pending:
+        are = "is" if answer.pending == 1 else "are"
+        print(f"{documents(answer.pending)} {are} not in the index yet.", file=sys.stderr)
     if options.json:
         for hit in answer.hits:
             print_one(plain.hit_record(hit))

@@ -54,10 +54,15 @@ _PATIENCE_S, _MOMENT_S = 5.0, 0.1
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found. `notice` says why it was not looked for by meaning although that was wanted."""
+    """What was found.
+
+    `notice` says why it was not looked for by meaning although that was wanted. `pending` documents are not
+    in the index yet, and so cannot be found.
+    """
 
     hits: list[SearchHit]
     notice: str = ""
+    pending: int = 0
 
 
 def find(
@@ -78,27 +83,28 @@ def find(
     UsageError if there are no vectors, and whatever kept the query from getting one.
     """
     with Search(directory) as reader:
+        pending = reader.pending()
+        look = functools.partial(reader.find, query, k=k, label=label, path=path)
         space = reader.space() if mode != "text" else None
         if space is None:
             none = 'There are no vectors here: set index.embeddings = "openai", and run.'
             if mode == "semantic":
                 raise UsageError(none)
-            return Answer(reader.find(query, k=k, label=label, path=path), none if mode == "hybrid" else "")
-        look = functools.partial(reader.find, query, k=k, label=label, path=path)
+            return Answer(look(), none if mode == "hybrid" else "", pending)
         held, without = reader.vectors()
         if not held:
             notice = "No document here has its vectors yet; searched for words only."
-            return Answer([] if mode == "semantic" else look(), notice)
+            return Answer([] if mode == "semantic" else look(), notice, pending)
         try:
             vector = _vector(directory, in_words(query), space, reader, settings, remote)
             hits = look(vector=vector, words=mode != "semantic")
         except TuiScraperError as error:
             if mode == "semantic":
                 raise
-            return Answer(look(), f"Searched for words only: {error}")
+            return Answer(look(), f"Searched for words only: {error}", pending)
         have = "1 document has" if without == 1 else f"{without:,} documents have"
         missing = f"{have} not all vectors: what lacks them is found by its words only."
-        return Answer(hits, missing if without else "")
+        return Answer(hits, missing if without else "", pending)
 
 
 def _vector(

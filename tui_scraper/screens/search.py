@@ -164,7 +164,8 @@ class SearchScreen(LiveScreen):
         if answer is None or not self.is_here or str(directory) != self._directory:
             return
         self._asked = query
-        self._show(answer.hits, "by words and meaning" if by_meaning and not answer.notice else "by words")
+        how = "by words and meaning" if by_meaning and not answer.notice else "by words"
+        self._show(answer.hits, f"{how}; {number(answer.pending)} not indexed yet" if answer.pending else how)
         if answer.notice and by_meaning and self._settings.index.embeddings != "none":
             self.say(safe_text(answer.notice))
 

@@ -32,6 +32,7 @@ from tui_scraper.engine.search.holders import Filter, Holder
 from tui_scraper.engine.search.terms import Wanted, build_query, holds, only_artifacts, read_query
 from tui_scraper.engine.search.text_index import DamagedIndexError, guarded, open_for_reading
 from tui_scraper.engine.store.connection import explained, open_blobs, open_state
+from tui_scraper.engine.store.counters import counts_of, read_totals
 from tui_scraper.engine.store.head import STATUS_NUMBER, Head, read_head
 from tui_scraper.engine.store.vectors import count_without, held, read_vector, space_at
 
@@ -122,6 +123,11 @@ class Search:
             head = read_head(self._state)
             space = space_at(self._state, head)
             return 0 if space is None else held(self._state, space), count_without(self._state, head)
+
+    def pending(self) -> int:
+        """How many documents are not in the index yet."""
+        with explained(self._directory):
+            return counts_of(read_totals(self._state, read_head(self._state))).pending
 
     def vector(self, key: bytes) -> NDArray[np.int8] | None:
         """The vector that is stored under a key; None where there is none.
