@@ -267,6 +267,23 @@ def test_offline_the_run_finishes_with_words_and_keeps_the_vectors_that_are_ther
     assert search(tmp_path / "w", "lions acacia", settings, mode="semantic", k=1).hits[0].path == "zebra.txt"
 
 
+@pytest.mark.parametrize("behaviour", ["status_503", "status_500"])
+def test_an_endpoint_that_is_lost_from_the_start_is_done_without_where_the_settings_say_so(
+    source: Path, tmp_path: Path, behaviour: str
+) -> None:
+    with serving(script=[behaviour] * 40) as server:
+        run_once(source, tmp_path / "w", settings=asking(server, on_outage="offline"))
+        assert search(tmp_path / "w", "savanna", asking(server), mode="text").hits[0].path == "zebra.txt"
+        with running(source, tmp_path / "other", settings=asking(server)) as run:
+            assert "does not answer" in stopped(run)
+    with serving() as server:
+        workspace = reopen(tmp_path / "w")
+        assert workspace.writer.call(ask_models_again()) == DOCUMENTS + 1
+        workspace.close()
+        run_once(source, tmp_path / "w", settings=asking(server))
+    assert audit(tmp_path / "w").vectors.asked
+
+
 def test_without_a_key_vectors_that_are_asked_for_are_refused(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ from tui_scraper.engine.llm.errors import (
     LONGEST_WAIT_S,
     CallError,
     ModelBlockedError,
+    NoAnswerError,
     PreflightError,
     Verdict,
 )
@@ -322,7 +323,8 @@ class Asking(ABC, Generic[W, R]):
             self._cap(error)
             return
         except PreflightError as error:
-            if not provider.may_do_without:
+            lost = isinstance(error, NoAnswerError) and settings.on_outage == "offline"
+            if not (provider.may_do_without or lost):
                 raise
             self._go_offline("the model could not be used", f"{error} {self.offline_sentence}")
             return

@@ -69,6 +69,10 @@ class PreflightError(TuiScraperError):
     exit_code = 5
 
 
+class NoAnswerError(PreflightError):
+    """The endpoint does not answer, or only with errors of its own: another time it may."""
+
+
 class ModelBlockedError(TuiScraperError):
     """The endpoint, or a cap, allows no more calls for now: the run pauses, nothing is lost."""
 

@@ -17,7 +17,7 @@ from tui_scraper.engine.llm.caller import Answered, Caller
 from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.client import Client, UnreadableAnswerError
 from tui_scraper.engine.llm.endpoint import Endpoint
-from tui_scraper.engine.llm.errors import LONGEST_WAIT_S, CallError, PreflightError, Verdict
+from tui_scraper.engine.llm.errors import LONGEST_WAIT_S, CallError, NoAnswerError, PreflightError, Verdict
 from tui_scraper.engine.llm.keys import Key
 from tui_scraper.engine.llm.prices import Price, price_of
 from tui_scraper.engine.llm.profile import Profile, negotiate, simpler, with_reasoning
@@ -140,7 +140,7 @@ class Preflight(ABC):
                 transient += error.verdict is Verdict.RETRY
                 if error.verdict is Verdict.RETRY and (error.status != 500 or transient < _TRANSIENT):
                     if transient >= _TRANSIENT:
-                        raise PreflightError(f"{self._endpoint.shown} does not answer: {error}") from None
+                        raise NoAnswerError(f"{self._endpoint.shown} does not answer: {error}") from None
                     wait_s = error.retry_after_s or _FIRST_WAIT_S * 2**transient
                     await self._rest(min(wait_s, LONGEST_WAIT_S))
                     continue
@@ -166,6 +166,8 @@ class Preflight(ABC):
         if error.status == 401:
             place = self._key.place if self._key is not None else "no key"
             return PreflightError(f"{where} refuses the key ({place}). {error}")
+        if error.verdict is Verdict.RETRY:
+            return NoAnswerError(f"{where} does not answer: {error}")
         unknown = error.status == 404 or "model" in error.code.lower() or "model" in error.message.lower()
         if error.status in {400, 403, 404} and unknown:
             return PreflightError(
