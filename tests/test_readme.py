@@ -13,6 +13,7 @@ import pytest
 from benchmarks.terminal import Terminal
 from tests.llm.model_server import KEY, serving
 from tui_scraper.engine.settings import Settings, load
+from tui_scraper.theming import hard_to_read, load_theme
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -84,8 +85,12 @@ def test_the_tui_opens_on_a_folder_as_the_readme_says(home: Path) -> None:
 
 def test_the_settings_of_the_readme_are_valid(tmp_path: Path) -> None:
     blocks = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
+    assert len(blocks) == 3
+    themes = [block for block in blocks if "[colors]" in block]
+    for block in themes:
+        (tmp_path / "theme.toml").write_text(block, encoding="utf-8")
+        assert hard_to_read(load_theme(tmp_path / "theme.toml")) == []
+    for block in [block for block in blocks if block not in themes]:
         file = tmp_path / "tui-scraper.toml"
         file.write_text(block, encoding="utf-8")
         assert load(file, environ={}) != Settings()

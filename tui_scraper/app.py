@@ -75,10 +75,10 @@ class TuiScraperApp(App[None]):
         self._ended = threading.Event()
         self._leaving = False
         self._start_problem = ""
-        themes, problems = theming.load_themes()
-        for theme in themes:
-            self.register_theme(theme)
-        self._theme_names = [theme.name for theme in themes]
+        known, problems = theming.known_themes()
+        for one in known:
+            self.register_theme(one.theme)
+        self._theme_names = [one.theme.name for one in known]
         chosen, sentence = theming.choose(
             settings.ui.theme,
             self._theme_names,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from tui_scraper import __version__
-from tui_scraper.commands import history, looking, money, running, steering, upkeep
+from tui_scraper.commands import history, looking, money, running, steering, themes, upkeep
 from tui_scraper.commands.arguments import add_config, add_workspace, path_of, require_folder, settings_of
 from tui_scraper.commands.printing import output_closed, read_or_not
 from tui_scraper.engine.errors import TuiScraperError, UsageError
@@ -248,4 +248,9 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
     ),
     "init": (upkeep.add_init, "write a commented tui-scraper.toml", "tui-scraper init"),
     "doctor": (upkeep.add_doctor, "check what this machine offers", "tui-scraper doctor"),
+    "themes": (
+        themes.add_themes,
+        "the colours of the TUI; `themes check FILE` says what is wrong with a theme of your own",
+        "tui-scraper themes",
+    ),
 }

@@ -11,17 +11,24 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from rich.cells import get_character_cell_size
+from rich.color import Color as RichColor
 from rich.segment import Segment
 from textual.color import Color, ColorParseError
+from textual.css.constants import VALID_STYLE_FLAGS
 from textual.filter import LineFilter
 from textual.theme import Theme
 
 from tui_scraper.engine.errors import UsageError
 from tui_scraper.engine.safe_text import safe_text
 
+_MOST_BYTES = 100_000
+_READABLE = 4.5
+"""Contrast of text and background, at least: WCAG 2.1, success criterion 1.4.3."""
+_STYLE_WORDS = frozenset(VALID_STYLE_FLAGS)
 DEFAULT = "dark"
 ANSI = "ansi-16"
 
@@ -62,7 +69,10 @@ class ThemeFile(BaseModel):
     @field_validator("variables")
     @classmethod
     def _are_colors(cls, value: dict[str, str]) -> dict[str, str]:
-        return {name: text if name.endswith("-style") else check_color(text) for name, text in value.items()}
+        return {
+            name: check_style(text) if name.endswith("-style") else check_color(text)
+            for name, text in value.items()
+        }
 
     def theme(self) -> Theme:
         """The theme as Textual wants it."""
@@ -86,11 +96,19 @@ def check_color(value: str) -> str:
     return value
 
 
+def check_style(value: str) -> str:
+    """Return the style of text if it is one. Raises ValueError with the value otherwise."""
+    if not value.split() or not _STYLE_WORDS.issuperset(value.split()):
+        words = ", ".join(sorted(word for word in _STYLE_WORDS if len(word) > 2))
+        raise ValueError(f"'{safe_text(value, limit=40)}' is not a style of text: {words}")
+    return value
+
+
 def load_theme(path: Path) -> Theme:
     """Read one theme file. Raises UsageError with a sentence for each mistake."""
     where = safe_text(str(path))
     try:
-        data = tomllib.loads(path.read_bytes().decode("utf-8"))
+        data = tomllib.loads(_read(path).decode("utf-8"))
         return ThemeFile.model_validate(data).theme()
     except OSError as error:
         raise UsageError(f"{where}: the theme cannot be read ({error.strerror}).") from None
@@ -106,6 +124,17 @@ def load_theme(path: Path) -> Theme:
         raise UsageError("\n".join(sentences)) from None
 
 
+def _read(path: Path) -> bytes:
+    """Raises UsageError for what is no ordinary file: a pipe would be waited for without end."""
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{safe_text(str(path))}: this is not a file.")
+    with path.open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise UsageError(f"{safe_text(str(path))}: this is too large for a theme.")
+    return data
+
+
 def theme_directory() -> Path:
     """Where the themes are: inside the installed package, or beside it in a checkout."""
     here = Path(__file__).parent
@@ -113,15 +142,83 @@ def theme_directory() -> Path:
     return shipped if shipped.is_dir() else here.parent / "themes"
 
 
-def load_themes(directory: Path | None = None) -> tuple[list[Theme], list[str]]:
-    """All themes of a folder, and a sentence for each file that is not one."""
-    themes, problems = [], []
-    for path in sorted((directory or theme_directory()).glob("*.toml")):
-        try:
-            themes.append(load_theme(path))
-        except UsageError as error:
-            problems.append(str(error))
-    return themes, problems
+class KnownTheme(NamedTuple):
+    """A theme and where it is from. `own`: the person's, not one that comes with the program."""
+
+    theme: Theme
+    path: Path
+    own: bool
+
+
+def own_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where a person's own themes are."""
+    config_home = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(config_home) / "tui-scraper" / "themes"
+
+
+def known_themes(own: Path | None = None) -> tuple[list[KnownTheme], list[str]]:
+    """All themes by name, and a sentence for each file that is not one.
+
+    A theme of the person's own takes the place of one that comes with the program under the same name.
+    """
+    known: dict[str, KnownTheme] = {}
+    problems = []
+    for directory, is_own in ((theme_directory(), False), (own or own_directory(), True)):
+        for path in sorted(directory.glob("*.toml")):
+            try:
+                theme = load_theme(path)
+            except UsageError as error:
+                problems.append(str(error))
+                continue
+            before = known.get(theme.name)
+            if before is not None and before.own == is_own:
+                first = safe_text(before.path.name)
+                problems.append(
+                    f"{safe_text(str(path))}: {first} is called '{theme.name}' as well, and counts."
+                )
+                continue
+            known[theme.name] = KnownTheme(theme, path, is_own)
+    return [known[name] for name in sorted(known)], problems
+
+
+SWATCH = 6
+"""Colours that a swatch has at most."""
+
+
+def swatch(theme: Theme) -> list[RichColor]:
+    """What to know a theme by: its background and its colours."""
+    colors = (theme.background, theme.foreground, theme.primary, theme.success, theme.warning, theme.error)
+    return [Color.parse(color).rich_color for color in colors if color is not None]
+
+
+def hard_to_read(theme: Theme) -> list[str]:
+    """A sentence for each colour of text that stands out too little; none for those of the terminal."""
+    if theme.ansi or theme.background is None:
+        return []
+    names = ("primary", "accent", "success", "warning", "error", "foreground")
+    colors = {name: getattr(theme, name) for name in names} | {"quiet": theme.variables.get("quiet")}
+    found = []
+    for name, color in colors.items():
+        if color is not None and (ratio := contrast(color, theme.background)) < _READABLE:
+            found.append(
+                f"'{name}' is hard to read on the background: a contrast of {ratio:.1f} "
+                f"where {_READABLE} is wanted."
+            )
+    return found
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours, 1 to 21: WCAG 2.1."""
+    light, dark = sorted((_luminance(Color.parse(one)), _luminance(Color.parse(other))), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(color: Color) -> float:
+    """Relative luminance: WCAG 2.1."""
+    channels = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color.normalized
+    ]
+    return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
 
 
 def choose(wanted: str, known: list[str], *, no_color: bool, color_system: str | None) -> tuple[str, str]:

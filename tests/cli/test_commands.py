@@ -40,6 +40,7 @@ COMMANDS = (
     "export",
     "init",
     "doctor",
+    "themes",
 )
 PROGRAM = [sys.executable, "-m", "tui_scraper"]
 
@@ -710,3 +711,25 @@ def test_a_run_whose_record_of_runs_is_damaged_is_a_sentence(sound: Path, tmp_pa
     assert ended.code == 1
     assert "damaged" in ended.err
     assert "mistake" not in ended.err
+
+
+def test_themes_are_listed_and_checked(tmp_path: Path) -> None:
+    own = tmp_path / "tui-scraper" / "themes"
+    own.mkdir(parents=True)
+    (own / "mine.toml").write_text('name = "mine"\n[colors]\nprimary = "#555555"\nbackground = "#444444"\n')
+    (own / "bad.toml").write_text('name = "bad"\n[colors]\nprimary = "blurple"\n')
+    env = {"XDG_CONFIG_HOME": str(tmp_path), "TUI_SCRAPER_UI__THEME": "mine"}
+    listed = run("themes", **env)
+    assert listed.code == 0
+    assert f"* mine               dark   {own}/mine.toml" in listed.out
+    assert "'blurple' is not a colour" in listed.err
+    records = run("themes", "--json", **env).objects
+    assert [record["name"] for record in records if record["chosen"]] == ["mine"]
+    assert {record["name"] for record in records if record["own"]} == {"mine"}
+    checked = run("themes", "check", own / "mine.toml", **env)
+    assert checked.code == 0
+    assert "the theme 'mine' is sound." in checked.out
+    assert "But 'primary' is hard to read on the background" in checked.out
+    bad = run("themes", "check", own / "bad.toml", **env)
+    assert (bad.code, bad.out) == (2, "")
+    assert "colors.primary" in bad.err

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from rich.segment import Segment
 from textual.color import Color
+from textual.theme import Theme
 
 from tui_scraper import theming
 from tui_scraper.engine.errors import UsageError
@@ -12,29 +14,45 @@ from tui_scraper.engine.errors import UsageError
 NAMES = ["ansi-16", "colour-blind-safe", "dark", "high-contrast", "light"]
 
 
-def test_five_themes_are_shipped_and_all_are_sound() -> None:
-    themes, problems = theming.load_themes()
+def test_five_themes_are_shipped_and_all_are_sound(tmp_path: Path) -> None:
+    themes, problems = theming.known_themes(tmp_path)
     assert problems == []
-    assert sorted(theme.name for theme in themes) == NAMES
+    assert [one.theme.name for one in themes] == NAMES
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "ansi-16"])
+@pytest.mark.parametrize("name", NAMES)
 def test_text_can_be_read_on_the_background(name: str) -> None:
     theme = theming.load_theme(theming.theme_directory() / f"{name}.toml")
-    background = Color.parse(str(theme.background))
-    colors = [theme.primary, theme.accent, theme.success, theme.warning, theme.error, theme.foreground]
-    for color in [*colors, theme.variables["quiet"]]:
-        light, dark = sorted((_luminance(Color.parse(str(color))), _luminance(background)), reverse=True)
-        ratio = (light + 0.05) / (dark + 0.05)
-        assert ratio >= (7 if name == "high-contrast" else 4.5), f"{name} {color} {ratio:.1f}"
+    assert theming.hard_to_read(theme) == []
+    if name == "high-contrast":
+        colors = [theme.primary, theme.accent, theme.success, theme.warning, theme.error, theme.foreground]
+        assert min(theming.contrast(str(color), str(theme.background)) for color in colors) >= 7
 
 
-def _luminance(color: Color) -> float:
-    """WCAG 2.1 relative luminance."""
-    channels = [
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color.normalized
+def test_colours_that_cannot_be_told_apart_are_named() -> None:
+    theme = Theme(name="grey", primary="#777777", foreground="#808080", background="#777777")
+    said = theming.hard_to_read(theme)
+    assert [sentence.split()[0] for sentence in said] == ["'primary'", "'foreground'"]
+    assert theming.contrast("#ffffff", "#000000") == pytest.approx(21)
+
+
+def test_a_theme_of_ones_own_goes_before_the_one_of_the_same_name(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('name = "dark"\n[colors]\nprimary = "#123456"\n')
+    (tmp_path / "b.toml").write_text('name = "dark"\n[colors]\nprimary = "#654321"\n')
+    (tmp_path / "c.toml").write_text('name = "mine"\n[colors]\nprimary = "#123456"\n')
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "large.toml").write_text("#" * 200_000)
+    known, problems = theming.known_themes(tmp_path)
+    assert [one.theme.name for one in known] == sorted([*NAMES, "mine"])
+    by_name = {one.theme.name: one for one in known}
+    assert by_name["dark"].theme.primary == "#123456"
+    assert by_name["dark"].own
+    assert not by_name["light"].own
+    assert [sentence.split("/")[-1] for sentence in problems] == [
+        "b.toml: a.toml is called 'dark' as well, and counts.",
+        "large.toml: this is too large for a theme.",
+        "pipe.toml: this is not a file.",
     ]
-    return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +62,10 @@ def _luminance(color: Color) -> float:
         ('name = "x"\n[colors]\nprimary = "#fff"\nprimry = "#fff"\n', "colors.primry"),
         ('name = "x"\n[colors]\nprimary = "#fff"\n[variables]\ntrack = "no"\n', "variables: 'no' is not"),
         ('name = "../x"\n[colors]\nprimary = "#fff"\n', "name"),
+        (
+            'name = "x"\n[colors]\nprimary = "#fff"\n[variables]\nblock-cursor-text-style = "fat"\n',
+            "variables: 'fat' is not a style of text: blink, bold",
+        ),
         ("name = ", "not valid TOML"),
         ('name = "x"\n', "colors"),
     ],
@@ -55,8 +77,8 @@ def test_a_bad_theme_is_a_sentence(tmp_path: Path, text: str, says: str) -> None
         theming.load_theme(path)
     assert str(path) in str(raised.value)
     assert says in str(raised.value)
-    themes, problems = theming.load_themes(tmp_path)
-    assert (themes, len(problems)) == ([], 1)
+    known, problems = theming.known_themes(tmp_path)
+    assert (len(known), len(problems)) == (len(NAMES), 1)
 
 
 def test_no_color_and_poor_terminals_get_the_terminals_own_colours() -> None:

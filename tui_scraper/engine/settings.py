@@ -242,7 +242,7 @@ class EngineSettings(_Section):
 class UiSettings(_Section):
     """How the TUI looks."""
 
-    theme: str = Field(default="dark", description="dark, light, high-contrast, colour-blind-safe or ansi-16")
+    theme: str = Field(default="dark", description="colours: one of those that `tui-scraper themes` lists")
     refresh_hz: float = Field(
         default=4.0, gt=0, le=30, description="how often the screen is painted, a second"
     )

@@ -267,7 +267,9 @@ class StartScreen(LiveScreen):
                 (Span("   counting …" if self._looking else "   nothing yet", "dim"),),
             ]
         less = "" if found.complete else "at least "
-        total = f"{less}{number(found.files)} files, {size(found.size_bytes)}"
+        total = (
+            f"{less}{number(found.files)} {'file' if found.files == 1 else 'files'}, {size(found.size_bytes)}"
+        )
         lines = [rule("Found", width, total)]
         if not found.files:
             lines.append((Span("   no files that would be documents", "warn"),))
