@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests import readme_keys
 from tui_scraper import actions
 from tui_scraper.app import TuiScraperApp
 from tui_scraper.engine.models import RunState
@@ -75,3 +76,7 @@ def test_every_reason_is_a_sentence_that_fits_the_footer() -> None:
                     for action in actions.on_screen(here):
                         reason = action.reason(here)
                         assert not reason or (reason.endswith(".") and len(reason) <= 78), reason
+
+
+def test_the_readme_lists_the_keys_that_there_are() -> None:
+    assert readme_keys.written() == readme_keys.table()
