@@ -38,6 +38,8 @@ def audit_record(found: Audit) -> dict[str, object]:
         },
         "tokens": {"in": spent.tokens_in, "cached": spent.tokens_cached, "out": spent.tokens_out},
         "cost_usd": spent.cost_nano_usd / _NANO,
+        "stand_ins": found.stand_ins,
+        "without_vectors": found.without_vectors,
         "unanswered_usd": spent.open_nano_usd / _NANO,
         "unanswered": [
             {
@@ -79,6 +81,16 @@ def audit_lines(found: Audit) -> Iterator[str]:
             reason = "in flight" if call.state == "sent" else safe_text(call.reason)
             what = "passages" if call.kind == "embed" else "documents"
             yield f"  call {call.call}  {when}  {call.kind}, {call.keys:,} {what}{again}: {reason}"
+    lacking = [
+        f"{formatting.documents(count)} {what}"
+        for count, what in (
+            (found.stand_ins, "labelled on this machine in place of the model"),
+            (found.without_vectors, "without all vectors"),
+        )
+        if count
+    ]
+    if lacking:
+        yield f"lacking     {', '.join(lacking)}; `tui-scraper retry --method openai` asks the model again"
     if found.proven:
         yield "Every payment is accounted for: paid = saved once + what is listed here."
     else:

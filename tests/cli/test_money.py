@@ -129,10 +129,14 @@ def test_what_was_labelled_here_is_asked_about_later(
     model = {"TUI_SCRAPER_CLASSIFY__BACKEND": "openai", **key_for(server)}
     assert run("run", source, "-w", tmp_path / "w", "--offline", **model).code == 0
     assert not server.records
+    lacking = "30 documents labelled on this machine in place of the model"
+    assert lacking in run("audit", "-w", tmp_path / "w").out
+    assert run("audit", "-w", tmp_path / "w", "--json").objects[0]["stand_ins"] == 30
     again = run("retry", "-w", tmp_path / "w", "--method", "openai")
     assert "30 documents are pending again" in again.out
     assert run("run", source, "-w", tmp_path / "w", **model).code == 0
-    assert run("audit", "-w", tmp_path / "w", "--json").objects[0]["labels_saved"] == 30
+    audit = run("audit", "-w", tmp_path / "w", "--json").objects[0]
+    assert (audit["labels_saved"], audit["stand_ins"]) == (30, 0)
     assert "0 documents are pending" in run("retry", "-w", tmp_path / "w", "--method", "openai").out
 
 

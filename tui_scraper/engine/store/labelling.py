@@ -186,6 +186,14 @@ def ask_again(path: bytes | None = None) -> Operation[list[int]]:
     return operation
 
 
+def count_stand_ins(state: apsw.Connection, head: Head) -> int:
+    """How many documents have a label of this machine in place of a model's. O(documents)."""
+    lineage = head.lineages.get(PhaseName.CLASSIFY)
+    if lineage is None or config_of_model(state, head) is None:
+        return 0
+    return sum(1 for _one in _stand_ins(state, head, lineage, None))
+
+
 def _stand_ins(
     state: apsw.Connection, head: Head, lineage: int, path: bytes | None
 ) -> Iterator[tuple[int, int, int]]:

@@ -347,7 +347,11 @@ class Answers:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was paid for, and what came of it."""
+    """What was paid for, and what came of it.
+
+    `stand_ins` documents have a label of this machine because that of the model could not be had, and
+    `without_vectors` not all the vectors that were wanted.
+    """
 
     spending: Spending
     counted: Spending
@@ -356,6 +360,8 @@ class Audit:
     labels: Answers
     vectors: Answers
     unanswered: tuple[Unanswered, ...] = field(default=())
+    stand_ins: int = 0
+    without_vectors: int = 0
 
     @property
     def proven(self) -> bool:

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,6 +38,7 @@ from tui_scraper.engine.store.compare import Comparison, compare
 from tui_scraper.engine.store.connection import closed_on_error, open_blobs, open_state, snapshot
 from tui_scraper.engine.store.counters import counts_of, read_totals, totals_at
 from tui_scraper.engine.store.head import STATUSES, Head, read_head, read_point
+from tui_scraper.engine.store.labelling import count_stand_ins
 from tui_scraper.engine.store.ledger import Audit, audit, read_spending
 from tui_scraper.engine.store.runs import settings_of
 from tui_scraper.engine.store.setbacks import bad_results
@@ -102,9 +104,14 @@ class Reader:
         )
 
     def audit(self) -> Audit:
-        """What was paid for, and what came of it. O(calls)."""
+        """What was paid for, and what came of it. O(calls + documents)."""
         with snapshot(self._state, self._directory):
-            return audit(self._state)
+            head = read_head(self._state)
+            return replace(
+                audit(self._state),
+                stand_ins=count_stand_ins(self._state, head),
+                without_vectors=count_without(self._state, head),
+            )
 
     def failures(
         self,
