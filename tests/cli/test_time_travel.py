@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -245,6 +246,8 @@ def test_what_was_given_up_is_not_done_later(slow_run: tuple[Path, Path, dict[st
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A shell has what it starts in the background ignore it, and so would everything from there on.
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         assert asking.stderr is not None
         said = ""
