@@ -103,14 +103,16 @@ class Watching:
             if left <= 0:
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), min(left, PRESENCE_S))
+                async with asyncio.timeout(min(left, PRESENCE_S)):  # `wait_for` may lose a cancellation
+                    await self._changed.wait()
             if await in_thread(self._look, self._abandoned.set) != self._place:
                 self._tell(renew=True)
+        until = time.monotonic() + MOST_S
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(MOST_S):
-                while True:
-                    self._changed.clear()
-                    await asyncio.wait_for(self._changed.wait(), QUIET_S)
+            while (left := until - time.monotonic()) > 0:
+                self._changed.clear()
+                async with asyncio.timeout(min(left, QUIET_S)):
+                    await self._changed.wait()
 
     def abandon(self) -> None:
         """Nobody waits any longer for the folders to be listed."""
