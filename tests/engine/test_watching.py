@@ -247,6 +247,16 @@ async def test_changes_that_never_stop_are_told_all_the_same(source: Path, tmp_p
         assert time.monotonic() - began > MOST_S - QUIET_S or longest_s > QUIET_S / 3
 
 
+async def test_a_change_at_the_very_moment_is_not_waited_for_anew(source: Path, tmp_path: Path) -> None:
+    async with watched(source, tmp_path / "workspace") as watching:
+        waiting = asyncio.ensure_future(watching.changed())
+        began = time.monotonic()
+        while not waiting.done():  # at every turn of the loop, so also at the one at which time is up
+            watching._tell(renew=False)
+            await asyncio.sleep(0)
+            assert time.monotonic() - began < DEADLINE_S
+
+
 @pytest.mark.parametrize("how", ["gone", "empty", "a file"])
 async def test_a_folder_that_is_taken_away_is_waited_for(source: Path, tmp_path: Path, how: str) -> None:
     async with watched(source, tmp_path / "workspace") as watching:
