@@ -29,7 +29,7 @@ from tui_scraper.engine.store.head import (
 )
 from tui_scraper.engine.store.ledger import Paid, settle
 from tui_scraper.engine.store.results import Reached, Work, ended_versions, write_results
-from tui_scraper.engine.store.setbacks import reopen_run
+from tui_scraper.engine.store.setbacks import put_back_done
 from tui_scraper.engine.store.writer import Operation, Transaction
 
 _CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
@@ -171,17 +171,7 @@ def ask_again(path: bytes | None = None) -> Operation[list[int]]:
                 "run: every document is asked about then."
             )
         rows = list(_stand_ins(state, head, lineage, path))
-        write_results(
-            state,
-            [
-                (transaction.next_seq(), head.branch, _CLASSIFY, lineage, version, _PENDING, None, attempt)
-                for version, attempt, _size in rows
-            ],
-        )
-        add_count(state, head.branch, lineage, _DONE, -len(rows), -sum(size for *_, size in rows))
-        if rows:
-            reopen_run(state)
-        return [version for version, *_ in rows]
+        return put_back_done(transaction, head, PhaseName.CLASSIFY, lineage, rows)
 
     return operation
 

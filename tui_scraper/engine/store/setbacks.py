@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,6 +157,41 @@ def put_back(
         return count
 
     return operation
+
+
+def put_back_done(
+    transaction: Transaction,
+    head: Head,
+    phase: PhaseName,
+    lineage: int,
+    rows: Sequence[tuple[int, int, int]],
+) -> list[int]:
+    """Put documents back to pending that a phase is done with; `rows` are (version, attempts, bytes).
+
+    Returns their versions.
+    """
+    state = transaction.state
+    write_results(
+        state,
+        [
+            (
+                transaction.next_seq(),
+                head.branch,
+                PHASE_NUMBER[phase],
+                lineage,
+                version,
+                _PENDING,
+                None,
+                attempt,
+            )
+            for version, attempt, _size in rows
+        ],
+    )
+    done = STATUS_NUMBER[Status.DONE]
+    add_count(state, head.branch, lineage, done, -len(rows), -sum(size for *_, size in rows))
+    if rows:
+        reopen_run(state)
+    return [version for version, *_ in rows]
 
 
 def reopen_run(state: apsw.Connection) -> None:

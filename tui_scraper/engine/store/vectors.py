@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import msgspec
 
-from tui_scraper.engine.models import PhaseName, Status
+from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.store.codec import digest, pack, unpack
-from tui_scraper.engine.store.counters import add_count
 from tui_scraper.engine.store.head import (
     GENERATION,
-    PHASE_NUMBER,
-    STATUS_NUMBER,
     Head,
     config_hash,
     config_of,
@@ -27,8 +24,7 @@ from tui_scraper.engine.store.head import (
 )
 from tui_scraper.engine.store.labelling import ask_again, config_of_model
 from tui_scraper.engine.store.ledger import SAVED, UNUSABLE, Paid, settle
-from tui_scraper.engine.store.results import write_results
-from tui_scraper.engine.store.setbacks import reopen_run
+from tui_scraper.engine.store.setbacks import put_back_done
 from tui_scraper.engine.store.writer import Operation, Transaction, Writer
 
 if TYPE_CHECKING:
@@ -38,9 +34,6 @@ if TYPE_CHECKING:
 EMBEDDINGS = "embeddings"
 """A key in the settings of the index: which model makes the vectors, and how."""
 
-_INDEX = PHASE_NUMBER[PhaseName.INDEX]
-_DONE = STATUS_NUMBER[Status.DONE]
-_PENDING = STATUS_NUMBER[Status.PENDING]
 _VECTORS_HELD, _LENGTH = "vectors_held:", "vectors_length:"
 _PAGE = 10_000
 
@@ -215,17 +208,7 @@ def ask_models_again(path: bytes | None = None) -> Operation[int]:
         if lineage is None or not vectors:
             return len(versions)
         rows = list(_without(state, head, lineage, path))
-        write_results(
-            state,
-            [
-                (transaction.next_seq(), head.branch, _INDEX, lineage, version, _PENDING, None, attempt)
-                for version, attempt, _size in rows
-            ],
-        )
-        add_count(state, head.branch, lineage, _DONE, -len(rows), -sum(size for *_, size in rows))
-        if rows:
-            reopen_run(state)
-        return len({*versions, *(version for version, *_ in rows)})
+        return len({*versions, *put_back_done(transaction, head, PhaseName.INDEX, lineage, rows)})
 
     return operation
 
