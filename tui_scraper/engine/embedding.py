@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +20,12 @@ from pathlib import Path
 import apsw
 
 from tui_scraper.engine.asking.parts import Company
-from tui_scraper.engine.asking.telling import Telling
+from tui_scraper.engine.asking.telling import Surrounding, Telling
 from tui_scraper.engine.asking.vectors import AskingForVectors, Passage, Waiting
-from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.events import Emit
 from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.embeddings import Vector, passage
 from tui_scraper.engine.models import Spend
 from tui_scraper.engine.phases.index import IndexEntry
-from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.connection import open_blobs
@@ -40,7 +37,6 @@ from tui_scraper.engine.store.vectors import (
     record_vectors,
     vector_key,
 )
-from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.wire import Chunk, CleanText
 
 _CAPACITY_BYTES = 24_000_000
@@ -67,32 +63,25 @@ class Embedding(Telling):
         provider: Provider,
         space: bytes,
         settings: Settings,
-        writer: Writer,
-        state: apsw.Connection,
-        log: RunLog,
-        emit: Emit,
-        run: int,
-        embedded: Callable[[Sequence[IndexEntry]], Awaitable[None]],
-        halt: Callable[[TuiScraperError], None],
+        around: Surrounding,
         company: Company,
     ) -> None:
-        super().__init__(writer, log, emit)
+        super().__init__(around)
         self._space = space
         self._company = company
-        self._state = state
-        self._embedded = embedded
-        self._asking = AskingForVectors(
+        self._embedded = around.embedded
+        self._asking: AskingForVectors = AskingForVectors(
             provider,
             self,
-            run,
-            state,
-            halt,
+            around.run,
+            around.state,
+            around.halt,
             company,
             wanted=settings.index.dimensions,
-            have=dimensions_of(state, space),
+            have=dimensions_of(around.state, space),
             longest=settings.chunk.max_tokens,
         )
-        self._reader = _Reader(writer.directory, space)
+        self._reader = _Reader(around.writer.directory, space)
         self._wanted: dict[bytes, Passage] = {}
         self._handing_on = 0
         self._held_bytes = 0
@@ -193,14 +182,6 @@ class Embedding(Telling):
         key = vector_key(self._space, text)
         while key in self._wanted and not self._closing:
             await self.moved()
-
-    def pause(self) -> None:
-        """Send nothing new; what is in flight comes back."""
-        self._asking.gate.pause()
-
-    def resume(self) -> None:
-        """Go on."""
-        self._asking.gate.resume()
 
     def spend(self) -> Spend:
         """What is spent and how fast, for a screen."""

@@ -10,28 +10,22 @@ here; the others stay in the store, where the next turn, or the next run, finds 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-
-import apsw
+from collections.abc import Sequence
 
 from tui_scraper.engine.asking.labels import AskingForLabels
 from tui_scraper.engine.asking.parts import Company
-from tui_scraper.engine.asking.telling import Telling
-from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.events import Emit
+from tui_scraper.engine.asking.telling import Surrounding, Telling
 from tui_scraper.engine.kinship import Kinship
 from tui_scraper.engine.llm.choosing import Backend
 from tui_scraper.engine.llm.packer import Wanted
 from tui_scraper.engine.llm.prompt import shown
 from tui_scraper.engine.models import PhaseName, Spend, Status
-from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.store.artifacts import Configs, StoredLabel, find_artifacts
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER
 from tui_scraper.engine.store.labelling import Labelled, kin_of, label_key, record_labels, stand_in_for
 from tui_scraper.engine.store.ledger import Paid
 from tui_scraper.engine.store.recording import reuse
 from tui_scraper.engine.store.results import Reached, Work
-from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.wire import DigestText, LabelResult
 
 _WORTH_IT = 500
@@ -57,26 +51,21 @@ class Labelling(Telling):
         self,
         backend: Backend,
         configs: Configs,
-        writer: Writer,
-        state: apsw.Connection,
-        log: RunLog,
-        emit: Emit,
-        run: int,
-        labelled: Callable[[Sequence[Work]], Awaitable[None]],
-        halt: Callable[[TuiScraperError], None],
+        around: Surrounding,
         company: Company,
     ) -> None:
-        super().__init__(writer, log, emit)
+        super().__init__(around)
         self._configs = configs
-        self._state = state
-        self._labelled = labelled
-        self._asking = AskingForLabels(backend, self, run, state, halt, company)
+        self._labelled = around.labelled
+        self._asking: AskingForLabels = AskingForLabels(
+            backend, self, around.run, around.state, around.halt, company
+        )
         self._wanted: dict[bytes, Wanted] = {}
         self._waiting = 0
         self._taken_over = 0
         self.paid_for = 0
         near = backend.settings.classify.near_duplicates
-        self._kinship = Kinship(configs, writer, state) if near else None
+        self._kinship = Kinship(configs, around.writer, around.state) if near else None
         self._since_again = 0
         self._stand_ins: Counter[str] = Counter()
         self._stood_in: set[bytes] = set()
@@ -183,14 +172,6 @@ class Labelling(Telling):
         elif not self._since_again and not self.busy:
             self._kinship.orphan_all()
         self._since_again = 0
-
-    def pause(self) -> None:
-        """Send nothing new; what is in flight comes back."""
-        self._asking.gate.pause()
-
-    def resume(self) -> None:
-        """Go on."""
-        self._asking.gate.resume()
 
     def spend(self) -> Spend:
         """What is spent and how fast, for a screen."""

@@ -7,28 +7,24 @@ where it is needed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
-from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.events import Emit
+from tui_scraper.engine.asking.telling import Surrounding
 from tui_scraper.engine.llm.choosing import Backend, Provider, choose, choose_embedder
 from tui_scraper.engine.models import PHASES, PhaseName, Spend
 from tui_scraper.engine.phases.classify import keep_labels
-from tui_scraper.engine.phases.index import IndexEntry, keep_vectors
+from tui_scraper.engine.phases.index import keep_vectors
 from tui_scraper.engine.request import RunRequest
-from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.settings_in_force import InForce
 from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.head import Head, PhaseConfigs, is_known, read_head
 from tui_scraper.engine.store.labelling import config_of_model
-from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.store.vectors import dimensions_of, space_of
-from tui_scraper.engine.store.writer import Writer
 
 if TYPE_CHECKING:
     from tui_scraper.engine.embedding import Embedding
@@ -162,20 +158,6 @@ class Outside:
         return [one for one in (self.labelling, self.embedding) if one is not None]
 
 
-@dataclass(frozen=True)
-class Surrounding:
-    """What those who ask have to do with. `labelled` and `embedded` take documents that may go on."""
-
-    writer: Writer
-    state: apsw.Connection
-    log: RunLog
-    emit: Emit
-    run: int
-    labelled: Callable[[Sequence[Work]], Awaitable[None]]
-    embedded: Callable[[Sequence[IndexEntry]], Awaitable[None]]
-    halt: Callable[[TuiScraperError], None]
-
-
 def open_outside(
     choice: Choice, through: PhaseName, configs: PhaseConfigs, hashed: Configs, around: Surrounding
 ) -> Outside:
@@ -190,19 +172,15 @@ def open_outside(
     company = Company()
     labelling: Labelling | None = None
     embedding: Embedding | None = None
-    common = (around.writer, around.state, around.log, around.emit, around.run)
     if labels:
         from tui_scraper.engine.labelling import Labelling
 
-        labelling = Labelling(choice.backend, hashed, *common, around.labelled, around.halt, company)
+        labelling = Labelling(choice.backend, hashed, around, company)
     if vectors:
         from tui_scraper.engine.embedding import Embedding
 
         space = space_of(configs[PhaseName.INDEX])
         assert choice.embedder is not None
         assert space is not None
-        settings = choice.backend.settings
-        embedding = Embedding(
-            choice.embedder, space, settings, *common, around.embedded, around.halt, company
-        )
+        embedding = Embedding(choice.embedder, space, choice.backend.settings, around, company)
     return Outside(labelling, embedding)

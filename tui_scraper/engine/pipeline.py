@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tui_scraper.engine.asking.telling import Surrounding
 from tui_scraper.engine.batches import Batches, Surroundings
 from tui_scraper.engine.cadence import Cadence
 from tui_scraper.engine.errors import StoreBlockedError, TuiScraperError
@@ -37,7 +38,7 @@ from tui_scraper.engine.extract.media_types import STREAMED
 from tui_scraper.engine.feeding import Payloads
 from tui_scraper.engine.memory import total_pss
 from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState, Spend, Status
-from tui_scraper.engine.outside import Choice, Outside, Surrounding, choose_models, open_outside, unproven
+from tui_scraper.engine.outside import Choice, Outside, choose_models, open_outside, unproven
 from tui_scraper.engine.phases.base import configurations, hashes
 from tui_scraper.engine.phases.index import IndexEntry, Indexer, generation, vectors_are_missing
 from tui_scraper.engine.phases.input import Walk, identities

@@ -4,11 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import apsw
+
+from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.events import Emit, LabelsNotice
+from tui_scraper.engine.phases.index import IndexEntry
 from tui_scraper.engine.runlog import RunLog
+from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.store.writer import Writer
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.asking.base import Asking
+
+
+@dataclass(frozen=True)
+class Surrounding:
+    """What those who ask have to do with. `labelled` and `embedded` take documents that may go on."""
+
+    writer: Writer
+    state: apsw.Connection
+    log: RunLog
+    emit: Emit
+    run: int
+    labelled: Callable[[Sequence[Work]], Awaitable[None]]
+    embedded: Callable[[Sequence[IndexEntry]], Awaitable[None]]
+    halt: Callable[[TuiScraperError], None]
 
 
 class Telling:
@@ -16,10 +40,13 @@ class Telling:
 
     mistake = "A mistake."
 
-    def __init__(self, writer: Writer, log: RunLog, emit: Emit) -> None:
-        self._writer = writer
-        self._log = log
-        self._emit = emit
+    _asking: Asking[Any, Any]
+
+    def __init__(self, around: Surrounding) -> None:
+        self._writer = around.writer
+        self._state = around.state
+        self._log = around.log
+        self._emit = around.emit
         self._watchers: list[asyncio.Future[None]] = []
 
     def moved(self) -> asyncio.Future[None]:
@@ -39,6 +66,14 @@ class Telling:
     def submit(self) -> Callable[..., Awaitable[object]]:
         """Writes to the store."""
         return self._writer.submit
+
+    def pause(self) -> None:
+        """Send nothing new; what is in flight comes back."""
+        self._asking.gate.pause()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._asking.gate.resume()
 
     def tell(self, sentence: str) -> None:
         """Let the person know."""
