@@ -25,8 +25,8 @@ class Situation:
     `document` and `cause` say whether the cursor of the Failed screen is on a document, or at least
     inside a group of one cause; `slid` that the list moved another row under it, `asked` that its
     document waits to be retried, `filtered` that esc would clear the filter there. `checkpoint` and `on_head`
-    say whether the cursor of the Checkpoints screen is on one, and on the head; `hits` that Search has found
-    something, `can_undo` that the head was moved.
+    say whether the cursor of the Checkpoints screen is on one, and on the head; `can_undo` that the head was
+    moved.
     `typing` is set while a text field has the focus: letters and digits go there.
     """
 
@@ -43,8 +43,12 @@ class Situation:
     typing: bool = False
     checkpoint: bool = False
     on_head: bool = False
-    hits: bool = False
     can_undo: bool = False
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it would go on where it would otherwise pause."""
+        return self.state in {RunState.PAUSED, RunState.STOPPED}
 
     @property
     def working(self) -> bool:
@@ -88,7 +92,7 @@ def _word(text: str) -> Callable[[Situation], str]:
 def _pause_label(now: Situation) -> str:
     if now.screen in {"checkpoints", "search", "log"}:
         return ""  # it works; the keys of the screen itself are of more use there
-    return "resume" if now.state in {RunState.PAUSED, RunState.STOPPED} else "pause"
+    return "resume" if now.resumes else "pause"
 
 
 def _pause_reason(now: Situation) -> str:
@@ -137,7 +141,7 @@ def _back_label(now: Situation) -> str:
     if now.filtered:
         return "clear the filter"
     if now.typing:
-        return "keep the filter" if now.screen in {"failed", "checkpoints", "log"} else "leave the field"
+        return "keep the filter" if now.screen == "failed" else "leave the field"
     return "back" if now.screen not in {"start", "run"} else ""
 
 

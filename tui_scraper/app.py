@@ -180,7 +180,7 @@ class TuiScraperApp(App[None]):
             getattr(self, f"_do_{name}")()
 
     def _do_pause(self) -> None:
-        if actions.BY_NAME["pause"].label(self._live().situation()) == "resume":
+        if self._live().situation().resumes:
             self._host.resume()
         else:
             self._host.pause()

@@ -244,7 +244,7 @@ class _Session:
             case {"command": "undo"}:
                 doing = engine.undo_rollback()
             case {"command": "pause" | "resume" | "stop" as command}:
-                return self._steer(engine, loop, command)
+                return self._steer(command)
             case {"command": "snapshot"}:
                 return {
                     "line": progress_line(self._last),
@@ -256,7 +256,7 @@ class _Session:
                 raise ValueError(request)
         return {"head": self._obeyed(doing, loop, wanted)}
 
-    def _steer(self, engine: Engine, loop: asyncio.AbstractEventLoop, command: str) -> dict[str, Any]:
+    def _steer(self, command: str) -> dict[str, Any]:
         """Pause, resume or stop, where that makes sense now."""
         state = self._last.state
         working = state in _WORKING
@@ -266,7 +266,7 @@ class _Session:
             raise TuiScraperError(f"Nothing waits to go on: the run is {state}.")
         if command == "stop" and not (working or state in _WAITING):
             raise TuiScraperError(f"Nothing can be stopped: the run is {state}.")
-        loop.call_soon_threadsafe(getattr(engine, command))
+        self.ask(lambda engine: getattr(engine, command)())
         return {"command": command, "state_before": str(state)}
 
     @staticmethod

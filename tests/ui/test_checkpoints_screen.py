@@ -10,7 +10,7 @@ from seeing import NARROW, WIDE, MakeApp, until, until_text
 from served import ServedHost, busy, complete, workspace_of
 
 from tests.engine.running import run_once
-from tui_scraper.engine.models import Checkpoint, PhaseName
+from tui_scraper.engine.models import Checkpoint, PhaseName, RunState
 from tui_scraper.engine.store.checkpoints import name_checkpoint
 from tui_scraper.engine.workspace import reopen
 from tui_scraper.screens.checkpoint_rows import History, lanes
@@ -140,3 +140,12 @@ async def test_the_filter_and_the_empty_screen(make_app: MakeApp, workspace: Pat
     async with empty.run_test(size=NARROW) as pilot:
         await pilot.press("3")
         await until_text(pilot, "No folder is open yet")
+
+
+@pytest.mark.parametrize("key", ["c", "6"])
+async def test_p_goes_on_from_where_it_was_gone_back_to(make_app: MakeApp, workspace: Path, key: str) -> None:
+    host = ServedHost(replace(workspace_of(complete(), workspace), state=RunState.STOPPED))
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        await pilot.press(key, "p")
+        await until(pilot, lambda: len(host.calls) > 1)
+    assert host.calls[-1] == ("resume",)

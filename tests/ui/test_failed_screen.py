@@ -312,6 +312,22 @@ async def test_a_table_of_a_million_rows_reaches_its_end_at_once(make_app: MakeA
         await until(pilot, lambda: table.cursor == 1)
 
 
+async def test_rows_that_come_do_not_take_back_where_one_has_scrolled_to(make_app: MakeApp) -> None:
+    app = make_app(busy(workspace="/nowhere"))
+    async with app.run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING")
+        table = PagedTable(Numbers())
+        table.styles.height = 20
+        await app.screen.mount(table, before=0)
+        table.reload()
+        table.scroll_to(y=300, animate=False, immediate=True, force=True)
+        await until_text(pilot, "row 300")
+        table.rows_came()
+        table.reload()
+        await pilot.pause()
+        assert table.scroll_offset.y == 300
+
+
 def test_pages_are_read_from_the_nearest_anchor_and_only_some_are_kept(tmp_path: Path) -> None:
     count = PAGE_ROWS * 3 + 7
     write_failures(tmp_path, [Bad(f"{number:05}.pdf") for number in range(count)])

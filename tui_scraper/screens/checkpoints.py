@@ -170,6 +170,8 @@ class CheckpointsScreen(LiveScreen):
             head = next((point.id for point in history if point.head), None)
             at = self._history.index_of(head) if head is not None else None
             table.move_to(at or 0)
+        elif not table.slid:
+            table.move_to(table.cursor)  # into view, whatever has come above it
         if self._shown is not None and self._compared is None:
             self.run_worker(self._show(self._shown), group="details")  # it may be the head now
         self.repaint()
@@ -301,7 +303,10 @@ class CheckpointsScreen(LiveScreen):
 
     def _filter(self, needle: str) -> None:
         self._history.filter(needle)
-        self.query_one(PagedTable).reload()
+        table = self.query_one(PagedTable)
+        table.reload()
+        if not table.slid:
+            table.move_to(table.cursor)
         self._paint_frame()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widgets import Input
 
-from tui_scraper.actions import Situation
 from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.models import SearchHit
 from tui_scraper.engine.safe_text import safe_text
@@ -101,11 +99,6 @@ class SearchScreen(LiveScreen):
             with Container(id="hit-side"):
                 yield Lines(id="hit-rule")
                 yield ScrollLines(id="hit")
-
-    def situation(self) -> Situation:
-        """Whether there is something to look at."""
-        base = super().situation()
-        return replace(base, hits=bool(len(self._hits)), open=base.open)
 
     def paint_body(self) -> None:
         """Forget what was found in another workspace."""

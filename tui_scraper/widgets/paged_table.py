@@ -100,8 +100,6 @@ class PagedTable(ScrollView, can_focus=True):
             index = self._rows.index_of(self._chosen)
             if index is not None:
                 self.move_to(index)
-        else:
-            self.move_to(self._cursor)  # into view, whatever has come above it
         self.refresh()
         self.post_message(self.Highlighted(self._cursor))
 
