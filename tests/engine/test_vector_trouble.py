@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_an_engine_ends_although_a_query_is_in_flight(source: Path, tmp_path: Pa
     with serving(latency_s=0.05) as server:
         with running(source, tmp_path / "w", settings=asking(server)) as run:
             run.complete()
-        server.manners = type(server.manners)(**{**vars_of(server), "latency_s": 5.0})
+        server.manners = replace(server.manners, latency_s=5.0)
         with running(source, tmp_path / "w", settings=asking(server)) as run:
             run.complete()
             calls = len(server.records)
@@ -133,10 +134,6 @@ def _gives_up(workspace: Path) -> None:
         ask(workspace, {"command": "embed", "text": "lions under trees"})
     except TuiScraperError:
         return
-
-
-def vars_of(server: ModelServer) -> dict[str, Any]:
-    return {name: getattr(server.manners, name) for name in type(server.manners).__dataclass_fields__}
 
 
 def test_a_damaged_vector_of_a_query_is_made_again_once(
@@ -163,14 +160,14 @@ def test_a_damaged_vector_of_a_query_is_made_again_once(
 def test_a_vector_of_another_length_is_not_kept(source: Path, server: ModelServer, tmp_path: Path) -> None:
     settings = asking(server, {"dimensions": 0})
     run_once(source, tmp_path / "w", settings=settings)
-    server.manners = type(server.manners)(**{**vars_of(server), "dimensions": 32})
+    server.manners = replace(server.manners, dimensions=32)
     found = search(tmp_path / "w", "lions", settings)
     assert "not with a vector like those of the documents" in found.notice
     assert found.hits[0].path == "zebra.txt"
     (source / "new.txt").write_text("penguins on ice")
     with running(source, tmp_path / "w", settings=settings) as run:
         assert "it is another model" in stopped(run)
-    server.manners = type(server.manners)(**{**vars_of(server), "dimensions": 64})
+    server.manners = replace(server.manners, dimensions=64)
     run_once(source, tmp_path / "w", settings=settings)
     assert search(tmp_path / "w", "lions", settings, mode="semantic", k=1).hits[0].path == "zebra.txt"
     audit(tmp_path / "w")

@@ -38,6 +38,11 @@ class Choice:
     backend: Backend
     embedder: Provider | None
 
+    @property
+    def asks(self) -> bool:
+        """Whether any model may be asked."""
+        return self.backend.ask or (self.embedder is not None and self.embedder.ask)
+
     def keep(
         self,
         state: apsw.Connection,

@@ -322,6 +322,8 @@ class Pipeline:
     async def _prove(self) -> bool:
         """See that a model works before what another one made is put out of force. False where stopped."""
         assert self._choice is not None
+        if not self._choice.asks:
+            return True
         extra = _extra(0, salts(self._state, read_head(self._state)))  # of the vectors no generation matters
         configs = configurations(DOCUMENT_PHASE_MODULES, self._settings, extra)
         new = unproven(self._choice, self._state, configs)

@@ -16,7 +16,7 @@ from tui_scraper.engine.store.vectors import (
     dimensions_of,
     find_vectors,
     forget_vectors,
-    note_held,
+    held_by,
 )
 from tui_scraper.engine.store.writer import Writer
 
@@ -60,8 +60,7 @@ class VectorCopier:
     def commit(self, writer: Writer) -> None:
         """Make what was added durable and record how much there is. What was damaged is asked for again."""
         if self._files.commit():
-            rows = self._files.rows
-            writer.call(lambda transaction: note_held(transaction, self._space, rows))
+            held_by(writer)(self._space, self._files.rows)
         if self._damaged:
             damaged, self._damaged = self._damaged, set()
             writer.call(forget_vectors(damaged))

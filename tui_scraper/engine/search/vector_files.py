@@ -67,15 +67,6 @@ def rows_in(workspace: Path, space: bytes) -> int:
         return 0
 
 
-def dimensions_in(workspace: Path, space: bytes) -> int:
-    """How long the vectors of a space are; 0 where there are none or nobody can say."""
-    try:
-        meta = _read_meta(folder_of(workspace, space))
-    except DamagedVectorsError:
-        return 0
-    return meta.dimensions if meta is not None else 0
-
-
 class VectorFiles:
     """The writer. Create, use and close it in one and the same thread.
 
@@ -99,11 +90,6 @@ class VectorFiles:
     def rows(self) -> int:
         """Vectors that are committed."""
         return self._meta.rows if self._meta is not None else 0
-
-    @property
-    def dimensions(self) -> int:
-        """How long a vector is; 0 while there is none."""
-        return self._meta.dimensions if self._meta is not None else 0
 
     def add(self, artifact: int, ordinals: Sequence[int], vectors: Vectors) -> None:
         """Add vectors of chunks of an artifact, one row each; those that are there already are left out."""
@@ -242,10 +228,9 @@ class VectorReader:
         scores = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), _BLOCK_ROWS):
             part = rows[start : start + _BLOCK_ROWS]
-            values = self._values[np.sort(part)].astype(np.float32)
+            values = self._values[part].astype(np.float32)
             lengths = np.sqrt(np.einsum("ij,ij->i", values, values))
-            order = np.argsort(np.argsort(part))
-            scores[start : start + len(part)] = ((values @ query) / lengths)[order]
+            scores[start : start + len(part)] = (values @ query) / lengths
         scores /= np.float32(np.sqrt(query @ query))
         for at in np.argsort(-scores, kind="stable"):
             artifact, ordinal = self._rows[rows[at]]

@@ -16,11 +16,10 @@ import msgspec
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.store.codec import digest, pack, unpack
 from tui_scraper.engine.store.head import (
-    GENERATION,
     Head,
-    config_hash,
     config_of,
     read_head,
+    settings_hash,
 )
 from tui_scraper.engine.store.labelling import ask_again, config_of_model
 from tui_scraper.engine.store.ledger import SAVED, UNUSABLE, Paid, settle
@@ -59,9 +58,7 @@ def space_of(config: tuple[int, Mapping[str, object]]) -> bytes | None:
     version, settings = config
     if EMBEDDINGS not in settings:
         return None
-    return config_hash(
-        PhaseName.INDEX, version, {key: value for key, value in settings.items() if key != GENERATION}
-    )
+    return settings_hash(PhaseName.INDEX, version, settings)
 
 
 def space_at(state: apsw.Connection, head: Head) -> bytes | None:

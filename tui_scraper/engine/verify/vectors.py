@@ -12,7 +12,7 @@ from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE
 from tui_scraper.engine.store.head import PHASE_NUMBER
 from tui_scraper.engine.store.seal import highest
-from tui_scraper.engine.store.vectors import StoredVectors, held, is_whole, space_of
+from tui_scraper.engine.store.vectors import StoredVectors, held, is_whole, space_at, space_of
 from tui_scraper.engine.verify.look import Finding, Gathered, Look, damage
 from tui_scraper.engine.verify.report import Damage
 
@@ -87,13 +87,7 @@ def _files(look: Look, space: bytes) -> Iterator[Damage]:
 def _missing(look: Look, space: bytes, held_of: dict[int, int], where: str) -> Iterator[Damage]:
     """Documents that are in the index with all their vectors, and of which the files do not have so many."""
     head = look.head
-    if head is None or PhaseName.INDEX not in head.lineages:
-        return
-    version, text = look.one(
-        "SELECT c.version, c.json FROM lineage l JOIN config c ON c.id = l.config WHERE l.id = ?",
-        head.lineages[PhaseName.INDEX],
-    )
-    if space_of((version, json.loads(text))) != space:
+    if head is None or space_at(look.state, head) != space:
         return
     missing = Gathered()
     rows: Any = look.state.execute(
