@@ -24,6 +24,7 @@ from textual.theme import Theme
 
 from tui_scraper.engine.errors import UsageError
 from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.settings import config_directory
 
 _MOST_BYTES = 100_000
 _READABLE = 4.5
@@ -150,10 +151,9 @@ class KnownTheme(NamedTuple):
     own: bool
 
 
-def own_directory(environ: Mapping[str, str] = os.environ) -> Path:
+def own_directory() -> Path:
     """Where a person's own themes are."""
-    config_home = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(config_home) / "tui-scraper" / "themes"
+    return config_directory() / "themes"
 
 
 def known_themes(own: Path | None = None) -> tuple[list[KnownTheme], list[str]]:

@@ -305,10 +305,14 @@ def recorded(text: str) -> Settings:
         return Settings.model_validate(raw)
 
 
+def config_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where a person's own settings and themes are."""
+    return Path(environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")) / "tui-scraper"
+
+
 def default_file(environ: Mapping[str, str] = os.environ) -> Path | None:
     """The settings file that is read when none is named; None where there is none."""
-    config_home = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    for candidate in (Path(FILE_NAME), Path(config_home) / "tui-scraper" / FILE_NAME):
+    for candidate in (Path(FILE_NAME), config_directory(environ) / FILE_NAME):
         if candidate.is_file():
             return candidate
     return None

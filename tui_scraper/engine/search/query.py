@@ -118,11 +118,12 @@ class Search:
             return space_at(self._state, read_head(self._state))
 
     def vectors(self) -> tuple[int, int]:
-        """How many vectors there are at the head, and how many documents have not all of theirs."""
+        """How many vectors there are at the head and, if any, how many documents have not all of theirs."""
         with explained(self._directory):
             head = read_head(self._state)
             space = space_at(self._state, head)
-            return 0 if space is None else held(self._state, space), count_without(self._state, head)
+            count = 0 if space is None else held(self._state, space)
+            return count, count_without(self._state, head) if count else 0
 
     def pending(self) -> int:
         """How many documents are not in the index yet."""

@@ -7,7 +7,7 @@ already. The index copies them from here, and whatever happens to it, none is as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -204,7 +204,7 @@ def ask_models_again(path: bytes | None = None) -> Operation[int]:
             versions = []
         if lineage is None or not vectors:
             return len(versions)
-        rows = list(_without(state, head, lineage, path))
+        rows = _without(state, head, lineage, path)
         return len({*versions, *put_back_done(transaction, head, PhaseName.INDEX, lineage, rows)})
 
     return operation
@@ -215,21 +215,24 @@ def count_without(state: apsw.Connection, head: Head) -> int:
     lineage = head.lineages.get(PhaseName.INDEX)
     if lineage is None:
         return 0
-    return sum(1 for _row in _without(state, head, lineage, None))
+    return int(state.execute(f"SELECT count(*) {_lacking(head)}", (lineage, None, None)).get)
 
 
 def _without(
     state: apsw.Connection, head: Head, lineage: int, path: bytes | None
-) -> Iterator[tuple[int, int, int]]:
+) -> list[tuple[int, int, int]]:
     """(version, attempts, bytes) of those documents."""
     rows: Any = state.execute(
-        f"""SELECT r.version, r.attempt, v.size_bytes
-        FROM unembedded u CROSS JOIN result r ON r.seq = u.seq
+        f"SELECT r.version, r.attempt, v.size_bytes {_lacking(head)} ORDER BY r.version",
+        (lineage, path, path),
+    ).fetchall()
+    return list(rows)
+
+
+def _lacking(head: Head) -> str:
+    """SQL: the results `r` of versions `v` that lack vectors, on a lineage, of one path or all."""
+    return f"""FROM unembedded u CROSS JOIN result r ON r.seq = u.seq
             JOIN version v ON v.id = r.version JOIN document d ON d.id = v.document
         WHERE r.lineage = ? AND {head.visible()} AND {head.live()} AND (? IS NULL OR d.path = ?)
             AND NOT EXISTS (SELECT 1 FROM result l WHERE l.lineage = r.lineage AND l.version = r.version
-                AND l.seq > r.seq AND {head.visible("l")})
-        ORDER BY r.version""",  # noqa: S608
-        (lineage, path, path),
-    ).fetchall()
-    yield from rows
+                AND l.seq > r.seq AND {head.visible("l")})"""  # noqa: S608
