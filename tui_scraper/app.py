@@ -90,12 +90,13 @@ class TuiScraperApp(App[None]):
         self.animation_level = "none"
         self._start_screen = StartScreen(settings, source, workspace)
         self._checkpoints = CheckpointsScreen(settings)
+        self._search = SearchScreen(settings, host)
         self._screens: dict[str, LiveScreen] = {
             "start": self._start_screen,
             "run": RunScreen("run"),
             "failed": FailedScreen(),
             "checkpoints": self._checkpoints,
-            "search": SearchScreen(settings, host),
+            "search": self._search,
             "log": LogScreen(),
         }
         self._help = Help()
@@ -199,6 +200,7 @@ class TuiScraperApp(App[None]):
 
     def _do_filter(self) -> None:
         self._go_to("search")
+        self._search.type_query()
 
     def _do_show_checkpoints(self) -> None:
         self._go_to("checkpoints")

@@ -262,7 +262,8 @@ class _Session:
         working = state in _WORKING
         if command == "pause" and not working:
             raise TuiScraperError(f"Nothing can be paused: the run is {state}.")
-        if command == "resume" and (working or state is RunState.STOPPING):
+        done = state is RunState.COMPLETE and not self._last.counts.pending
+        if command == "resume" and (working or done or state is RunState.STOPPING):
             raise TuiScraperError(f"Nothing waits to go on: the run is {state}.")
         if command == "stop" and not (working or state in _WAITING):
             raise TuiScraperError(f"Nothing can be stopped: the run is {state}.")

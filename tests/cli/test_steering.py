@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_commands import PROGRAM, run
+from tests.engine.running import running
 from tests.engine.test_control import SLOW
 from tests.plugins import write_plugin
 
@@ -123,3 +124,16 @@ def test_where_nobody_works_there_is_nobody_to_tell(engine: Engine) -> None:
     watched = run("status", "--watch", "-w", engine.workspace)
     assert watched.code == 1
     assert "Nobody works" in watched.err
+
+
+def test_watching_ends_with_the_run_where_the_process_stays(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.txt").write_text("A letter about an invoice.")
+    with running(source, tmp_path / "w") as found:
+        found.complete()
+        watched = run("status", "--watch", "--json", "-w", tmp_path / "w")
+        assert [one["state"] for one in watched.objects] == ["complete"]
+        again = run("resume", "-w", tmp_path / "w")
+    assert (again.code, again.out) == (1, "")
+    assert "Nothing waits to go on: the run is complete." in again.err

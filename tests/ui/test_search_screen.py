@@ -15,6 +15,7 @@ from tui_scraper.engine import RunRequest, RunState
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine_host import EngineHost
 from tui_scraper.widgets.paged_table import PagedTable
+from tui_scraper.widgets.text_field import TextField
 
 HOSTILE = "report [final] \x1b]52;c;aGk=\x07.txt"
 
@@ -62,12 +63,16 @@ async def test_letters_type_in_the_field_and_act_in_the_list(make_app: MakeApp, 
         await pilot.press("enter", "j", "j")
         table = app.screen.query_one(PagedTable)
         await until(pilot, lambda: table.has_focus and table.cursor == 2)
+        await app.workers.wait_for_complete()
+        await until_text(pilot, "12 by words ")  # and not by meaning: there are no vectors
         await pilot.press("enter")
         await until(pilot, lambda: app.screen.query_one("#hit").has_focus)
         await pilot.press("escape")
         await until(pilot, lambda: table.has_focus)
         await pilot.press("escape")
         await until_text(pilot, "Phases")
+        await pilot.press("slash", *"qz")  # letters are typed, over the query of before
+        await until(pilot, lambda: app.screen.query_one("#query", TextField).value == "qz")
 
 
 async def test_names_and_texts_from_outside_are_harmless(make_app: MakeApp, workspace: Path) -> None:

@@ -13,6 +13,8 @@ from tui_scraper.commands.printing import print_lines, print_one
 from tui_scraper.engine.errors import TuiScraperError
 
 _EVERY_S = 1.0
+_ENDED = frozenset({"idle", "complete", "stopped", "failed"})
+"""States in which nothing moves any more; the process may stay, as a TUI does."""
 _SAID = {
     "pause": "Pausing: nothing further is taken up. `tui-scraper resume` goes on.",
     "resume": "Going on.",
@@ -64,21 +66,15 @@ def watch(directory: Path, *, as_json: bool) -> int:
     from tui_scraper import formatting
     from tui_scraper.control import RefusedError
 
-    in_place = sys.stdout.isatty()
+    in_place = sys.stdout.isatty() and not as_json
     shown = False
     while True:
         try:
             answer = _ask(directory, {"command": "snapshot"})
-        except RefusedError:  # it has ended while it was asked
-            answer = {}
-        except TuiScraperError:
-            if not shown:
+        except TuiScraperError as error:
+            if not (shown or isinstance(error, RefusedError)):
                 raise
-            answer = {}
-        if not answer:
-            if shown and in_place and not as_json:
-                sys.stdout.write("\n")
-            return 0
+            break  # it has ended, maybe while it was asked
         shown = True
         if as_json:
             print_one(answer["record"])
@@ -88,4 +84,9 @@ def watch(directory: Path, *, as_json: bool) -> int:
         else:
             print_lines([answer["line"]])
         sys.stdout.flush()
+        if answer["record"]["state"] in _ENDED:
+            break
         time.sleep(_EVERY_S)
+    if shown and in_place:
+        sys.stdout.write("\n")
+    return 0

@@ -56,13 +56,14 @@ _PATIENCE_S, _MOMENT_S = 5.0, 0.1
 class Answer:
     """What was found.
 
-    `notice` says why it was not looked for by meaning although that was wanted. `pending` documents are not
-    in the index yet, and so cannot be found.
+    `notice` says why it was not looked for by meaning although that was wanted, `by_meaning` whether it was.
+    `pending` documents are not in the index yet, and so cannot be found.
     """
 
     hits: list[SearchHit]
     notice: str = ""
     pending: int = 0
+    by_meaning: bool = False
 
 
 def find(
@@ -104,7 +105,7 @@ def find(
             return Answer(look(), f"Searched for words only: {error}", pending)
         have = "1 document has" if without == 1 else f"{without:,} documents have"
         missing = f"{have} not all vectors: what lacks them is found by its words only."
-        return Answer(hits, missing if without else "", pending)
+        return Answer(hits, missing if without else "", pending, by_meaning=vector is not None)
 
 
 def _vector(

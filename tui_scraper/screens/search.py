@@ -157,7 +157,7 @@ class SearchScreen(LiveScreen):
         if answer is None or not self.is_here or str(directory) != self._directory:
             return
         self._asked = query
-        how = "by words and meaning" if by_meaning and not answer.notice else "by words"
+        how = "by words and meaning" if answer.by_meaning else "by words"
         self._show(answer.hits, f"{how}; {number(answer.pending)} not indexed yet" if answer.pending else how)
         if answer.notice and by_meaning and self._settings.index.embeddings != "none":
             self.say(safe_text(answer.notice))
@@ -215,10 +215,17 @@ class SearchScreen(LiveScreen):
         super().on_resize()
         self.call_after_refresh(lambda: self._show_hit(self.query_one(PagedTable).cursor))
 
+    def type_query(self) -> None:
+        """Put the cursor into the field, the query of before selected. A new screen begins there anyway."""
+        if self.is_mounted:
+            field = self.query_one("#query", TextField)
+            self.set_focus(field)
+            field.select_all()
+
     def perform(self, name: str) -> bool:
         """Type another query; zoom the passage."""
         if name == "filter":
-            self.set_focus(self.query_one("#query"))
+            self.type_query()
         elif name == "zoom":
             self.toggle_class("-zoomed")
             self.query_one("#hit" if self.has_class("-zoomed") else "#hits").focus()

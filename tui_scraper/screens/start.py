@@ -288,7 +288,8 @@ class StartScreen(LiveScreen):
         more = []
         if rest:
             more.append(
-                f"{number(sum(files for _, files, _ in rest))} more of {number(len(rest))} other types"
+                f"{number(sum(files for _, files, _ in rest))} more of "
+                + ("another type" if len(rest) == 1 else f"{number(len(rest))} other types")
             )
         if found.ignored:
             more.append(f"{number(found.ignored)} ignored (hidden, links, special files)")
