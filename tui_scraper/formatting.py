@@ -125,9 +125,9 @@ def documents(count: int) -> str:
     return "1 document" if count == 1 else f"{count:,} documents"
 
 
-def terminal_width(descriptor: int) -> int:
-    """Cells of a line of a terminal."""
-    return os.get_terminal_size(descriptor).columns
+def rewritten(line: str, descriptor: int) -> str:
+    """What puts a line in the place of the one before on a terminal, cut to its width."""
+    return f"\r\x1b[K{cut(line, os.get_terminal_size(descriptor).columns - 1)}"
 
 
 def clock(seconds: float) -> str:

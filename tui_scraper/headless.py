@@ -243,8 +243,7 @@ class _Lines:
             self._print("`tui-scraper failures` says why documents failed.")
 
     def _rewrite(self, line: str) -> None:
-        width = formatting.terminal_width(sys.stdout.fileno())
-        sys.stdout.write(f"\r\x1b[K{formatting.cut(line, width - 1)}")
+        sys.stdout.write(formatting.rewritten(line, sys.stdout.fileno()))
         sys.stdout.flush()
         self._shown = line
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tui_scraper import formatting
@@ -84,8 +85,11 @@ def details_record(details: CheckpointDetails) -> dict[str, object]:
     }
 
 
-def details_lines(details: CheckpointDetails, differing: Iterable[str]) -> Iterator[str]:
-    """`checkpoints show`. `differing` are settings that are no defaults, as they stand in a settings file."""
+def details_lines(details: CheckpointDetails) -> Iterator[str]:
+    """`checkpoints show`."""
+    from tui_scraper.engine.settings import recorded
+    from tui_scraper.engine.settings_file import differing
+
     point = details.checkpoint
     head = "  (the head)" if point.head else ""
     yield f"checkpoint  {point.id}{f'  {_name(point)}' if point.name else ''}{head}"
@@ -102,7 +106,7 @@ def details_lines(details: CheckpointDetails, differing: Iterable[str]) -> Itera
     yield ""
     yield from phase_table(details.counts)
     yield ""
-    settings = list(differing)
+    settings = list(differing(recorded(json.dumps(details.settings))))
     yield "settings    as they are by default" if not settings else "settings    by default, except"
     yield from (f"            {safe_text(line)}" for line in settings)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -79,8 +78,6 @@ def checkpoints(options: argparse.Namespace) -> int:
 def checkpoints_show(options: argparse.Namespace) -> int:
     """`checkpoints show ID`."""
     from tui_scraper import plain_history
-    from tui_scraper.engine.settings import recorded
-    from tui_scraper.engine.settings_file import differing
     from tui_scraper.engine.store.reader import Reader
 
     with Reader(directory_of(options)) as reader:
@@ -88,8 +85,7 @@ def checkpoints_show(options: argparse.Namespace) -> int:
     if options.json:
         print_one(plain_history.details_record(details))
     else:
-        settings = recorded(json.dumps(details.settings))
-        print_lines(plain_history.details_lines(details, differing(settings)))
+        print_lines(plain_history.details_lines(details))
     return 0
 
 

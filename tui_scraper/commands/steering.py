@@ -79,8 +79,7 @@ def watch(directory: Path, *, as_json: bool) -> int:
         if as_json:
             print_one(answer["record"])
         elif in_place:
-            width = formatting.terminal_width(sys.stdout.fileno())
-            sys.stdout.write(f"\r\x1b[K{formatting.cut(answer['line'], width - 1)}")
+            sys.stdout.write(formatting.rewritten(answer["line"], sys.stdout.fileno()))
         else:
             print_lines([answer["line"]])
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Hashable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -60,7 +61,8 @@ def _listed(point: Checkpoint, listed: Sequence[int]) -> int | None:
     """The nearest listed checkpoint at or before a checkpoint's parent."""
     if point.parent is None:
         return None
-    return next((one for one in reversed(listed) if one <= point.parent), None)
+    at = bisect_right(listed, point.parent)
+    return listed[at - 1] if at else None
 
 
 class History:

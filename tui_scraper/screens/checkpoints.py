@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,7 +21,7 @@ from tui_scraper.formatting import Line, Span, number, rule, wrap
 from tui_scraper.screens.aside import OneAtATime, aside
 from tui_scraper.screens.checkpoint_rows import History, read_history
 from tui_scraper.screens.confirm import Confirm
-from tui_scraper.screens.live import LiveScreen
+from tui_scraper.screens.live import NO_FOLDER, LiveScreen
 from tui_scraper.widgets.lines import Lines, ScrollLines
 from tui_scraper.widgets.paged_table import PagedTable
 from tui_scraper.widgets.text_field import TextField
@@ -142,7 +141,7 @@ class CheckpointsScreen(LiveScreen):
 
     def _nothing(self) -> list[Line]:
         if not self._directory:
-            return [(Span("No folder is open yet. Press "), Span("o", "key"), Span(" to open one."))]
+            return [NO_FOLDER]
         return [
             (Span("No checkpoint yet: one is taken every hundred documents, and after each phase.", "dim"),),
             (),
@@ -345,13 +344,11 @@ class CheckpointsScreen(LiveScreen):
 
 def _details(directory: Path, checkpoint: int) -> Iterator[str]:
     from tui_scraper import plain_history
-    from tui_scraper.engine.settings import recorded
-    from tui_scraper.engine.settings_file import differing
     from tui_scraper.engine.store.reader import Reader
 
     with Reader(directory) as reader:
         details = reader.checkpoint(str(checkpoint))
-    yield from plain_history.details_lines(details, differing(recorded(json.dumps(details.settings))))
+    yield from plain_history.details_lines(details)
 
 
 def _difference(directory: Path, a: int, b: int | None) -> Iterator[str]:

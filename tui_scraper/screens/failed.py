@@ -16,7 +16,7 @@ from tui_scraper.actions import Situation
 from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.models import Cause, FailureRow, PhaseName, RunSnapshot
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.formatting import Line, Span, cut_left, number, rule, usd, wrap
+from tui_scraper.formatting import Line, Span, cut_left, documents, number, rule, usd, wrap
 from tui_scraper.screens.aside import aside
 from tui_scraper.screens.confirm import Confirm
 from tui_scraper.screens.failure_details import cause_lines, document_lines
@@ -30,7 +30,7 @@ from tui_scraper.screens.failure_rows import (
     read_matches,
     read_pages,
 )
-from tui_scraper.screens.live import LiveScreen
+from tui_scraper.screens.live import NO_FOLDER, LiveScreen
 from tui_scraper.widgets.key_footer import KeyFooter
 from tui_scraper.widgets.lines import Lines, ScrollLines
 from tui_scraper.widgets.paged_table import PagedTable
@@ -142,7 +142,7 @@ class FailedScreen(LiveScreen):
                 (Span("✗ ", "bad"), Span(part, "bad")) for part in wrap(self.problem, self.size.width - 8)
             ]
         if not self._directory:
-            return [(Span("No folder is open yet. Press "), Span("o", "key"), Span(" to open one."))]
+            return [NO_FOLDER]
         if self.situation().bad:
             return [(Span("Reading the list …", "dim"),)]
         return [
@@ -281,8 +281,8 @@ class FailedScreen(LiveScreen):
     def _ask_to_retry(self, key: Key) -> None:
         phase, _status, cause = key
         count = self._rows.count(phase, cause)
-        documents = f"{number(count)} document{'' if count == 1 else 's'}"
-        sentences = [f"{documents} ({cause}, in {phase}) will go back to pending and be worked on again."]
+        all_of_them = documents(count)
+        sentences = [f"{all_of_them} ({cause}, in {phase}) will go back to pending and be worked on again."]
         if self._rows.matches is not None:
             hidden = count - sum((row.phase, row.cause) == (phase, cause) for row in self._rows.matches)
             if hidden > 0:
@@ -292,10 +292,10 @@ class FailedScreen(LiveScreen):
         def answered(yes: bool | None) -> None:
             if yes:
                 self.post_message(self.Retry(cause=cause, phase=phase))
-                self.say(f"Asked to retry: {documents} ({cause}).", "ok")
+                self.say(f"Asked to retry: {all_of_them} ({cause}).", "ok")
 
         self.app.push_screen(
-            Confirm(f"Retry all of this cause: {cause}?", sentences, f"Retry {documents}"), answered
+            Confirm(f"Retry all of this cause: {cause}?", sentences, f"Retry {all_of_them}"), answered
         )
 
     def _esc_clears_the_filter(self) -> bool:

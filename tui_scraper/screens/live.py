@@ -8,10 +8,12 @@ from textual.widgets import Input
 
 from tui_scraper.actions import Situation
 from tui_scraper.engine.models import RunSnapshot, RunState
-from tui_scraper.formatting import Role, Span
+from tui_scraper.formatting import Line, Role, Span
 from tui_scraper.widgets.key_footer import KeyFooter
 from tui_scraper.widgets.lines import Lines
 from tui_scraper.widgets.status_line import StatusLine
+
+NO_FOLDER: Line = (Span("No folder is open yet. Press "), Span("o", "key"), Span(" to open one."))
 
 
 class LiveScreen(Screen[None]):

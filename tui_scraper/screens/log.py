@@ -6,8 +6,9 @@ import json
 import time
 from collections import deque
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -19,7 +20,7 @@ from tui_scraper.engine.runlog import FILE_NAME
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.formatting import Line, Span, number, rule
 from tui_scraper.screens.aside import aside
-from tui_scraper.screens.live import LiveScreen
+from tui_scraper.screens.live import NO_FOLDER, LiveScreen
 from tui_scraper.widgets.lines import Lines
 from tui_scraper.widgets.log_view import FollowedLines, log_line
 from tui_scraper.widgets.text_field import TextField
@@ -32,6 +33,15 @@ _LEVELS = (
     ("warnings and errors", frozenset({"WARNING", "ERROR", "CRITICAL"})),
     ("errors", frozenset({"ERROR", "CRITICAL"})),
 )
+
+
+class _Shown(NamedTuple):
+    """A line as it is drawn, and what it is chosen by."""
+
+    level: str
+    words: str
+    day: date
+    line: Line
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class LogScreen(LiveScreen):
     def __init__(self) -> None:
         super().__init__("log")
         self._directory = ""
-        self._lines: deque[LogLine] = deque(maxlen=_KEPT)
+        self._lines: deque[_Shown] = deque(maxlen=_KEPT)
         self._inode = self._offset = 0
         self._reading = False
         self._read_at = 0.0
@@ -123,7 +133,7 @@ class LogScreen(LiveScreen):
 
     async def _read(self) -> None:
         path, inode, offset = Path(self._directory) / FILE_NAME, self._inode, self._offset
-        tail = await aside(lambda: read_log(path, inode, offset))
+        tail, new = await aside(lambda: _read(path, inode, offset))
         self._reading = False
         self._read_at = time.monotonic()
         if not self.is_here or str(path.parent) != self._directory:
@@ -131,21 +141,21 @@ class LogScreen(LiveScreen):
         if tail.anew:
             self._lines.clear()
         self._inode, self._offset = tail.inode, tail.offset
-        self._lines.extend(tail.lines)
-        if tail.lines or tail.anew:
+        self._lines.extend(new)
+        if new or tail.anew:
             self._fill()
             self.repaint()
 
     def _fill(self) -> None:
         pane = self.query_one("#whole-log", FollowedLines)
         levels, needle = _LEVELS[self._level][1], self._needle.lower()
-        found = [line for line in self._lines if line.level in levels and needle in line.text.lower()]
+        found = [line for line in self._lines if line.level in levels and needle in line.words]
         self._shown = len(found)
         pane.show(_dated(found) or self._nothing(), follow=pane.following)
 
     def _nothing(self) -> list[Line]:
         if not self._directory:
-            return [(Span(" No folder is open yet. Press "), Span("o", "key"), Span(" to open one."))]
+            return [(Span(" "), *NO_FOLDER)]
         return [(Span(" No line of this kind." if self._lines else " The log is empty.", "dim"),)]
 
     def perform(self, name: str) -> bool:
@@ -185,14 +195,22 @@ class LogScreen(LiveScreen):
         return True
 
 
-def _dated(lines: list[LogLine]) -> list[Line]:
+def _read(path: Path, inode: int, offset: int) -> tuple[Tail, list[_Shown]]:
+    """What `read_log` finds, drawn: a screen goes through all lines again for each that is new."""
+    tail = read_log(path, inode, offset)
+    return tail, [
+        _Shown(line.level, line.text.lower(), datetime.fromtimestamp(line.time).date(), log_line(line))
+        for line in tail.lines
+    ]
+
+
+def _dated(lines: list[_Shown]) -> list[Line]:
     """The lines, with a line for each day that begins."""
     found: list[Line] = []
     day = datetime.fromtimestamp(time.time()).date()
-    for line in lines:
-        then = datetime.fromtimestamp(line.time).date()
-        if then != day:
-            day = then
-            found.append((Span(f" {then.isoformat()}", "title"),))
-        found.append(log_line(line))
+    for shown in lines:
+        if shown.day != day:
+            day = shown.day
+            found.append((Span(f" {day.isoformat()}", "title"),))
+        found.append(shown.line)
     return found

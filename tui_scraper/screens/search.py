@@ -18,7 +18,7 @@ from tui_scraper.engine.settings import Settings
 from tui_scraper.engine_host import EngineHost
 from tui_scraper.formatting import Line, Span, cut, cut_left, number, pad, rule, wrap
 from tui_scraper.screens.aside import OneAtATime
-from tui_scraper.screens.live import LiveScreen
+from tui_scraper.screens.live import NO_FOLDER, LiveScreen
 from tui_scraper.widgets.lines import Lines, ScrollLines
 from tui_scraper.widgets.paged_table import PagedTable
 from tui_scraper.widgets.text_field import TextField
@@ -116,7 +116,7 @@ class SearchScreen(LiveScreen):
 
     def _nothing(self) -> list[Line]:
         if not self._directory:
-            return [(Span(" No folder is open yet. Press "), Span("o", "key"), Span(" to open one."))]
+            return [(Span(" "), *NO_FOLDER)]
         if self._asked:
             return [(Span(" Nothing was found.", "dim"),)]
         lines: list[Line] = [(Span(" Type words: what holds them is found as you type.", "dim"),)]
