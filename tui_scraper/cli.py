@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from tui_scraper import __version__
-from tui_scraper.commands import history, looking, money, running, steering, themes, upkeep
+from tui_scraper.commands import documents, history, looking, money, running, steering, themes, upkeep
 from tui_scraper.commands.arguments import add_config, add_workspace, path_of, require_folder, settings_of
 from tui_scraper.commands.printing import output_closed, read_or_not
 from tui_scraper.engine.errors import TuiScraperError, UsageError
@@ -205,6 +205,21 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
         "search the index",
         'tui-scraper search "unpaid invoice" -w ~/reports -k 5',
     ),
+    "documents": (
+        documents.add_documents,
+        "every document, with its status and label; filtered as the TUI filters them",
+        "tui-scraper documents -w ~/reports --filter 'label:tax <60' --order 'least sure'",
+    ),
+    "show": (
+        documents.add_show,
+        "all that is known of one document: text, chunks, label, links, copies",
+        "tui-scraper show a/report.pdf -w ~/reports",
+    ),
+    "label": (
+        documents.add_label,
+        "give a document a label by hand; it holds above every model, setting and rollback",
+        "tui-scraper label a/report.pdf finance -w ~/reports",
+    ),
     "failures": (
         looking.add_failures,
         "failed, skipped and empty documents, by cause",
@@ -214,6 +229,11 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
         upkeep.add_retry,
         "put failures back to pending",
         "tui-scraper retry -w ~/reports --cause timeout",
+    ),
+    "skip": (
+        documents.add_skip,
+        "have failed documents count as skipped: you have looked at them",
+        "tui-scraper skip a/report.pdf -w ~/reports",
     ),
     "checkpoints": (
         history.add_checkpoints,

@@ -7,8 +7,9 @@ stopped reading cannot stop the engine, and a busy engine cannot delay a key.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tui_scraper.engine import (
 )
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.store.human import Given
 from tui_scraper.telling import phases, progress_line, totals
 
 _WANTED_S = 0.5
@@ -92,6 +94,20 @@ class EngineHost:
     ) -> None:
         """Put failures back to pending and work on them: one, those of a cause, or all that failed."""
         self._ask(lambda engine: engine.retry(version=version, cause=cause, phase=phase))
+
+    def set_aside(
+        self, *, version: int | None = None, cause: Cause | None = None, phase: PhaseName | None = None
+    ) -> None:
+        """Have failures count as skipped: one, or those of a cause."""
+        self._ask(lambda engine: engine.set_aside(version=version, cause=cause, phase=phase))
+
+    def give_label(self, version: int, labels: Sequence[str], given: Callable[[Given], None]) -> None:
+        """Give a document a label by hand; none takes it away. `given` is called in the engine's thread."""
+
+        async def giving(engine: Engine) -> None:
+            given(await engine.give_label(labels, version=version))
+
+        self._ask(giving)
 
     def roll_back(self, target: PhaseName | int, *, fresh: bool = False) -> None:
         """Go back to a phase or a checkpoint; `resume` works on from there."""
@@ -252,6 +268,19 @@ class _Session:
                 }
             case {"command": "embed", "text": str(text)}:
                 return {"vector": self._obeyed(engine.embed(text), loop, wanted)}
+            case {"command": "label", "path": str(path), "labels": list(labels)}:
+                giving = engine.give_label([str(label) for label in labels], path=os.fsencode(path))
+                given = self._obeyed(giving, loop, wanted)
+                return {"path": given.path, "labels": given.labels, "documents": given.documents}
+            case {"command": "retry"}:
+                again = engine.retry(**_which(request), of_models=request.get("method") == "openai")
+                return {"documents": self._obeyed(again, loop, wanted)}
+            case {"command": "skip"}:
+                return {"documents": self._obeyed(engine.set_aside(**_which(request)), loop, wanted)}
+            case {"command": "name", "checkpoint": int(checkpoint), "name": str(name)}:
+                naming = engine.name_checkpoint(checkpoint, name, request.get("note"))
+                self._obeyed(naming, loop, wanted)
+                return {"id": checkpoint, "name": name or None}
             case _:
                 raise ValueError(request)
         return {"head": self._obeyed(doing, loop, wanted)}
@@ -296,3 +325,13 @@ class _Session:
         self._engine, self._loop = engine, loop
         if not self._close_asked.is_set():
             await engine.serve()
+
+
+def _which(request: dict[str, Any]) -> dict[str, Any]:
+    """Which documents another shell means. Raises ValueError for a word that is none of ours."""
+    cause, phase, path = (request.get(key) for key in ("cause", "phase", "path"))
+    return {
+        "cause": None if cause is None else Cause(cause),
+        "phase": None if phase is None else PhaseName(phase),
+        "path": None if path is None else os.fsencode(path),
+    }

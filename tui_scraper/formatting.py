@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -123,6 +123,21 @@ def usd(nano_usd: int) -> str:
 def documents(count: int) -> str:
     """`1 document`, `1,234 documents`."""
     return "1 document" if count == 1 else f"{count:,} documents"
+
+
+def label_words(labels: Sequence[str], confidence: float | None, method: str) -> str:
+    """`tax 87%`, `tax, law 61%`, `tax by hand`; '' without a label."""
+    if not labels:
+        return ""
+    words = ", ".join(labels)
+    if method == "human":
+        return f"{words} by hand"
+    return words if confidence is None else f"{words} {percent(confidence)}"
+
+
+def percent(share: float) -> str:
+    """`87%`; never 100 where something is missing to it."""
+    return f"{min(99, round(share * 100)) if share < 1 else 100}%"
 
 
 def rewritten(line: str, descriptor: int) -> str:

@@ -14,6 +14,7 @@ from tui_scraper import formatting
 from tui_scraper.engine.causes import WHAT_TO_DO
 from tui_scraper.engine.models import (
     CauseCount,
+    DocumentRow,
     FailureRow,
     SearchHit,
     StatusReport,
@@ -22,7 +23,7 @@ from tui_scraper.engine.runlog import rfc3339
 from tui_scraper.engine.safe_text import safe_text
 
 if TYPE_CHECKING:
-    pass
+    from tui_scraper.engine.document_details import DocumentDetails
 
 _NANO = 1e9
 
@@ -144,6 +145,59 @@ def failure_lines(groups: Sequence[CauseCount], rows: Iterable[FailureRow]) -> I
         yield from formatting.wrap(WHAT_TO_DO[key[2]], 100)
         for row in members:
             yield f"  {row.path} · {row.message}"
+
+
+def document_record(row: DocumentRow) -> dict[str, object]:
+    """One line of `documents --json`."""
+    return {
+        "path": row.path,
+        "status": str(row.status),
+        "cause": row.cause or None,
+        "size": row.size_bytes,
+        "media_type": row.media_type or None,
+        "label": row.labels[0] if row.labels else None,
+        "labels": list(row.labels),
+        "confidence": row.confidence,
+        "method": row.method or None,
+    }
+
+
+def document_line(row: DocumentRow) -> str:
+    """A line of `documents`."""
+    label = formatting.pad(formatting.label_words(row.labels, row.confidence, row.method), 24)
+    what = row.cause or str(row.status)
+    return f"{what:<20} {formatting.size(row.size_bytes):>7}  {label}  {row.path}"
+
+
+def details_record(found: DocumentDetails) -> dict[str, object]:
+    """`show --json`: texts as they are stored, escaped by JSON."""
+    made = found.made
+    return document_record(found.row) | {
+        "error": {"phase": found.phase, "message": found.message} if found.message else None,
+        "title": found.title or None,
+        "language": found.language or None,
+        "characters": found.characters,
+        "text": found.text,
+        "chunks": [
+            {"ordinal": at, "start": one.start, "end": one.end, "tokens": one.tokens, "heading": one.heading}
+            for at, one in enumerate(found.chunks)
+        ],
+        "made": {
+            "labels": made.labels,
+            "confidence": made.confidence,
+            "method": made.method,
+            "model": made.model or None,
+            "alternatives": [{"label": label, "confidence": sure} for label, sure in made.alternatives],
+            "reason": made.reason or None,
+        }
+        if made is not None
+        else None,
+        "links": [{"target": target, "kind": kind} for target, kind in found.links],
+        "copies": list(found.copies),
+        "copy_count": found.copy_count,
+        "members": found.members,
+        "parent": found.parent or None,
+    }
 
 
 def phase_table(phases: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

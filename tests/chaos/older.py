@@ -66,6 +66,7 @@ _BACK = """
     DROP TABLE signature;
     DROP TABLE vector;
     DROP TABLE unembedded;
+    DROP TABLE human;
     DROP TABLE counter;
     CREATE TABLE counter(
         branch INTEGER NOT NULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import stat
 from collections.abc import Iterator
@@ -17,9 +18,12 @@ from tests.llm.model_server import KEY, ModelServer, serving
 from tui_scraper.engine import RunState
 from tui_scraper.engine.events import LabelsNotice
 from tui_scraper.engine.labels.taxonomy import general
+from tui_scraper.engine.store.human import give_label
 from tui_scraper.engine.store.ledger import Audit
 from tui_scraper.engine.store.reader import Reader
+from tui_scraper.engine.store.vectors import ask_models_again
 from tui_scraper.engine.verify import verify
+from tui_scraper.engine.workspace import reopen
 
 WORDS = ("invoice", "meeting", "river", "chapter", "price", "clause", "server", "error")
 NAMES = [label.name for label in general().labels]
@@ -88,6 +92,26 @@ def test_every_document_gets_the_label_that_the_model_gave(
         assert (row["method"], row["model"]) == ("openai", "gpt-6-luna")
         assert row["tokens_in"] > 0
         assert 0 < row["confidence"] <= 1  # `decisions` says how sure it is
+
+
+def test_what_a_person_has_labelled_is_not_asked_about(
+    source: Path, server: ModelServer, tmp_path: Path
+) -> None:
+    run_once(source, tmp_path / "w", settings={"classify": {"backend": "local"}})
+    with contextlib.closing(reopen(tmp_path / "w")) as workspace:
+        workspace.writer.call(give_label(["finance"], path=b"0007.txt"))
+    run_once(source, tmp_path / "w", settings=asking(server))
+    found = rows(tmp_path / "w")
+    mine = found.pop("0007.txt")
+    assert (mine["label"], mine["method"], mine["model"], mine["tokens_in"]) == ("finance", "human", None, 0)
+    assert {row["method"] for row in found.values()} == {"openai"}
+    assert len(table(tmp_path / "w", "SELECT key FROM ledger_key")) == len(found)
+    assert audit(tmp_path / "w").stand_ins == 0
+    with contextlib.closing(reopen(tmp_path / "w")) as workspace:  # taken away: the model may be asked now
+        workspace.writer.call(give_label([], path=b"0007.txt"))
+        assert workspace.writer.call(ask_models_again()) == 1
+    run_once(source, tmp_path / "w", settings=asking(server))
+    assert rows(tmp_path / "w")["0007.txt"]["method"] == "openai"
 
 
 def test_chat_says_nothing_of_confidence_and_none_is_made_up(source: Path, tmp_path: Path) -> None:

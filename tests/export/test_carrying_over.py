@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tui_scraper.engine.export import base as base_module
 from tui_scraper.engine.models import PhaseName
+from tui_scraper.engine.store.human import give_label
 
 FILES = {
     b"a.txt": File(1),
@@ -63,6 +64,14 @@ def test_one_changed_file_makes_one_row(corpus: ChangingCorpus) -> None:
     expect(corpus, made_anew=1)  # not read yet
     corpus.work()
     expect(corpus, made_anew=1)
+
+
+def test_a_label_by_hand_makes_the_rows_of_its_content_only(corpus: ChangingCorpus) -> None:
+    corpus.writer.call(give_label(["mine"], path=b"a.txt"))
+    expect(corpus, made_anew=4)  # b/two.txt and some of what is inside the zip hold the same
+    corpus.writer.call(give_label([], path=b"b/two.txt"))
+    expect(corpus, made_anew=4)
+    expect(corpus, made_anew=0)
 
 
 def test_a_file_that_comes_goes_or_moves_makes_its_row_only(corpus: ChangingCorpus) -> None:

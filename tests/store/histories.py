@@ -17,11 +17,12 @@ from tui_scraper.engine.store.committing import commit_replies
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.head import Head, config_hash, config_of, read_head, read_point
+from tui_scraper.engine.store.human import give_label
 from tui_scraper.engine.store.ledger import mend_spending
 from tui_scraper.engine.store.recording import Indexed, record_indexed
 from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
-from tui_scraper.engine.store.setbacks import put_back
+from tui_scraper.engine.store.setbacks import put_back, set_aside
 from tui_scraper.engine.store.writer import Transaction, Writer
 from tui_scraper.engine.wire import Chunk, ChunkResult, CleanResult, CleanText, DocumentReply, LabelResult
 
@@ -44,6 +45,8 @@ STEPS = st.one_of(
     st.tuples(st.just("undo")),
     st.tuples(st.just("name"), st.integers(0, 20)),
     st.tuples(st.just("restart")),
+    st.tuples(st.just("label"), st.sampled_from(PATHS), st.integers(0, 2)),
+    st.tuples(st.just("set aside"), st.sampled_from(PATHS)),
 )
 
 
@@ -88,6 +91,14 @@ class History(Store):
             case "name" if known := self.checkpoints():
                 chosen = known[values[0] % len(known)]
                 self.writer.call(name_checkpoint(chosen, f"point {chosen}"))
+            case "label":
+                labels = [(), ("report",), ("by hand", "report")][values[1]]
+                try:
+                    self.writer.call(give_label(labels, path=values[0]))
+                except UsageError:  # it is not there, or was never read
+                    return
+            case "set aside":
+                self.writer.call(set_aside(path=values[0]))
             case "restart":
                 self.writer.close()
                 self.writer = Writer(self.directory)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +17,9 @@ from tui_scraper.commands.arguments import (
     positive,
     settings_of,
 )
+from tui_scraper.commands.changing import change
 from tui_scraper.commands.printing import print_lines, print_one, read_or_not
-from tui_scraper.engine.errors import UsageError, WorkspaceLockedError
+from tui_scraper.engine.errors import UsageError
 
 
 def add_checkpoints(parser: argparse.ArgumentParser) -> None:
@@ -110,12 +110,18 @@ def checkpoints_diff(options: argparse.Namespace) -> int:
 def checkpoints_name(options: argparse.Namespace) -> int:
     """`checkpoints name ID NAME`."""
     from tui_scraper import plain
-    from tui_scraper.engine.store.checkpoints import find_checkpoint, name_checkpoint
-    from tui_scraper.engine.workspace import reopen
+    from tui_scraper.engine.store.checkpoints import name_checkpoint
+    from tui_scraper.engine.store.reader import Reader
 
-    with contextlib.closing(reopen(directory_of(options))) as workspace:
-        checkpoint = workspace.writer.call(lambda found: find_checkpoint(found.state, options.checkpoint))
-        workspace.writer.call(name_checkpoint(checkpoint, options.name, options.note))
+    directory = directory_of(options)
+    with Reader(directory) as reader:
+        checkpoint = reader.checkpoint(options.checkpoint).checkpoint.id
+    change(
+        directory,
+        name_checkpoint(checkpoint, options.name, options.note),
+        {"command": "name", "checkpoint": checkpoint, "name": options.name, "note": options.note},
+        lambda _answer: None,
+    )
     called = f"is called “{plain.shown(options.name)}” now" if options.name else "has no name now"
     if options.json:
         print_one({"id": checkpoint, "name": options.name or None})
@@ -193,10 +199,8 @@ def _confirmed(options: argparse.Namespace) -> bool:
 
 def _move_head(directory: Path, target: str | int | None, *, fresh: bool) -> int:
     """Move the head; where an engine is at work it does so itself, after draining what it has in hand."""
-    from tui_scraper import control
     from tui_scraper.engine.models import PhaseName
     from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
-    from tui_scraper.engine.workspace import reopen
 
     if target is None:
         operation = undo()
@@ -204,19 +208,14 @@ def _move_head(directory: Path, target: str | int | None, *, fresh: bool) -> int
         operation = roll_back_to_checkpoint(target)
     else:
         operation = roll_back_to_phase(PhaseName(target), fresh=fresh)
+    request = {"command": "undo"} if target is None else {"command": "rollback", "target": target}
+    waiting = _Waiting(directory)
     try:
-        with contextlib.closing(reopen(directory)) as workspace:
-            return workspace.writer.call(operation)
-    except WorkspaceLockedError:
-        request = {"command": "undo"} if target is None else {"command": "rollback", "target": target}
-        waiting = _Waiting(directory)
-        try:
-            answer = control.ask(directory, {**request, "fresh": fresh}, waiting)
-        finally:
-            waiting.end()
-        if answer is None:
-            raise
-        return int(answer["head"])
+        return change(
+            directory, operation, {**request, "fresh": fresh}, lambda answer: int(answer["head"]), waiting
+        )
+    finally:
+        waiting.end()
 
 
 class _Waiting:

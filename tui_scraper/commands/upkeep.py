@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from tui_scraper.commands.arguments import (
     PHASE_CHOICES,
@@ -16,6 +17,7 @@ from tui_scraper.commands.arguments import (
     name_of,
     path_of,
 )
+from tui_scraper.commands.changing import change
 from tui_scraper.commands.printing import print_lines, print_one, read_or_not
 from tui_scraper.engine.errors import UsageError
 
@@ -42,29 +44,35 @@ def retry(options: argparse.Namespace) -> int:
     from tui_scraper.engine.models import PhaseName
     from tui_scraper.engine.store.setbacks import put_back
     from tui_scraper.engine.store.vectors import ask_models_again
-    from tui_scraper.engine.workspace import Workspace, default_directory, reopen
+    from tui_scraper.engine.workspace import default_directory, source_of
+    from tui_scraper.formatting import documents
 
     if options.method and (options.cause or options.phase):
         raise UsageError("--method goes with a PATH, not with --cause or --phase.")
     path = os.fsencode(options.path) if options.path else None
-    workspace: Workspace = reopen(directory_of(options))
-    try:
-        if options.method:
-            count = workspace.writer.call(ask_models_again(path))
-        else:
-            phase = PhaseName(options.phase) if options.phase else None
-            count = workspace.writer.call(put_back(cause=cause_of(options.cause), phase=phase, path=path))
-    finally:
-        workspace.close()
-    if options.path and not count and not options.method:
-        from tui_scraper.engine.safe_text import safe_text
+    directory, cause = directory_of(options), cause_of(options.cause)
+    phase = PhaseName(options.phase) if options.phase else None
+    operation = ask_models_again(path) if options.method else put_back(cause=cause, phase=phase, path=path)
+    by_engine = False
 
-        raise UsageError(f"{safe_text(options.path)}: no failed document has this path.")
-    what = "1 document is" if count == 1 else f"{count:,} documents are"
-    again = f"tui-scraper run {plain.shown_path(workspace.source)}"
-    if workspace.directory != default_directory(workspace.source):
-        again += f" -w {plain.shown_path(workspace.directory)}"
-    print_lines([f"{what} pending again" + (f"; `{again}` works on it." if count else ".")])
+    def answered(answer: dict[str, Any]) -> int:
+        nonlocal by_engine
+        by_engine = True
+        return int(answer["documents"])
+
+    request = {"cause": options.cause, "phase": options.phase, "path": options.path, "method": options.method}
+    count = change(directory, operation, {"command": "retry", **request}, answered)
+    if options.path and not count and not options.method:
+        raise UsageError(f"{plain.shown(options.path)}: no failed document has this path.")
+    are = "is" if count == 1 else "are"
+    if by_engine:
+        print_lines([f"{documents(count)} {are} worked on again by the engine that runs here."])
+        return 0
+    source = source_of(directory)
+    again = f"tui-scraper run {plain.shown_path(source)}" if source is not None else "tui-scraper run"
+    if source is not None and directory != default_directory(source):
+        again += f" -w {plain.shown_path(directory)}"
+    print_lines([f"{documents(count)} {are} pending again" + (f"; `{again}` works on it." if count else ".")])
     return 0
 
 

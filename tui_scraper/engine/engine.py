@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,11 @@ from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings_in_force import InForce, in_force
 from tui_scraper.engine.store.checkpoints import name_checkpoint
 from tui_scraper.engine.store.connection import explained, open_state, snapshot
+from tui_scraper.engine.store.human import Given, give_label
 from tui_scraper.engine.store.ledger import CapReachedError
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
-from tui_scraper.engine.store.setbacks import put_back
+from tui_scraper.engine.store.setbacks import put_back, set_aside
+from tui_scraper.engine.store.vectors import ask_models_again
 from tui_scraper.engine.store.writer import Operation
 from tui_scraper.engine.workers import launch
 from tui_scraper.engine.workspace import Workspace, choose_directory
@@ -132,17 +134,55 @@ class Engine:
             self._end(RunState.STOPPED, "")
 
     async def retry(
-        self, *, version: int | None = None, cause: Cause | None = None, phase: PhaseName | None = None
-    ) -> None:
-        """Put failures back to pending and work on them."""
+        self,
+        *,
+        version: int | None = None,
+        cause: Cause | None = None,
+        phase: PhaseName | None = None,
+        path: bytes | None = None,
+        of_models: bool = False,
+    ) -> int:
+        """Put failures back to pending and work on them. Returns how many.
+
+        `of_models`: not failures, but what lacks a label or vectors of a model because they could not be had.
+        """
+        putting_back = put_back(version=version, cause=cause, phase=phase, path=path)
+        if of_models:
+            putting_back = ask_models_again(path)
         pipeline = self._pipeline
         if pipeline is not None:
-            await pipeline.retry(version=version, cause=cause, phase=phase)
+            count = await pipeline.retry(putting_back)
             if self._pipeline is not pipeline and pipeline.again:
                 self._begin()  # the pass ended before it could see them
         else:
-            await self._workspace.writer.submit(put_back(version=version, cause=cause, phase=phase))
+            count = await self._workspace.writer.submit(putting_back)
             self._begin()
+        return count
+
+    async def give_label(
+        self, labels: Sequence[str], *, version: int | None = None, path: bytes | None = None
+    ) -> Given:
+        """Give a document a person's label; without any, take it away. See `store.human.give_label`."""
+        given = await self._workspace.writer.submit(give_label(labels, version=version, path=path))
+        self._log.info(str(given))
+        self._show_change()
+        return given
+
+    async def set_aside(
+        self,
+        *,
+        version: int | None = None,
+        cause: Cause | None = None,
+        phase: PhaseName | None = None,
+        path: bytes | None = None,
+    ) -> int:
+        """Have failed documents count as skipped: a person has looked at them. Returns how many."""
+        count = await self._workspace.writer.submit(
+            set_aside(version=version, cause=cause, phase=phase, path=path)
+        )
+        self._log.info(f"Set aside by hand: {count:,} of the documents that failed.")
+        self._show_change()
+        return count
 
     async def roll_back(self, target: PhaseName | int, *, fresh: bool = False) -> int:
         """Go back to a phase (all later results become pending) or to a checkpoint.
@@ -162,9 +202,9 @@ class Engine:
         """Take the last rollback back, or the last undo; otherwise as `roll_back`."""
         return await self._move_head(undo(), "The rollback is taken back")
 
-    async def name_checkpoint(self, checkpoint: int, name: str) -> None:
+    async def name_checkpoint(self, checkpoint: int, name: str, note: str | None = None) -> None:
         """Give a checkpoint a name; '' takes it away. Raises UsageError where it cannot have it."""
-        await self._workspace.writer.submit(name_checkpoint(checkpoint, name))
+        await self._workspace.writer.submit(name_checkpoint(checkpoint, name, note))
 
     async def _move_head(self, operation: Operation[int], what: str) -> int:
         self.stop()
@@ -333,6 +373,11 @@ class Engine:
             now = self._look(Activity(state=state))
             last = dataclasses.replace(last, counts=now.counts, phases=now.phases, ignored=now.ignored)
         self._take(dataclasses.replace(last, state=state, notice=safe_text(notice), log=self._log.lines))
+
+    def _show_change(self) -> None:
+        """Publish what was changed between passes; a pass publishes by itself."""
+        if self._pipeline is None:
+            self._end(self._last.state, self._last.notice)
 
     def _look(self, activity: Activity) -> RunSnapshot:
         connection = open_state(self._workspace.directory, read_only=True)

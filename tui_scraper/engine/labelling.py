@@ -22,6 +22,7 @@ from tui_scraper.engine.llm.prompt import shown
 from tui_scraper.engine.models import PhaseName, Spend, Status
 from tui_scraper.engine.store.artifacts import Configs, StoredLabel, find_artifacts
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER
+from tui_scraper.engine.store.human import human_labels_of
 from tui_scraper.engine.store.labelling import Labelled, kin_of, label_key, record_labels, stand_in_for
 from tui_scraper.engine.store.ledger import Paid
 from tui_scraper.engine.store.recording import reuse
@@ -97,6 +98,7 @@ class Labelling(Telling):
         Returns those that are not taken now, and are to be offered again.
         """
         left: list[Work] = []
+        offers = await self._take_over_from_people(offers)
         if self._kinship is not None and not self._kinship.settled:
             later = [offer for offer in offers if offer[1].signature]
             await self._kinship.note([(asked, local) for _work, asked, local in later])
@@ -135,6 +137,24 @@ class Labelling(Telling):
         await self.stand_in(hopeless, "no label for the same text")
         self._since_again += len(offers)
         return left
+
+    async def _take_over_from_people(self, offers: Sequence[Offer]) -> Sequence[Offer]:
+        """Ask nothing about what a person has labelled. Returns the others.
+
+        Below that label lies the one made here, for the day on which the person takes theirs away.
+        """
+        given = human_labels_of(self._state, [work.version for work, *_ in offers])
+        if not given:
+            return offers
+        entries = []
+        for work, _asked, local in offers:
+            if work.version in given:
+                source = stand_in_for(local.digest)
+                label = _made_here(local, "a person has labelled it")
+                entries.append(Labelled(label_key(self._configs, source), source, label, [work]))
+        self._taken_over += len(entries)
+        await self._labelled(await self._writer.submit(record_labels(entries)))
+        return [offer for offer in offers if offer[0].version not in given]
 
     async def _take_over_from_kin(
         self, kinship: Kinship, offers: Sequence[Offer]
@@ -204,11 +224,7 @@ class Labelling(Telling):
         """Give documents the label that was made on this machine."""
         entries = []
         for wanted in pack:
-            local = wanted.local
-            label = StoredLabel(
-                local.labels, local.confidence, local.method, local.alternatives, reason=reason
-            )
-            entries.append((wanted, stand_in_for(wanted.digest), label))
+            entries.append((wanted, stand_in_for(wanted.digest), _made_here(wanted.local, reason)))
         if entries:
             await self._record(entries)
             if self._kinship is not None:
@@ -244,3 +260,8 @@ class Labelling(Telling):
             self._waiting -= len(wanted.works)
             self._since_again += len(wanted.works)
         self.stirred()
+
+
+def _made_here(local: LabelResult, reason: str) -> StoredLabel:
+    """The label of this machine, with why it is not a model's."""
+    return StoredLabel(local.labels, local.confidence, local.method, local.alternatives, reason=reason)

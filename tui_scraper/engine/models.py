@@ -52,6 +52,7 @@ class Cause(StrEnum):
     READ_ERROR = "read error"
     NEEDS_OCR = "needs OCR"
     NO_TEXT = "no text"
+    SET_ASIDE = "set aside by hand"
 
 
 class RunState(StrEnum):
@@ -233,6 +234,24 @@ class FailureRow:
     attempts: int
     time: float
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document as lists show it. `cause` is '' unless it is failed, skipped or empty.
+
+    `labels` are best first, empty for none; `confidence` is None where nobody has said how sure the label is.
+    """
+
+    version: int
+    path: str
+    status: Status
+    cause: str
+    size_bytes: int
+    media_type: str
+    labels: tuple[str, ...]
+    confidence: float | None
+    method: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from tui_scraper.engine.events import (
 from tui_scraper.engine.extract.media_types import STREAMED
 from tui_scraper.engine.feeding import Payloads
 from tui_scraper.engine.memory import total_pss
-from tui_scraper.engine.models import PHASES, Cause, PhaseName, RunSnapshot, RunState, Spend, Status
+from tui_scraper.engine.models import PHASES, PhaseName, RunSnapshot, RunState, Spend, Status
 from tui_scraper.engine.outside import Choice, Outside, choose_models, open_outside, unproven
 from tui_scraper.engine.phases.base import configurations, hashes
 from tui_scraper.engine.phases.index import IndexEntry, Indexer, generation, vectors_are_missing
@@ -62,9 +62,9 @@ from tui_scraper.engine.store.lost import settle_lost
 from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.results import Work, sampled, unfinished
 from tui_scraper.engine.store.runs import begin_run, end_run
-from tui_scraper.engine.store.setbacks import put_back, refuse_oversized, uphold_refusals
+from tui_scraper.engine.store.setbacks import refuse_oversized, uphold_refusals
 from tui_scraper.engine.store.vectors import space_of
-from tui_scraper.engine.store.writer import Transaction
+from tui_scraper.engine.store.writer import Operation, Transaction
 from tui_scraper.engine.threads import in_thread
 from tui_scraper.engine.workspace import Workspace
 
@@ -227,13 +227,11 @@ class Pipeline:
         self.activity.state = RunState.STOPPING
         self._show()
 
-    async def retry(
-        self, *, version: int | None = None, cause: Cause | None = None, phase: PhaseName | None = None
-    ) -> int:
-        """Put failures back to pending while the pass goes on. Returns how many."""
+    async def retry(self, putting_back: Operation[int]) -> int:
+        """Put documents back to pending while the pass goes on. Returns how many."""
         self._retrying += 1
         try:
-            count = await self._writer.submit(put_back(version=version, cause=cause, phase=phase))
+            count = await self._writer.submit(putting_back)
         finally:
             self._retrying -= 1
             self._rewind = True  # only now: looked for earlier, they would not be found

@@ -4,8 +4,8 @@ A line is carried over only if everything it was made from is what it was made f
 reasons say so, and each alone must hold:
 
 - The store says that nothing happened to it: the export is on the head's branch and lineages, the document
-  has the version it had, and no phase has recorded a result for that version since. Versions and results
-  are numbered as they are committed and never change, so three numbers of the export's record tell.
+  has the version it had, no phase has recorded a result for that version since, and no person has given it
+  a label. All of these are numbered as they are committed, so four numbers of the export's record tell.
 - The line itself says what does not follow from results: the path, the size and the time stamp, the
   members, and the first document with the same bytes are compared with what the state tables say now.
 
@@ -34,6 +34,7 @@ from tui_scraper.engine.export.manifest import Manifest
 from tui_scraper.engine.export.record import Fingerprint, recorded
 from tui_scraper.engine.export.row import beginning
 from tui_scraper.engine.store.head import Head
+from tui_scraper.engine.store.human import given_since
 
 _MOST_RESULTS = 500_000
 """With more new results than that, remembering their versions takes tens of megabytes and saves little."""
@@ -73,14 +74,15 @@ def open_base(state: apsw.Connection, head: Head, target: Path, now: Fingerprint
         f"SELECT DISTINCT r.version FROM result r WHERE r.seq > ? AND {head.visible()}",  # noqa: S608
         (mark.seq,),
     )
-    return Base(target / DOCUMENTS_FILE, manifest, mark, frozenset(row[0] for row in changed))
+    versions = frozenset([*(row[0] for row in changed), *given_since(state, mark.given)])
+    return Base(target / DOCUMENTS_FILE, manifest, mark, versions)
 
 
 class Base:
     """Walks through the lines of an earlier export beside the documents found now, both in path order.
 
-    `changed` are the versions with a result that the export did not know. `carried` counts the lines carried
-    over: all that the file holds, less those that were not.
+    `changed` are the versions with a result, or a person's label, that the export did not know. `carried`
+    counts the lines carried over: all that the file holds, less those that were not.
     """
 
     def __init__(self, path: Path, manifest: Manifest, mark: Fingerprint, changed: frozenset[int]) -> None:

@@ -16,10 +16,12 @@ import msgspec
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.export.documents import Document
 from tui_scraper.engine.export.row import CHUNK, CLASSIFY, CLEAN, DONE, Parts, error_of
+from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, PHASE_NUMBER, Head
+from tui_scraper.engine.store.human import human_labels
 from tui_scraper.engine.wire import Chunk, CleanText
 
 _BATCH_CHARS = 2_000_000
@@ -129,6 +131,7 @@ class PartsReader:
             tuple(wanted),
         ):
             payloads[blob] = data
+        given = human_labels(self._state, {one.content for one in batch if one.content is not None})
         for document in batch:
             clean: CleanText | None = None
             chunks: list[Chunk] = []
@@ -142,7 +145,10 @@ class PartsReader:
             artifact = _artifact(document, CLASSIFY)
             if artifact is not None:
                 label = self._decode.label(document, artifacts.get(artifact, _MISSING)[1])
-            yield Parts(clean, chunks, label, error_of(document, errors))
+            error = error_of(document, errors)
+            if document.content in given and (error is None or error.phase != PhaseName.INPUT):
+                label = given[document.content]
+            yield Parts(clean, chunks, label, error)
 
 
 class _Decoders:

@@ -16,9 +16,10 @@ from tui_scraper.engine.export.manifest import FORMAT_VERSION, Manifest, read_ma
 from tui_scraper.engine.models import Counts
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.head import Head
+from tui_scraper.engine.store.human import last_given
 from tui_scraper.engine.store.writer import FLOOR, Operation, Transaction
 
-_SAMPLE, _VERSION, _CHANGES = "sample", "version", "changes"
+_SAMPLE, _VERSION, _CHANGES, _GIVEN = "sample", "version", "changes", "given"
 """What stands in the recorded JSON of lineages beside the phases."""
 
 
@@ -28,7 +29,7 @@ class Fingerprint:
 
     `seq` is the last result, `version` the last version of a document, and `scan` the last scan at the head
     that changed anything; `changes` is all that the scans up to the head's have registered. `lineages` is
-    JSON, with a hash of the sample where there is one.
+    JSON, with a hash of the sample where there is one. `given` is the last label that a person gave.
     """
 
     branch: int
@@ -37,6 +38,7 @@ class Fingerprint:
     scan: int
     version: int
     changes: int
+    given: int = 0
 
     def leads_to(self, later: Fingerprint) -> bool:
         """Whether all that happened since is in results, versions and scans with higher numbers.
@@ -49,6 +51,7 @@ class Fingerprint:
             and self.seq <= later.seq
             and self.scan <= later.scan
             and self.version <= later.version
+            and self.given <= later.given
             and self.changes >= 0
         )
 
@@ -94,6 +97,7 @@ def read_fingerprint(
         scan=scan,
         version=_last(connection, "version", "id"),
         changes=changes,
+        given=last_given(connection),
     )
 
 
@@ -116,7 +120,8 @@ def record_export(report: ExportReport) -> Operation[int]:
                 _name(report.directory),
                 mark.branch,
                 json.dumps(
-                    json.loads(mark.lineages) | {_VERSION: mark.version, _CHANGES: mark.changes},
+                    json.loads(mark.lineages)
+                    | {_VERSION: mark.version, _CHANGES: mark.changes, _GIVEN: mark.given},
                     sort_keys=True,
                 ),
                 mark.seq,
@@ -156,7 +161,9 @@ def recorded(connection: apsw.Connection, target: Path) -> tuple[Fingerprint, Ma
     branch, text, seq, scan, _manifest = row
     lineages = json.loads(text)
     version, changes = lineages.pop(_VERSION, 0), lineages.pop(_CHANGES, -1)
-    return Fingerprint(branch, json.dumps(lineages, sort_keys=True), seq, scan, version, changes), manifest
+    given = lineages.pop(_GIVEN, 0)
+    known = json.dumps(lineages, sort_keys=True)
+    return Fingerprint(branch, known, seq, scan, version, changes, given), manifest
 
 
 def is_current(

@@ -17,6 +17,7 @@ from tui_scraper.engine.safe_text import show_path
 from tui_scraper.engine.search.visible import latest
 from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER, Head
+from tui_scraper.engine.store.human import human_labels
 
 _DONE = STATUS_NUMBER[Status.DONE]
 _CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
@@ -57,6 +58,7 @@ class Filter:
         self._path = None if path is None else _shown(path).removeprefix("./")
         self._glob = self._path is not None and any(sign in self._path for sign in "*?[")
         self._cache: dict[int, list[Holder]] = {}
+        self._given = human_labels(state)
         clean, chunk, classify, index = (
             head.lineages[name]
             for name in (PhaseName.CLEAN, PhaseName.CHUNK, PhaseName.CLASSIFY, PhaseName.INDEX)
@@ -69,7 +71,8 @@ class Filter:
             WHERE d.path >= ? AND d.path < ? AND r.lineage = {chunk} AND r.artifact IS NOT NULL
             LIMIT ?"""  # noqa: S608
         self._sql = f"""
-            SELECT d.path, {latest(head, "artifact", clean)}, r.artifact, {latest(head, "artifact", classify)}
+            SELECT d.path, {latest(head, "artifact", clean)}, r.artifact,
+                {latest(head, "artifact", classify)}, v.content
             FROM result r JOIN version v ON v.id = r.version JOIN document d ON d.id = v.document
             WHERE r.artifact = ? AND r.phase = {_CHUNK} AND r.lineage = {chunk} AND r.status = {_DONE}
                 AND {head.visible()} AND {head.live()}
@@ -103,10 +106,11 @@ class Filter:
 
     def _look_up(self, artifact: int) -> list[Holder]:
         found: list[Holder] = []
-        for path, clean, chunks, label_artifact in self._state.execute(self._sql, (artifact,)):
+        for path, clean, chunks, label_artifact, content in self._state.execute(self._sql, (artifact,)):
             if clean is None or not self._path_passes(path):
                 continue
-            labels = self._labels(label_artifact)
+            given = self._given.get(content)
+            labels = self._labels(label_artifact) if given is None else given.labels
             if self._label is not None and self._label not in labels:
                 continue
             found.append(Holder(path, clean, chunks, labels[0] if labels else None))

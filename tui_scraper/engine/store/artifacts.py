@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,3 +78,19 @@ def members_of(state: apsw.Connection, artifact: int) -> list[Member] | None:
 def cost_of(state: apsw.Connection, artifact: int | None) -> int:
     """What making an artifact has cost, in nano-dollars; 0 for none."""
     return int(state.execute("SELECT cost_nano_usd FROM artifact WHERE id = ?", (artifact,)).get or 0)
+
+
+def labels_in_store(state: apsw.Connection, artifacts: Collection[int]) -> dict[int, StoredLabel]:
+    """The labels of some classify artifacts. A damaged one is left out: `verify` has it made again."""
+    marks = ",".join("?" * len(artifacts))
+    rows: Any = state.execute(
+        f"SELECT id, data FROM artifact WHERE id IN ({marks})",  # noqa: S608
+        tuple(artifacts),
+    )
+    found = {}
+    for artifact, data in rows:
+        try:
+            found[artifact] = msgspec.msgpack.decode(data or b"", type=StoredLabel)
+        except msgspec.MsgspecError:
+            continue
+    return found

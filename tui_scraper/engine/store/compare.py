@@ -8,7 +8,7 @@ has and the other has not. Else, or where such results are as many as the docume
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -32,11 +32,11 @@ from tui_scraper.engine.store.head import (
     DOCUMENT_PHASES,
     PHASE_NUMBER,
     STATUS_NUMBER,
-    STATUSES,
     Head,
 )
+from tui_scraper.engine.store.human import human_labels
 from tui_scraper.engine.store.ledger import read_spending
-from tui_scraper.engine.store.results import Reached, reached
+from tui_scraper.engine.store.results import Reached, label_of, reached, status_of
 
 _PAGE = 500
 _FEW = 10_000
@@ -227,28 +227,9 @@ class _There:
     content: bytes | None
     reached: dict[int, Reached] = field(default_factory=dict)
 
-    @property
-    def label(self) -> int | None:
-        """The artifact of the label that counts: all that it was made from is done, too."""
-        for phase in range(_CLEAN, _CLASSIFY + 1):
-            if phase not in self.reached or self.reached[phase].status != _DONE:
-                return None
-        return self.reached[_CLASSIFY].artifact
-
-    def status(self) -> tuple[Status, str]:
-        """The one status of the document, with its cause."""
-        for phase in sorted(self.reached):
-            result = self.reached[phase]
-            if result.status > _DONE:
-                return STATUSES[result.status], result.cause
-        complete = all(
-            phase in self.reached and self.reached[phase].status == _DONE
-            for phase in range(_CLEAN, _INDEX + 1)
-        )
-        return (Status.DONE if complete else Status.PENDING), ""
-
 
 def _differences(connection: apsw.Connection, a: Head, b: Head) -> Iterator[Difference]:
+    given = human_labels(connection)
     for page in _pages(_in_path_order(connection, _candidates(connection, a, b))):
         documents = [document for document, _path in page]
         of_a, of_b = _there(connection, a, documents), _there(connection, b, documents)
@@ -256,7 +237,9 @@ def _differences(connection: apsw.Connection, a: Head, b: Head) -> Iterator[Diff
         differing = [row for row in differing if row[2] != row[3]]
         if not differing:
             continue
-        labels = _Labels(connection, [there.label for row in differing for there in row[2:] if there])
+        labels = _Labels(
+            connection, given, [label_of(there.reached) for row in differing for there in row[2:] if there]
+        )
         uids: Any = connection.execute(
             f"SELECT id, uid FROM document WHERE id IN ({_places(differing)})",  # noqa: S608
             [row[0] for row in differing],
@@ -305,7 +288,13 @@ def _difference(
 class _Labels:
     """The labels of a page of documents."""
 
-    def __init__(self, connection: apsw.Connection, artifacts: Iterable[int | None]) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        given: Mapping[bytes, StoredLabel],
+        artifacts: Iterable[int | None],
+    ) -> None:
+        self._given = given
         self._data: dict[int | None, bytes | None] = {}
         for page in _pages({artifact for artifact in artifacts if artifact is not None}):
             rows: Any = connection.execute(
@@ -317,8 +306,11 @@ class _Labels:
     def standing(self, there: _There | None, path: bytes) -> Standing | None:
         if there is None:
             return None
-        status, cause = there.status()
-        data = self._data.get(there.label)
+        status, cause = status_of(there.reached)
+        given = self._given.get(there.content) if there.content is not None else None
+        if given is not None:
+            return Standing(status, cause, tuple(map(safe_text, given.labels)), given.confidence)
+        data = self._data.get(label_of(there.reached))
         if data is None:  # not labelled, or the label was lost to damage and is to be made again
             return Standing(status, cause)
         try:

@@ -28,7 +28,7 @@ from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.migrations import MIGRATIONS, RECOUNT
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 STATE_FILE = "state.db"
 BLOB_FILE = "blob.db"
 

@@ -27,6 +27,7 @@ from tui_scraper.engine.store.head import (
     config_of,
     read_head,
 )
+from tui_scraper.engine.store.human import human_labels
 from tui_scraper.engine.store.ledger import Paid, settle
 from tui_scraper.engine.store.results import Reached, Work, ended_versions, write_results
 from tui_scraper.engine.store.setbacks import put_back_done
@@ -187,17 +188,19 @@ def count_stand_ins(state: apsw.Connection, head: Head) -> int:
 def _stand_ins(
     state: apsw.Connection, head: Head, lineage: int, path: bytes | None
 ) -> Iterator[tuple[int, int, int]]:
-    """(version, attempts, bytes) of documents whose label says why it is not a model's."""
+    """(version, attempts, bytes) of documents whose label says why it is not a model's, nor a person's."""
     rows: Any = state.execute(
-        f"""SELECT r.version, r.attempt, v.size_bytes, r.status, iif(a.amount = 0, a.data, NULL), max(r.seq)
+        f"""SELECT r.version, r.attempt, v.size_bytes, r.status, iif(a.amount = 0, a.data, NULL), v.content,
+            max(r.seq)
         FROM result r JOIN version v ON v.id = r.version JOIN document d ON d.id = v.document
             LEFT JOIN artifact a ON a.id = r.artifact
         WHERE r.lineage = ? AND {head.visible()} AND {head.live()} AND (? IS NULL OR d.path = ?)
         GROUP BY r.version""",  # noqa: S608
         (lineage, path, path),
     )
-    for version, attempt, size_bytes, status, data, _seq in rows:
-        if status == _DONE and data is not None and _stands_in(data):
+    given = human_labels(state)
+    for version, attempt, size_bytes, status, data, content, _seq in rows:
+        if status == _DONE and data is not None and content not in given and _stands_in(data):
             yield version, attempt, size_bytes
 
 

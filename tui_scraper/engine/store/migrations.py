@@ -171,11 +171,21 @@ def _vectors(connection: apsw.Connection) -> None:
     )
 
 
+def _human(connection: apsw.Connection) -> None:
+    """6 -> 7: labels that a person has given."""
+    connection.execute(
+        """CREATE TABLE human(
+            number INTEGER PRIMARY KEY, content BLOB NOT NULL UNIQUE, data BLOB, time REAL NOT NULL
+        );"""
+    )
+
+
 MIGRATIONS: dict[int, Callable[[apsw.Connection], None]] = {
     1: _members,
     2: _time_travel,
     3: _times_of_change,
     4: _payments,
     5: _vectors,
+    6: _human,
 }
 """Schema -> what makes it the next one."""

@@ -9,11 +9,12 @@ from typing import Any
 import apsw
 
 from tui_scraper.engine.models import PhaseName, Status
-from tui_scraper.engine.store.head import DOCUMENT_PHASES, PHASE_NUMBER, STATUS_NUMBER, Head
+from tui_scraper.engine.store.head import DOCUMENT_PHASES, PHASE_NUMBER, STATUS_NUMBER, STATUSES, Head
 from tui_scraper.engine.store.members import Place, Places
 
 _DONE = STATUS_NUMBER[Status.DONE]
 _CLEAN = PHASE_NUMBER[PhaseName.CLEAN]
+_CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
 _INDEX = PHASE_NUMBER[PhaseName.INDEX]
 
 
@@ -122,3 +123,18 @@ def is_finished(state: dict[int, Reached], last: int) -> bool:
     if any(result.status > _DONE for result in state.values()):
         return True
     return all(phase in state and state[phase].status == _DONE for phase in range(_CLEAN, last + 1))
+
+
+def status_of(state: dict[int, Reached]) -> tuple[Status, str]:
+    """The one status of a document that has reached all this, with its cause."""
+    for phase in sorted(state):
+        if state[phase].status > _DONE:
+            return STATUSES[state[phase].status], state[phase].cause
+    return (Status.DONE if is_finished(state, _INDEX) else Status.PENDING), ""
+
+
+def label_of(state: dict[int, Reached]) -> int | None:
+    """The artifact of the label that counts: all that it was made from is done, too."""
+    if any(phase not in state or state[phase].status != _DONE for phase in range(_CLEAN, _CLASSIFY + 1)):
+        return None
+    return state[_CLASSIFY].artifact

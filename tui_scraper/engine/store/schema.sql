@@ -244,6 +244,15 @@ CREATE TABLE vector(key BLOB PRIMARY KEY, blob INTEGER NOT NULL, place INTEGER N
 -- Why the result with that seq, although done, has not all the vectors that were wanted.
 CREATE TABLE unembedded(seq INTEGER PRIMARY KEY REFERENCES result, reason TEXT NOT NULL);
 
+-- Labels that a person has given to a content, numbered in the order they were given. `data` is MessagePack, as
+-- of an artifact; NULL: it was taken away again. They hold in all branches and with all settings.
+CREATE TABLE human(
+    number INTEGER PRIMARY KEY,
+    content BLOB NOT NULL UNIQUE,
+    data BLOB,
+    time REAL NOT NULL
+);
+
 -- Chunk artifacts that a committed full-text index holds.
 CREATE TABLE indexed(artifact INTEGER PRIMARY KEY);
 

@@ -23,6 +23,7 @@ _PENDING = STATUS_NUMBER[Status.PENDING]
 _INPUT = PHASE_NUMBER[PhaseName.INPUT]
 _CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
 _CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
+_ENDED_BADLY = frozenset(STATUS_NUMBER[status] for status in (Status.FAILED, Status.SKIPPED, Status.EMPTY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,40 @@ def put_back(
     return operation
 
 
+def set_aside(
+    *,
+    cause: Cause | None = None,
+    phase: PhaseName | None = None,
+    version: int | None = None,
+    path: bytes | None = None,
+) -> Callable[[Transaction], int]:
+    """Have failed documents count as skipped, since a person has decided so. Returns how many.
+
+    What it was is kept in the message; putting one back tries it again.
+    """
+
+    def operation(transaction: Transaction) -> int:
+        state = transaction.state
+        head = read_head(state)
+        skipped, failed = STATUS_NUMBER[Status.SKIPPED], STATUS_NUMBER[Status.FAILED]
+        rows, reasons = [], []
+        for row in list(
+            bad_results(
+                state, head, cause=cause, phase=phase, status=Status.FAILED, version=version, path=path
+            )
+        ):
+            seq = transaction.next_seq()
+            rows.append((seq, head.branch, row.phase, row.lineage, row.version, skipped, None, row.attempt))
+            reasons.append((seq, str(Cause.SET_ASIDE), f"It was: {row.cause}. {row.message}", time.time()))
+            add_count(state, head.branch, row.lineage, failed, -1, -row.size_bytes, cause=row.cause)
+            add_count(state, head.branch, row.lineage, skipped, 1, row.size_bytes, cause=str(Cause.SET_ASIDE))
+        write_results(state, rows)
+        state.executemany("INSERT INTO failure VALUES(?, ?, ?, ?)", reasons)
+        return len(rows)
+
+    return operation
+
+
 def put_back_done(
     transaction: Transaction,
     head: Head,
@@ -225,7 +260,7 @@ def refuse_oversized(transaction: Transaction, limit_bytes: int, streamed: Colle
         known = reached(state, head, list(page))
         for version, size_bytes in page.items():
             before = known[version].get(_INPUT)
-            if before is not None and before.status == failed:
+            if before is not None and before.status in _ENDED_BADLY:
                 continue
             seq = transaction.next_seq()
             attempt = before.attempt + 1 if before is not None else 1

@@ -41,6 +41,7 @@ from tui_scraper.engine.verify.databases import (
 from tui_scraper.engine.verify.documents import check_documents
 from tui_scraper.engine.verify.exports import check_exports
 from tui_scraper.engine.verify.history import check_history
+from tui_scraper.engine.verify.human import check_human
 from tui_scraper.engine.verify.index import check_index
 from tui_scraper.engine.verify.look import Finding, Found, Look
 from tui_scraper.engine.verify.report import Check, Damage, Note, Report
@@ -71,6 +72,7 @@ _STEPS_OF_STATE = (
     _Step("results", "results with their keys", check_results),
     _Step("counters", "points of history", check_counters),
     _Step("artifacts", "artifacts", check_artifacts),
+    _Step("human", "labels of people", check_human),
     _Step("index", "documents' chunks", check_index),
     _Step("vectors", "vectors", check_vectors),
     _Step("vector files", "vectors", check_vector_files),

@@ -25,7 +25,7 @@ class Found:
     `lost` are artifacts whose payload or data is damaged. `structure` are database files that cannot be read
     whole, `logs` those beside which lies a write-ahead log of another time, `exports` the folders (as they
     are recorded) whose export is damaged. `vectors` are payloads of vectors that are damaged, `spaces` those
-    whose files are. `index`: the search index is not sound.
+    whose files are. `human` are labels of people that cannot be read. `index`: the search index is not sound.
     """
 
     lost: array[int] = field(default_factory=lambda: array("q"))
@@ -33,6 +33,7 @@ class Found:
     logs: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
     vectors: list[int] = field(default_factory=list)
+    human: list[int] = field(default_factory=list)
     spaces: list[bytes] = field(default_factory=list)
     index: bool = False
 

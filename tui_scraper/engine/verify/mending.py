@@ -76,6 +76,7 @@ class _Mending:
         self._results()
         take_away(self._state, self._look.found.lost)
         self._vectors()
+        self._human()
         self._tell(len(self._look.found.lost), "damaged payloads, labels or lists of members taken away")
         self._account()  # from here on numbers are handed out
         transaction = Transaction(self._state, self._look.blobs)
@@ -268,6 +269,11 @@ class _Mending:
         self._tell(len(self._look.found.vectors), "payloads of vectors taken out")
         strange = self._change(f"DELETE FROM unembedded AS u WHERE {STRANGE}")  # noqa: S608
         self._tell(strange, "rows about missing vectors taken out")
+
+    def _human(self) -> None:
+        for number in self._look.found.human:
+            self._state.execute("UPDATE human SET data = NULL WHERE number = ?", (number,))
+        self._tell(len(self._look.found.human), "labels of people that cannot be read taken away")
 
     def empty_index(self) -> None:
         """Begin the next generation of the search index: every document is indexed again."""

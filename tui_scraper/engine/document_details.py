@@ -1,0 +1,212 @@
+"""All that is known of a document: its text and chunks, its label and how sure it is, its links, its copies.
+
+Everything has passed through `safe_text` but the text itself, because chunks refer to it by offset.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tui_scraper.engine.errors import StoreError, UsageError
+from tui_scraper.engine.export.documents import Document
+from tui_scraper.engine.export.parts import PartsReader
+from tui_scraper.engine.export.row import CHUNK, CLASSIFY, Parts
+from tui_scraper.engine.labels.taxonomy import from_settings
+from tui_scraper.engine.models import DocumentRow, PhaseName
+from tui_scraper.engine.safe_text import safe_text, show_path
+from tui_scraper.engine.settings_in_force import settings_at
+from tui_scraper.engine.store.artifacts import StoredLabel, labels_in_store
+from tui_scraper.engine.store.catalogue import Catalogue, Order, first_versions, read_catalogue, read_rows
+from tui_scraper.engine.store.connection import closed_on_error, open_blobs, open_state, snapshot
+from tui_scraper.engine.store.counters import counts_of, read_totals
+from tui_scraper.engine.store.head import Head, read_head
+from tui_scraper.engine.wire import Chunk
+
+MOST_CHARACTERS = 60_000
+"""Of a text, so much is read for a screen."""
+_MOST_LINKS, _MOST_COPIES = 100, 20
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentDetails:
+    """One document. `text` is at most the first `MOST_CHARACTERS` of `characters`; chunks refer to all of it.
+
+    `made` is the label that the classify phase has made, where a person has given another over it, else the
+    one in force. `copies` are some of the `copy_count` other documents with the very same text; `members` is
+    how many documents are directly inside this one. `message` says why it is failed, skipped or empty.
+    """
+
+    row: DocumentRow
+    content_known: bool
+    phase: str
+    message: str
+    title: str
+    language: str
+    pages: int
+    truncated: bool
+    text: str
+    characters: int
+    chunks: tuple[Chunk, ...]
+    made: StoredLabel | None
+    links: tuple[tuple[str, str], ...]
+    link_count: int
+    copies: tuple[str, ...]
+    copy_count: int
+    members: int
+    parent: str
+
+
+class DocumentReader:
+    """Reads the documents of a workspace for a screen or a command. A context manager, for one thread.
+
+    Each call sees the head as it is then. Raises StoreError where the workspace cannot be read.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._state = open_state(directory, read_only=True)
+        with closed_on_error(self._state):
+            self._blobs = open_blobs(directory, read_only=True)
+
+    def __enter__(self) -> DocumentReader:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._state.close()
+        self._blobs.close()
+
+    def count(self) -> int:
+        """How many documents there are at the head."""
+        with snapshot(self._state, self._directory):
+            return counts_of(read_totals(self._state, read_head(self._state))).found
+
+    def first(self, limit: int) -> list[DocumentRow]:
+        """The first documents by path."""
+        with snapshot(self._state, self._directory):
+            head = read_head(self._state)
+            return read_rows(self._state, head, first_versions(self._state, head, limit))
+
+    def rows(self, versions: Sequence[int]) -> list[DocumentRow]:
+        """Some documents, in the order asked for; those that are gone are left out."""
+        with snapshot(self._state, self._directory):
+            return read_rows(self._state, read_head(self._state), versions)
+
+    def catalogue(self) -> Catalogue:
+        """All documents, to be filtered and sorted. Takes some seconds for a million."""
+        with snapshot(self._state, self._directory):
+            return read_catalogue(self._state, read_head(self._state))
+
+    def version(self, path: str) -> int:
+        """The document with a path as lists show it. Raises UsageError where there is none."""
+        with snapshot(self._state, self._directory):
+            head = read_head(self._state)
+            found = self._state.execute(
+                f"""SELECT v.id FROM document d JOIN version v ON v.document = d.id
+                WHERE d.path = ? AND {head.live()}""",  # noqa: S608
+                (os.fsencode(path),),
+            ).get
+        if found is None:
+            raise UsageError(f"{safe_text(path)}: there is no such document here.")
+        return int(found)
+
+    def labels(self) -> list[str]:
+        """The labels of the taxonomy in force. Raises UsageError before the first run."""
+        with snapshot(self._state, self._directory):
+            settings = settings_at(self._state, read_head(self._state))
+        if settings is None:
+            raise UsageError("Nothing has run here yet, so there are no labels.")
+        return [label.name for label in from_settings(settings.classify.labels).labels]
+
+    def known_label(self, name: str) -> str:
+        """A label of the taxonomy as a person has typed it. Raises UsageError with the nearest."""
+        labels = self.labels()
+        for label in labels:
+            if label.casefold() == name.casefold():
+                return label
+        close = difflib.get_close_matches(name, labels, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(labels)}."
+        raise UsageError(f"'{safe_text(name)}' is not a label here; {safe_text(hint)}")
+
+    def details(self, version: int) -> DocumentDetails | None:
+        """All of one document; None where it is gone."""
+        with snapshot(self._state, self._directory):
+            head = read_head(self._state)
+            rows = read_rows(self._state, head, [version])
+            document = self._document(head, version)
+            if not rows or document is None:
+                return None
+            try:
+                (parts,) = PartsReader(self._state, self._blobs, head).read([document])
+                message = ""
+            except StoreError as error:  # damaged; all that the tables say is still worth showing
+                parts, message = Parts(), str(error)
+            return self._put_together(head, rows[0], document, parts, message)
+
+    def _document(self, head: Head, version: int) -> Document | None:
+        row: Any = self._state.execute(
+            f"""SELECT v.id, v.scan_from, d.path, d.uid, v.size_bytes, v.mtime_ns, v.content, v.media_type,
+                (SELECT p.uid FROM document p WHERE p.id = d.parent),
+                (SELECT count(*) FROM document m CROSS JOIN version w ON w.document = m.id
+                    WHERE m.parent = d.id AND m.parent > 0 AND {head.live("w")})
+            FROM version v JOIN document d ON d.id = v.document WHERE v.id = ? AND {head.live()}""",  # noqa: S608
+            (version,),
+        ).fetchone()
+        return Document(*row) if row is not None else None
+
+    def _put_together(
+        self, head: Head, row: DocumentRow, document: Document, parts: Parts, damage: str
+    ) -> DocumentDetails:
+        clean, error = parts.clean, parts.error
+        text = clean.text if clean is not None else ""
+        links = clean.links if clean is not None else []
+        copies, copy_count = self._copies(head, document)
+        made = document.results.get(CLASSIFY, (0, None, 0))[1]
+        return DocumentDetails(
+            row=row,
+            content_known=document.content is not None,
+            phase=error.phase if error is not None else "",
+            message=safe_text(error.message if error is not None else damage),
+            title=safe_text(clean.title or "") if clean is not None else "",
+            language=clean.language if clean is not None else "",
+            pages=len(clean.pages) if clean is not None else 0,
+            truncated=clean.truncated if clean is not None else False,
+            text=text[:MOST_CHARACTERS],
+            characters=len(text),
+            chunks=tuple(parts.chunks),
+            made=labels_in_store(self._state, [made]).get(made) if made is not None else None,
+            links=tuple((safe_text(target), safe_text(kind)) for target, kind in links[:_MOST_LINKS]),
+            link_count=len(links),
+            copies=copies,
+            copy_count=copy_count,
+            members=document.members,
+            parent=self._parent(document),
+        )
+
+    def _copies(self, head: Head, document: Document) -> tuple[tuple[str, ...], int]:
+        """Other documents with the same chunks, which are those with the same text."""
+        artifact = document.results.get(CHUNK, (0, None, 0))[1]
+        if artifact is None:
+            return (), 0
+        rows: Any = self._state.execute(
+            f"""SELECT DISTINCT d.path FROM result r JOIN version v ON v.id = r.version
+                JOIN document d ON d.id = v.document
+            WHERE r.artifact = ? AND r.phase = {CHUNK} AND r.lineage = ? AND v.id != ?
+                AND {head.visible()} AND {head.live()}""",  # noqa: S608
+            (artifact, head.lineages[PhaseName.CHUNK], document.version),
+        )
+        paths = sorted(path for (path,) in rows)
+        return tuple(safe_text(show_path(path)) for path in paths[:_MOST_COPIES]), len(paths)
+
+    def _parent(self, document: Document) -> str:
+        if document.parent_uid is None:
+            return ""
+        path = self._state.execute("SELECT path FROM document WHERE uid = ?", (document.parent_uid,)).get
+        return safe_text(show_path(path)) if path is not None else ""
+
+
+__all__ = ["MOST_CHARACTERS", "Catalogue", "DocumentDetails", "DocumentReader", "Order"]
