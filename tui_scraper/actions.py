@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 
 from tui_scraper.engine.models import RunState
 
-EVERYWHERE = frozenset({"start", "run", "failed", "checkpoints", "search", "log"})
+EVERYWHERE = frozenset({"start", "run", "failed", "checkpoints", "documents", "search", "log"})
 _ENDED = frozenset({RunState.IDLE, RunState.COMPLETE, RunState.WATCHING, RunState.STOPPED, RunState.FAILED})
 
 
@@ -22,11 +22,12 @@ class Situation:
     """What decides whether an action makes sense now.
 
     `bad` is the number of failed, skipped and empty documents, `failed` that of the failed ones alone.
-    `document` and `cause` say whether the cursor of the Failed screen is on a document, or at least
-    inside a group of one cause; `slid` that the list moved another row under it, `asked` that its
-    document waits to be retried, `filtered` that esc would clear the filter there. `checkpoint` and `on_head`
-    say whether the cursor of the Checkpoints screen is on one, and on the head; `can_undo` that the head was
-    moved.
+    `document` says whether the cursor of a list is on a document, `bad_document` that it is failed, skipped
+    or empty, `failed_document` that it failed, `labelled` that it has a label and `by_hand` that a person
+    gave it. `cause` says whether the cursor of the Failed screen is at least inside a group of one cause.
+    `slid`: the list moved another row under the cursor; `asked`: its document waits to be retried;
+    `filtered`: esc would clear the filter. `checkpoint` and `on_head` say whether the cursor of the
+    Checkpoints screen is on one, and on the head; `can_undo` that the head was moved.
     `typing` is set while a text field has the focus: letters and digits go there.
     """
 
@@ -36,6 +37,10 @@ class Situation:
     bad: int = 0
     failed: int = 0
     document: bool = False
+    bad_document: bool = False
+    failed_document: bool = False
+    labelled: bool = False
+    by_hand: bool = False
     cause: bool = False
     slid: bool = False
     asked: bool = False
@@ -90,7 +95,7 @@ def _word(text: str) -> Callable[[Situation], str]:
 
 
 def _pause_label(now: Situation) -> str:
-    if now.screen in {"checkpoints", "search", "log"}:
+    if now.screen in {"failed", "checkpoints", "documents", "search", "log"}:
         return ""  # it works; the keys of the screen itself are of more use there
     return "resume" if now.resumes else "pause"
 
@@ -141,7 +146,7 @@ def _back_label(now: Situation) -> str:
     if now.filtered:
         return "clear the filter"
     if now.typing:
-        return "keep the filter" if now.screen == "failed" else "leave the field"
+        return "keep the filter" if now.screen in {"failed", "documents"} else "leave the field"
     return "back" if now.screen not in {"start", "run"} else ""
 
 
@@ -154,7 +159,35 @@ def _retry_reason(now: Situation) -> str:
         return "This document waits to be retried already."
     if now.slid:
         return "The list has changed under the cursor. Move to a document first (j and k)."
-    return "" if now.document else "Move to a document first (j and k), or press R for all of a cause."
+    if not now.document:
+        or_all = ", or press R for all of a cause" if now.screen == "failed" else ""
+        return f"Move to a document first (j and k){or_all}."
+    return "" if now.bad_document else "This document has not failed, so there is nothing to retry."
+
+
+def _one_reason(now: Situation) -> str:
+    """For what is done with the document under the cursor."""
+    if not now.open:
+        return "Nothing is open yet. Press o to open a folder."
+    if now.slid:
+        return "The list has changed under the cursor. Move to a document first (j and k)."
+    return "" if now.document else "Move to a document first (j and k)."
+
+
+def _skip_reason(now: Situation) -> str:
+    return _one_reason(now) or ("" if now.failed_document else "Only what has failed can be set aside.")
+
+
+def _accept_reason(now: Situation) -> str:
+    if _one_reason(now):
+        return _one_reason(now)
+    if now.by_hand:
+        return "This label was given by hand already."
+    return "" if now.labelled else "There is no label yet that could be accepted."
+
+
+def _retry_label(now: Situation) -> str:
+    return "retry" if now.screen == "failed" or now.bad_document else ""
 
 
 def _retry_cause_reason(now: Situation) -> str:
@@ -164,7 +197,9 @@ def _retry_cause_reason(now: Situation) -> str:
 
 
 def _filter_label(now: Situation) -> str:
-    return "filter" if now.screen in {"failed", "checkpoints", "log"} else "search"
+    if now.filtered:
+        return ""  # esc is of more use then
+    return "filter" if now.screen in {"failed", "checkpoints", "documents", "log"} else "search"
 
 
 def _filter_reason(now: Situation) -> str:
@@ -172,6 +207,8 @@ def _filter_reason(now: Situation) -> str:
         return ""
     if now.screen in {"run", "search"}:
         return "" if now.open else "No folder is open, so there is nothing to search. Press o to open one."
+    if now.screen == "documents":
+        return "" if now.open else "Nothing is open yet. Press o to open a folder."
     if now.screen == "checkpoints":
         return "" if now.checkpoint or now.filtered else "There is nothing to filter yet."
     return "" if now.bad else "There is nothing to filter yet."
@@ -208,6 +245,7 @@ def _undo_reason(now: Situation) -> str:
 
 
 _FAILED = frozenset({"failed"})
+_DOCUMENTS = frozenset({"documents"})
 _POINTS = frozenset({"checkpoints"})
 
 ACTIONS: tuple[Action, ...] = (
@@ -217,13 +255,25 @@ ACTIONS: tuple[Action, ...] = (
            "Take up no further documents, or go on. What is in hand is finished and saved.",
            "The run", _pause_label, 80, reason=_pause_reason),
     Action("retry", ("r",), "r", "Retry this document", "Put the document under the cursor back to pending.",
-           "Failed", _word("retry"), 75, _FAILED, _retry_reason),
+           "Failed", _retry_label, 75, _FAILED | _DOCUMENTS, _retry_reason),
     Action("retry_cause", ("R",), "R", "Retry all of this cause",
            "Put every document of this phase and cause back to pending, after a question.",
            "Failed", _word("retry cause"), 74, _FAILED, _retry_cause_reason),
+    Action("accept", ("a",), "a", "Accept the label",
+           "Keep the label it has, whatever a model or a setting says later; goes on to the next document.",
+           "Documents", _word("accept"), 74, _DOCUMENTS, _accept_reason),
+    Action("set_label", ("t",), "t", "Set the label", "Give the document under the cursor a label by hand.",
+           "Documents", _word("label"), 73, _DOCUMENTS | _FAILED, _one_reason),
+    Action("skip", ("s",), "s", "Set aside",
+           "Have a failed document count as skipped; retry takes that back.",
+           "Failed", _word("skip"), 72, _FAILED, _skip_reason),
+    Action("order", ("v",), "v", "Order", "By path, the least sure label first, or the largest first.",
+           "Documents", _word("order"), 74, _DOCUMENTS),
+    Action("copy_path", ("y",), "y", "Copy the path", "Into the clipboard, where the terminal allows it.",
+           "Documents", _word(""), 0, _DOCUMENTS | _FAILED, _one_reason),
     Action("filter", ("slash",), "/", "Filter or search",
            "Show only what contains a text; where there is no list, search all documents.",
-           "Lists", _filter_label, 69, EVERYWHERE - {"start"}, _filter_reason),
+           "Lists", _filter_label, 74, EVERYWHERE - {"start"}, _filter_reason),
     Action("roll_back", ("b",), "b", "Roll back",
            "Go back to the checkpoint under the cursor, after a preview; elsewhere: choose one.",
            "The run", _roll_back_label, 72, frozenset({"run", "failed", "checkpoints"}), _roll_back_reason),
@@ -243,6 +293,8 @@ ACTIONS: tuple[Action, ...] = (
            _failed_label, 70, reason=_run_reason),
     Action("show_checkpoints", ("3", "c"), "c", "Checkpoints", "The history, and going back in it.",
            "Screens", _checkpoints_label, 68, reason=_run_reason),
+    Action("show_documents", ("4", "d"), "d", "Documents", "Every document: its text, label, links, copies.",
+           "Screens", lambda now: "documents" if now.screen == "run" else "", 46, reason=_run_reason),
     Action("show_search", ("5",), "5", "Search", "Find passages by their words and their meaning.", "Screens",
            reason=_run_reason),
     Action("levels", ("v",), "v", "Levels", "Show everything, warnings and errors, or errors alone.", "Log",
@@ -253,7 +305,7 @@ ACTIONS: tuple[Action, ...] = (
            "Screens", lambda now: "" if now.screen == "start" else "open", 50),
     Action("zoom", ("z",), "z", "Zoom",
            "Give the log, or a document's details, the whole screen; again: back.",
-           "Screens", _word("zoom"), 30, frozenset({"run", "failed", "checkpoints", "search"})),
+           "Screens", _word("zoom"), 30, frozenset({"run", "failed", "checkpoints", "documents", "search"})),
     Action("back", ("escape",), "esc", "Back", "Leave a text field, a question, or this screen.",
            "Screens", _back_label, 73, reason=_back_reason,
            palette=False),
@@ -280,7 +332,7 @@ MOVES: tuple[tuple[str, str, str, str], ...] = (
 
 OTHER_KEYS: tuple[tuple[str, str], ...] = (
     ("tab", "The next panel; in the path field, complete the folder"),
-    ("enter", "Fold or unfold a cause, or go to the details of a document (Failed)"),
+    ("enter", "Fold or unfold a cause (Failed), or go to the details of what is under the cursor"),
     ("y", "Yes, in a question; enter and esc on Cancel leave it"),
 )
 """Keys that belong to one widget, for the help."""

@@ -27,14 +27,17 @@ from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.store.human import Given
 from tui_scraper.engine_host import EngineHost
 from tui_scraper.screens.aside import aside
 from tui_scraper.screens.checkpoints import CheckpointsScreen
 from tui_scraper.screens.confirm import Confirm
+from tui_scraper.screens.documents import DocumentsScreen
 from tui_scraper.screens.failed import FailedScreen
 from tui_scraper.screens.help import Help
 from tui_scraper.screens.live import LiveScreen
 from tui_scraper.screens.log import LogScreen
+from tui_scraper.screens.requests import LabelByHand, Retry, SetAside
 from tui_scraper.screens.run import RunScreen
 from tui_scraper.screens.search import SearchScreen
 from tui_scraper.screens.start import StartScreen
@@ -90,12 +93,14 @@ class TuiScraperApp(App[None]):
         self.animation_level = "none"
         self._start_screen = StartScreen(settings, source, workspace)
         self._checkpoints = CheckpointsScreen(settings)
+        self._documents = DocumentsScreen()
         self._search = SearchScreen(settings, host)
         self._screens: dict[str, LiveScreen] = {
             "start": self._start_screen,
             "run": RunScreen("run"),
             "failed": FailedScreen(),
             "checkpoints": self._checkpoints,
+            "documents": self._documents,
             "search": self._search,
             "log": LogScreen(),
         }
@@ -191,6 +196,9 @@ class TuiScraperApp(App[None]):
 
     def _do_show_failed(self) -> None:
         self._go_to("failed")
+
+    def _do_show_documents(self) -> None:
+        self._go_to("documents")
 
     def _do_show_search(self) -> None:
         self._go_to("search")
@@ -297,10 +305,31 @@ class TuiScraperApp(App[None]):
             self._start_problem = safe_text(str(error))
         return not self._start_problem
 
-    def on_failed_screen_retry(self, message: FailedScreen.Retry) -> None:
+    def on_retry(self, message: Retry) -> None:
         """Put documents back to pending."""
         message.stop()
         self._host.retry(version=message.version, cause=message.cause, phase=message.phase)
+
+    def on_set_aside(self, message: SetAside) -> None:
+        """Have a failed document count as skipped."""
+        message.stop()
+        self._host.set_aside(version=message.version)
+
+    def on_label_by_hand(self, message: LabelByHand) -> None:
+        """Give a document a label."""
+        message.stop()
+        self._host.give_label(
+            message.version, message.labels, lambda given: self._label_given(message.version, given)
+        )
+
+    def _label_given(self, version: int, given: Given) -> None:
+        """From the engine's thread: say so, and have the list read it."""
+
+        def show() -> None:
+            self._live().say(str(given), "ok")
+            self._documents.labelled(version)
+
+        self.call_later(show)
 
     def on_checkpoints_screen_go_back(self, message: CheckpointsScreen.GoBack) -> None:
         """Move the head; what is in hand is finished first."""

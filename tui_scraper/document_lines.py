@@ -13,6 +13,7 @@ from tui_scraper.formatting import (
     Role,
     Span,
     cut_left,
+    documents,
     label_words,
     number,
     percent,
@@ -48,9 +49,9 @@ def _what_it_is(found: DocumentDetails, width: int) -> Iterator[Line]:
     sign, role = STATUS_SIGNS[row.status]
     facts = [row.media_type, size(row.size_bytes), found.language]
     if found.pages:
-        facts.append(f"{number(found.pages)} pages")
+        facts.append("1 page" if found.pages == 1 else f"{number(found.pages)} pages")
     if found.members:
-        facts.append(f"{number(found.members)} documents inside")
+        facts.append(f"{documents(found.members)} inside")
     state = (Span(f" {sign} {row.status}", role), Span(f"  {' · '.join(filter(None, facts))}", "dim"))
     yield state
     if found.message:
@@ -126,14 +127,14 @@ def _text(found: DocumentDetails, width: int) -> Iterator[Line]:
 
 
 def _border(chunks: tuple[Chunk, ...], at: int, width: int, right: str) -> Line:
-    """Where a chunk begins: its number, tokens, heading, and how much of the one before it repeats."""
+    """Where a chunk begins: its number, tokens, heading, and how much of the one before is in it as well."""
     chunk = chunks[at]
     parts = [f"Chunk {at + 1} of {len(chunks)}", f"{number(chunk.tokens)} tokens"]
-    repeats = chunks[at - 1].end - chunk.start if at else 0
-    if repeats > 0:
-        parts.append(f"first {number(repeats)} characters also end chunk {at}")
     if chunk.heading:
         parts.append(safe_text(chunk.heading))
+    repeats = chunks[at - 1].end - chunk.start if at else 0
+    if repeats > 0:
+        parts.append(f"begins with the last {number(repeats)} characters of chunk {at}")
     title = " · ".join(parts)
     room = width - 6 - len(right)
     return rule(title if len(title) <= room else f"{title[: room - 1]}…", width, right)

@@ -25,6 +25,11 @@ def test_every_action_is_carried_out_by_the_app_or_a_screen() -> None:
         "mark",
         "name_point",
         "levels",
+        "accept",
+        "set_label",
+        "skip",
+        "order",
+        "copy_path",
     }
     for action in actions.ACTIONS:
         assert action.name in own or hasattr(TuiScraperApp, f"_do_{action.name}"), action.name

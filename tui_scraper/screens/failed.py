@@ -9,15 +9,15 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.message import Message
 from textual.widgets import Input
 
 from tui_scraper.actions import Situation
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.models import Cause, FailureRow, PhaseName, RunSnapshot
+from tui_scraper.engine.models import Counts, FailureRow, RunSnapshot, Status
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.formatting import Line, Span, cut_left, documents, number, rule, usd, wrap
 from tui_scraper.screens.aside import aside
+from tui_scraper.screens.choose_label import ask_label
 from tui_scraper.screens.confirm import Confirm
 from tui_scraper.screens.failure_details import cause_lines, document_lines
 from tui_scraper.screens.failure_rows import (
@@ -31,6 +31,7 @@ from tui_scraper.screens.failure_rows import (
     read_pages,
 )
 from tui_scraper.screens.live import NO_FOLDER, LiveScreen
+from tui_scraper.screens.requests import Retry, SetAside
 from tui_scraper.widgets.key_footer import KeyFooter
 from tui_scraper.widgets.lines import Lines, ScrollLines
 from tui_scraper.widgets.paged_table import PagedTable
@@ -46,21 +47,11 @@ class FailedScreen(LiveScreen):
     PLACE = "Failed"
     AUTO_FOCUS = "#rows"
 
-    class Retry(Message):
-        """The person wants documents back to pending: one version, or all of a phase and cause."""
-
-        def __init__(self, *, version: int | None = None, cause: Cause | None = None,
-                     phase: PhaseName | None = None) -> None:  # fmt: skip
-            super().__init__()
-            self.version = version
-            self.cause = cause
-            self.phase = phase
-
     def __init__(self) -> None:
         super().__init__("failed")
         self._rows = FailureRows()
         self._directory = ""
-        self._loaded_bad = -1
+        self._loaded: Counts | None = None
         self._loaded_at = 0.0
         self._reading: set[tuple[Key, int]] = set()
         self._needle = ""
@@ -94,6 +85,8 @@ class FailedScreen(LiveScreen):
         return replace(
             base,
             document=row is not None,
+            bad_document=row is not None,
+            failed_document=row is not None and row.status is Status.FAILED,
             cause=self._rows.key(table.cursor) is not None,
             slid=table.slid,
             asked=row is not None and row.version in self._rows.asked,
@@ -105,14 +98,14 @@ class FailedScreen(LiveScreen):
         if self.snapshot.workspace != self._directory:
             self._directory = self.snapshot.workspace
             self._rows.forget_all()
-            self._loaded_bad, self._loaded_at, self._shown = -1, 0.0, None
+            self._loaded, self._loaded_at, self._shown = None, 0.0, None
             self.query_one(PagedTable).reload()
-        bad = self.situation().bad
+        counts = replace(self.snapshot.counts, found=0, done=0, pending=0)
         due = time.monotonic() - self._loaded_at >= _RELOAD_S
-        changed = bad != self._loaded_bad or bool(self._rows.asked)
+        changed = counts != self._loaded or bool(self._rows.asked)
         if self._directory and changed and due and not self._reading_causes:
             self._reading_causes = True
-            self.run_worker(self._load(bad), group="causes")
+            self.run_worker(self._load(counts), group="causes")
         self._paint_frame()
 
     def _paint_frame(self) -> None:
@@ -151,7 +144,7 @@ class FailedScreen(LiveScreen):
             (Span("Press "), Span("1", "key"), Span(" to go back to the run.")),
         ]
 
-    async def _load(self, bad: int) -> None:
+    async def _load(self, counts: Counts) -> None:
         directory, asked = Path(self._directory), list(self._rows.asked.values())
         try:
             causes, again = await aside(lambda: (read_causes(directory), read_again(directory, asked)))
@@ -163,7 +156,7 @@ class FailedScreen(LiveScreen):
             self._loaded_at = time.monotonic()
         if not self.is_here or str(directory) != self._directory:
             return
-        self._loaded_bad = bad
+        self._loaded = counts
         self._rows.set_causes(causes)
         self._rows.take_up(again)
         if self._needle:
@@ -260,8 +253,22 @@ class FailedScreen(LiveScreen):
             if row is not None:
                 self._rows.asked[row.version] = row
                 self.query_one(PagedTable).refresh()
-                self.post_message(self.Retry(version=row.version))
+                self.post_message(Retry(version=row.version))
                 self.say(f"Asked to retry: {cut_left(safe_text(row.path), self.size.width - 20)}", "ok")
+        elif name == "set_label":
+            row = self._rows.row(cursor)
+            if row is not None:
+                label = ask_label(self, Path(self._directory), row.version)
+                self.run_worker(label, group="label", exclusive=True)
+        elif name == "skip":
+            row = self._rows.row(cursor)
+            if row is not None:
+                self.post_message(SetAside(row.version))
+                self.say(f"Set aside: {cut_left(safe_text(row.path), self.size.width - 20)}", "ok")
+        elif name == "copy_path":
+            row = self._rows.row(cursor)
+            if row is not None:
+                self.copy(row.path)
         elif name == "retry_cause":
             key = self._rows.key(cursor)
             if key is not None:
@@ -291,7 +298,7 @@ class FailedScreen(LiveScreen):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.post_message(self.Retry(cause=cause, phase=phase))
+                self.post_message(Retry(cause=cause, phase=phase))
                 self.say(f"Asked to retry: {all_of_them} ({cause}).", "ok")
 
         self.app.push_screen(

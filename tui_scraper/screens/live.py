@@ -85,6 +85,12 @@ class LiveScreen(Screen[None]):
         if self.is_here:
             self.query_one(KeyFooter).say(text, role)
 
+    def copy(self, path: str) -> None:
+        """Put a document's path into the clipboard of the terminal, as far as that one takes it (OSC 52)."""
+        whole = f"{self.snapshot.source}/{path}" if self.snapshot.source else path
+        self.app.copy_to_clipboard(whole)
+        self.say(f"Copied, if your terminal allows it: {whole}", "ok")
+
     def back_out(self) -> bool:
         """Leave a field or a view inside the screen on esc; False where there is nothing to leave."""
         return False

@@ -86,9 +86,9 @@ class Catalogue:
     def select(self, query: str) -> Rows:
         """The documents that pass every word of a query, in path order.
 
-        A word passes where it is part of the path, of a label, of the status or of the cause. `label:`,
-        `path:`, `status:` and `method:` ask for one of these; `<60` for labels that are less than 60 % sure;
-        a `-` before a word, for what does not pass it. An empty query passes all.
+        A word passes where it is part of the path or of a label, or begins the status or a word of the cause.
+        `label:`, `path:`, `status:` and `method:` ask for one of these; `<60` for labels that are less than
+        60 % sure; a `-` before a word, for what does not pass it. An empty query passes all.
         """
         kept = np.ones(len(self), np.bool_)
         for word in query.casefold().split():
@@ -122,9 +122,9 @@ class Catalogue:
                 self.label, [any(value in one.casefold() for one in labels) for labels in self.labels]
             )
         if "status" in fields:
-            words = [value in str(status) for status in STATUSES]
+            words = [str(status).startswith(value) for status in STATUSES]
             passing |= _among(self.status, words) | _among(
-                self.cause, [value in cause.casefold() for cause in self.causes]
+                self.cause, [_begins_a_word(value, cause) for cause in self.causes]
             )
         if "method" in fields:
             passing |= _among(self.method, [value in method for method in self.methods])
@@ -146,6 +146,10 @@ def _number(known: list[Any], value: object) -> int:
     except ValueError:
         known.append(value)
         return len(known) - 1
+
+
+def _begins_a_word(start: str, text: str) -> bool:
+    return any(word.startswith(start) for word in text.casefold().split())
 
 
 def _among(column: NDArray[Any], passing: Sequence[bool]) -> NDArray[np.bool_]:

@@ -36,7 +36,9 @@ class Given:
         """A sentence for the log."""
         labels = ", ".join(map(safe_text, self.labels))
         what = f"labelled by hand: {labels}" if labels else "no longer labelled by hand"
-        others = f" (so are {self.documents - 1:,} more with the same content)" if self.documents > 1 else ""
+        more = self.documents - 1
+        are = "is" if more == 1 else "are"
+        others = f" (so {are} {more:,} more with the same content)" if more else ""
         return f"{self.path} is {what}{others}."
 
 

@@ -1,0 +1,38 @@
+"""What screens ask the app to have done with documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.message import Message
+
+from tui_scraper.engine.models import Cause, PhaseName
+
+
+class Retry(Message):
+    """The person wants documents back to pending: one version, or all of a phase and cause."""
+
+    def __init__(
+        self, *, version: int | None = None, cause: Cause | None = None, phase: PhaseName | None = None
+    ) -> None:
+        super().__init__()
+        self.version = version
+        self.cause = cause
+        self.phase = phase
+
+
+class SetAside(Message):
+    """The person has looked at a failed document, and wants it to count as skipped."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__()
+        self.version = version
+
+
+class LabelByHand(Message):
+    """The person gives a document a label; without any, takes the one given by hand away."""
+
+    def __init__(self, version: int, labels: Sequence[str]) -> None:
+        super().__init__()
+        self.version = version
+        self.labels = tuple(labels)
