@@ -30,7 +30,7 @@ from tui_scraper.engine.store.counters import read_totals, set_lineages
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, config_hash, read_head
 from tui_scraper.engine.store.members import Place
 from tui_scraper.engine.store.reader import Reader
-from tui_scraper.engine.store.recording import record_indexed
+from tui_scraper.engine.store.recording import Indexed, record_indexed
 from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.runs import begin_run, end_run
@@ -61,7 +61,9 @@ def fill(directory: Path, documents: int) -> float:
         pairs = [_reply(version, file) for version, file in zip(versions, files, strict=True)]
         finished = writer.call(commit_replies(pairs, configs))
         writer.call(
-            record_indexed([(one.version, one.size_bytes, 0, one.chunks) for one in finished if one.chunks])
+            record_indexed(
+                [Indexed(one.version, one.size_bytes, 0, one.chunks) for one in finished if one.chunks]
+            )
         )
         if start % max(BATCH, documents // 40 // BATCH * BATCH) == 0:
             writer.call(take_checkpoint(PhaseName.CLEAN))
