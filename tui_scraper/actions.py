@@ -275,7 +275,7 @@ ACTIONS: tuple[Action, ...] = (
            "Show only what contains a text; where there is no list, search all documents.",
            "Lists", _filter_label, 74, EVERYWHERE - {"start"}, _filter_reason),
     Action("roll_back", ("b",), "b", "Roll back",
-           "Go back to the checkpoint under the cursor, after a preview; elsewhere: choose one.",
+           "To a phase, or to a checkpoint, after saying what that does and costs.",
            "The run", _roll_back_label, 72, frozenset({"run", "failed", "checkpoints"}), _roll_back_reason),
     Action("undo", ("u",), "u", "Undo the rollback", "Put the head back where it was before.",
            "Checkpoints", _word("undo"), 71, _POINTS, _undo_reason),

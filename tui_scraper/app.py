@@ -24,6 +24,7 @@ from textual.screen import Screen
 
 from tui_scraper import actions, theming
 from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
@@ -34,10 +35,11 @@ from tui_scraper.screens.checkpoints import CheckpointsScreen
 from tui_scraper.screens.confirm import Confirm
 from tui_scraper.screens.documents import DocumentsScreen
 from tui_scraper.screens.failed import FailedScreen
+from tui_scraper.screens.going_back import ChooseTarget, ask_to_go_back
 from tui_scraper.screens.help import Help
 from tui_scraper.screens.live import LiveScreen
 from tui_scraper.screens.log import LogScreen
-from tui_scraper.screens.requests import LabelByHand, Retry, SetAside
+from tui_scraper.screens.requests import GoBack, LabelByHand, Retry, SetAside
 from tui_scraper.screens.run import RunScreen
 from tui_scraper.screens.search import SearchScreen
 from tui_scraper.screens.start import StartScreen
@@ -214,8 +216,17 @@ class TuiScraperApp(App[None]):
         self._go_to("checkpoints")
 
     def _do_roll_back(self) -> None:
-        self._go_to("checkpoints")
-        self._checkpoints.hint = "Move to the checkpoint to go back to, and press b."
+        live = self._live()
+
+        def chosen(target: PhaseName | str | None) -> None:
+            if isinstance(target, PhaseName):
+                asking = ask_to_go_back(live, Path(live.snapshot.workspace), target, self._settings)
+                self.run_worker(asking, group="ask", exclusive=True)
+            elif target:
+                self._go_to("checkpoints")
+                self._checkpoints.hint = "Move to the checkpoint to go back to, and press b."
+
+        self.push_screen(ChooseTarget(), chosen)
 
     def _do_show_start(self) -> None:
         self._go_to("start")
@@ -331,7 +342,7 @@ class TuiScraperApp(App[None]):
 
         self.call_later(show)
 
-    def on_checkpoints_screen_go_back(self, message: CheckpointsScreen.GoBack) -> None:
+    def on_go_back(self, message: GoBack) -> None:
         """Move the head; what is in hand is finished first."""
         message.stop()
         if message.target is None:

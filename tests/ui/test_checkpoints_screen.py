@@ -74,8 +74,8 @@ async def test_going_back_is_asked_about_with_what_it_does(make_app: MakeApp, wo
     host = ServedHost(workspace_of(complete(), workspace))
     app = make_app(host=host)
     async with app.run_test(size=NARROW) as pilot:
-        await pilot.press("b")
-        await until_text(pilot, "Move to the checkpoint to go back to", "History", "(the head)")
+        await pilot.press("c")
+        await until_text(pilot, "History", "(the head)")
         await pilot.press("b")
         await until_text(pilot, "This is the head already")
         await pilot.press("j", "b")

@@ -7,18 +7,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from opened import really_open
 from seeing import NARROW, WIDE, MakeApp, screen_text, until, until_text, until_words
 from served import ServedHost, busy, complete, workspace_of
 from stored import HOSTILE, Bad, put_back_one, write_failures
 from textual.pilot import Pilot
 
 from tests.engine.running import run_once
-from tui_scraper.app import TuiScraperApp
-from tui_scraper.engine import RunRequest, RunState
 from tui_scraper.engine.document_details import DocumentReader
 from tui_scraper.engine.models import Cause, Counts, Status
-from tui_scraper.engine.settings import Settings
-from tui_scraper.engine_host import EngineHost
 from tui_scraper.widgets.paged_table import PagedTable
 
 HEADINGS = "\n\n".join(
@@ -44,23 +41,12 @@ def workspace(source: Path, tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def really_open(
-    source: Path, workspace: Path, size: tuple[int, int] = NARROW
-) -> AsyncIterator[Pilot[None]]:
-    """The app with a real engine, on the Documents screen."""
-    settings = Settings.model_validate({"ui": {"refresh_hz": 30}, "engine": {"workers": 1}})
-    host = EngineHost()
-    host.start(RunRequest(source, settings, workspace))
-    try:
-        app = TuiScraperApp(host, settings, source, workspace)
-        async with app.run_test(size=size) as pilot:
-            await until(pilot, lambda: host.snapshot().state is RunState.COMPLETE, 30)
-            await pilot.press("escape", "1", "d")
-            await until_text(pilot, "5, by path")
-            await until(pilot, lambda: isinstance(app.focused, PagedTable))
-            yield pilot
-    finally:
-        assert host.close(20)
+async def on_documents(source: Path, workspace: Path) -> AsyncIterator[Pilot[None]]:
+    async with really_open(source, workspace) as pilot:
+        await pilot.press("d")
+        await until_text(pilot, "5, by path")
+        await until(pilot, lambda: isinstance(pilot.app.focused, PagedTable))
+        yield pilot
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE])
@@ -112,7 +98,7 @@ async def test_the_least_sure_label_comes_first(make_app: MakeApp, workspace: Pa
 
 
 async def test_a_label_is_accepted_changed_and_taken_away(source: Path, workspace: Path) -> None:
-    async with really_open(source, workspace) as pilot:
+    async with on_documents(source, workspace) as pilot:
         await pilot.press("j", "a")
         await until_words(pilot, "copy of one.txt is labelled by hand: finance (so is 1 more")
         await until_text(pilot, "hand  copy of one.txt", "hand  one.txt", "▸✓")
@@ -134,7 +120,7 @@ async def test_a_label_is_accepted_changed_and_taken_away(source: Path, workspac
 
 
 async def test_what_failed_is_labelled_and_set_aside(source: Path, workspace: Path) -> None:
-    async with really_open(source, workspace) as pilot:
+    async with on_documents(source, workspace) as pilot:
         await pilot.press("f")
         await until_text(pilot, "corrupt · failed in clean")
         await until(pilot, lambda: isinstance(pilot.app.focused, PagedTable))

@@ -17,10 +17,10 @@ from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.models import Checkpoint
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
-from tui_scraper.formatting import Line, Span, number, rule, wrap
+from tui_scraper.formatting import Line, Span, number, rule
 from tui_scraper.screens.aside import OneAtATime, aside
 from tui_scraper.screens.checkpoint_rows import History, read_history
-from tui_scraper.screens.confirm import Confirm
+from tui_scraper.screens.going_back import ask_to_go_back
 from tui_scraper.screens.live import NO_FOLDER, LiveScreen
 from tui_scraper.widgets.lines import Lines, ScrollLines
 from tui_scraper.widgets.paged_table import PagedTable
@@ -36,13 +36,6 @@ class CheckpointsScreen(LiveScreen):
 
     PLACE = "Checkpoints"
     AUTO_FOCUS = "#points"
-
-    class GoBack(Message):
-        """The person has decided to go back: to a checkpoint, or (None) to where the head was before."""
-
-        def __init__(self, target: int | None) -> None:
-            super().__init__()
-            self.target = target
 
     class Rename(Message):
         """The person gives a checkpoint a name; '' takes it away."""
@@ -226,9 +219,9 @@ class CheckpointsScreen(LiveScreen):
         """Go back, undo, compare, name, filter, zoom."""
         point = self._point()
         if name == "roll_back" and point is not None:
-            self.run_worker(self._ask_to_go_back(point.id), group="ask", exclusive=True)
+            self._ask_to_go_back(point.id)
         elif name == "undo":
-            self.run_worker(self._ask_to_go_back(None), group="ask", exclusive=True)
+            self._ask_to_go_back(None)
         elif name == "mark" and point is not None:
             self._history.marked = None if self._history.marked == point.id else point.id
             self.query_one(PagedTable).refresh()
@@ -248,6 +241,10 @@ class CheckpointsScreen(LiveScreen):
             return False
         return True
 
+    def _ask_to_go_back(self, target: int | None) -> None:
+        asking = ask_to_go_back(self, Path(self._directory), target, self._settings)
+        self.run_worker(asking, group="ask", exclusive=True)
+
     def _compare(self, point: int) -> None:
         marked = self._history.marked
         a, b = (point, None) if marked in {None, point} else (min(marked, point), max(marked, point))
@@ -255,26 +252,6 @@ class CheckpointsScreen(LiveScreen):
         self._compared = (a, b)
         self.run_worker(self._show_difference(a, b), group="details")
         self._repaint_keys()
-
-    async def _ask_to_go_back(self, target: int | None) -> None:
-        directory, settings = Path(self._directory), self._settings
-        try:
-            sentences = await aside(lambda: list(_preview(directory, target, settings)))
-        except TuiScraperError as error:
-            self.say(safe_text(str(error)), "bad")
-            return
-        if not self.is_here:
-            return
-        if self.situation().working:
-            sentences.append("What is in hand is finished first, then the run stops; p goes on from there.")
-        where = "Take the last rollback back" if target is None else f"Go back to checkpoint {target}"
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.post_message(self.GoBack(target))
-                self.say(f"{where}: asked for. p goes on from there.", "ok")
-
-        self.app.push_screen(Confirm(f"{where}?", sentences, "Go back"), answered)
 
     # The field: a filter, or a name
 
@@ -361,16 +338,3 @@ def _difference(directory: Path, a: int, b: int | None) -> Iterator[str]:
                 yield f"… `tui-scraper checkpoints diff {a}{'' if b is None else f' {b}'}` lists them all."
                 return
             yield line
-
-
-def _preview(directory: Path, target: int | None, settings: Settings) -> Iterator[str]:
-    from tui_scraper import plain_history
-    from tui_scraper.engine.going_back import preview, preview_undo
-
-    if target is None:
-        found = preview_undo(directory, settings)
-        yield f"The head goes back to where it was {safe_text(found.target)}."
-    else:
-        found = preview(directory, target, settings)
-    for line in plain_history.preview_lines(found):
-        yield from wrap(safe_text(line), 300)

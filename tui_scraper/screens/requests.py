@@ -1,4 +1,4 @@
-"""What screens ask the app to have done with documents."""
+"""What screens ask the app to have done."""
 
 from __future__ import annotations
 
@@ -36,3 +36,11 @@ class LabelByHand(Message):
         super().__init__()
         self.version = version
         self.labels = tuple(labels)
+
+
+class GoBack(Message):
+    """The person has decided to go back: to a phase, a checkpoint, or (None) where the head was before."""
+
+    def __init__(self, target: PhaseName | int | None) -> None:
+        super().__init__()
+        self.target = target
