@@ -8,10 +8,12 @@ prints a trace.
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from tui_scraper import __version__
@@ -154,6 +156,7 @@ def _add_tui(parser: argparse.ArgumentParser) -> None:
 
 def tui(options: argparse.Namespace) -> int:
     """`tui-scraper [PATH]`: the TUI, where there is a terminal."""
+    _refuse_mistyped(options.path)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("There is no terminal here for the TUI; `tui-scraper run PATH` works without one.")
     if os.environ.get("TERM", "dumb") == "dumb":
@@ -173,6 +176,19 @@ def tui(options: argparse.Namespace) -> int:
     from tui_scraper.tui import show
 
     return show(settings, source, workspace)
+
+
+def _refuse_mistyped(path: Path | None) -> None:
+    """Whoever types `statsu` means a command, unless there is a folder of that name."""
+    if path is None or path.exists() or len(path.parts) != 1:
+        return
+    from tui_scraper.engine.safe_text import safe_text
+
+    close = difflib.get_close_matches(str(path), _COMMANDS, n=1, cutoff=0.7)
+    if close:
+        raise UsageError(
+            f"{safe_text(str(path))}: there is no such folder. Did you mean `tui-scraper {close[0]}`?"
+        )
 
 
 _Add = Callable[[argparse.ArgumentParser], None]

@@ -121,7 +121,11 @@ def load_theme(path: Path) -> Theme:
         sentences = []
         for problem in error.errors():
             name = safe_text(".".join(str(part) for part in problem["loc"]))
-            sentences.append(f"{where}: {name}: {safe_text(problem['msg'].removeprefix('Value error, '))}.")
+            said = safe_text(problem["msg"].removeprefix("Value error, "))
+            if problem["type"] == "extra_forbidden":
+                section = ThemeColors if problem["loc"][0] == "colors" else ThemeFile
+                said = f"there is no such key; there are {', '.join(section.model_fields)}"
+            sentences.append(f"{where}: {name}: {said}.")
         raise UsageError("\n".join(sentences)) from None
 
 

@@ -117,7 +117,7 @@ def _judge_start(place: Place, workspace: Path, ended: list[tuple[float, float, 
         yield from judge_words(outcome)
         if outcome.code == _LOCKED:
             said = str(outcome.event("run_finished").get("error"))
-            if not re.search(r"(process \d+ on \S+|another process) is working in this workspace.*", said):
+            if not re.search(r"(process \d+ on \S+|another process) is working in this workspace, or", said):
                 yield f"it does not say who works: {said}"
         elif outcome.code != _COMPLETE:
             yield f"it ended with {outcome.code}: {outcome.said[-400:]}"

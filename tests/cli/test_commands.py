@@ -717,6 +717,14 @@ def test_a_run_whose_record_of_runs_is_damaged_is_a_sentence(sound: Path, tmp_pa
     assert "mistake" not in ended.err
 
 
+def test_a_mistyped_command_is_not_taken_for_a_folder(tmp_path: Path) -> None:
+    ended = run("statsu", cwd=tmp_path)
+    assert ended.code == 2
+    assert "there is no such folder. Did you mean `tui-scraper status`?" in ended.err
+    (tmp_path / "statsu").mkdir()
+    assert "no terminal" in run("statsu", cwd=tmp_path).err
+
+
 def test_themes_are_listed_and_checked(tmp_path: Path) -> None:
     own = tmp_path / "tui-scraper" / "themes"
     own.mkdir(parents=True)
@@ -732,8 +740,13 @@ def test_themes_are_listed_and_checked(tmp_path: Path) -> None:
     assert {record["name"] for record in records if record["own"]} == {"mine"}
     checked = run("themes", "check", own / "mine.toml", **env)
     assert checked.code == 0
-    assert "the theme 'mine' is sound." in checked.out
-    assert "But 'primary' is hard to read on the background" in checked.out
+    assert "the theme 'mine' can be used, but is hard to read:" in checked.out
+    assert "  'primary' is hard to read on the background" in checked.out
+    (record,) = run("themes", "check", "--json", own / "mine.toml", **env).objects
+    assert (record["name"], len(record["hard_to_read"]) > 0) == ("mine", True)
+    (own / "odd.toml").write_text('name = "odd"\ntextures = 1\n[colors]\nprimary = "#555555"\n')
+    odd = run("themes", "check", own / "odd.toml", **env)
+    assert "textures: there is no such key; there are name, dark" in odd.err
     bad = run("themes", "check", own / "bad.toml", **env)
     assert (bad.code, bad.out) == (2, "")
     assert "colors.primary" in bad.err

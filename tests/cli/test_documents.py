@@ -78,6 +78,7 @@ def test_what_failed_is_set_aside_and_no_longer_ends_a_run_with_3(workspace: Pat
 def test_an_engine_that_works_there_does_it_itself(workspace: Path) -> None:
     with running(workspace.parent / "source", workspace) as it:
         it.wait(lambda now: now.state is RunState.COMPLETE, "the end")
+        assert "state      complete (process " in run("status", "-w", workspace).out
         assert "labelled by hand: legal" in run("label", "guide.md", "legal", "-w", workspace).out
         refused = run("label", "nothing.md", "legal", "-w", workspace)
         assert refused.code == 2

@@ -31,27 +31,39 @@ def add_checkpoints(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.set_defaults(command=checkpoints)
     actions = parser.add_subparsers(metavar="ACTION", title="actions")
-    shown = _add_action(actions, "show", checkpoints_show, "one checkpoint, with the settings in force then")
+    shown = _add_action(
+        actions, "show", checkpoints_show, "one checkpoint, with the settings in force then", "41"
+    )
     shown.add_argument("checkpoint", metavar="ID", help="a number, or a name")
     differing = _add_action(
-        actions, "diff", checkpoints_diff, "what differs between two points, also across branches"
+        actions, "diff", checkpoints_diff, "what differs between two points, also across branches", "12 41"
     )
     differing.add_argument("a", metavar="A", help="a number, or a name")
     differing.add_argument(
         "b", metavar="B", nargs="?", help="a number, or a name; without it, as things are now"
     )
-    named = _add_action(actions, "name", checkpoints_name, "give a checkpoint a name to go back to it by")
+    named = _add_action(
+        actions,
+        "name",
+        checkpoints_name,
+        "give a checkpoint a name to go back to it by",
+        "41 before",
+    )
     named.add_argument("checkpoint", metavar="ID", help="a number, or the name so far")
     named.add_argument("name", metavar="NAME", help="'' takes the name away")
     named.add_argument("--note", metavar="TEXT", help="a remark; '' takes it away")
 
 
 def _add_action(
-    actions: Any, name: str, command: Callable[[argparse.Namespace], int], help_text: str
+    actions: Any, name: str, command: Callable[[argparse.Namespace], int], help_text: str, example: str
 ) -> argparse.ArgumentParser:
     """A command below a command. What was said before it (-w, --json) holds unless it is said again."""
     parser: argparse.ArgumentParser = actions.add_parser(
-        name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
+        name,
+        help=help_text,
+        description=f"{help_text[0].upper()}{help_text[1:]}.",
+        epilog=f"example:\n  tui-scraper checkpoints {name} {example} -w ~/reports",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("-w", "--workspace", type=path_of, metavar="DIR", default=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS)

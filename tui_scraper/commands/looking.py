@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import sys
 
@@ -18,7 +19,7 @@ from tui_scraper.commands.arguments import (
     settings_of,
 )
 from tui_scraper.commands.printing import print_lines, print_one
-from tui_scraper.commands.steering import watch
+from tui_scraper.commands.steering import state_now, watch
 
 
 def add_status(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,8 @@ def status(options: argparse.Namespace) -> int:
     who = holder(directory)
     with Reader(directory) as reader:
         report = reader.status(locked=who is not None)
+    if who is not None:  # it may only have it open, as a TUI does after a run
+        report = dataclasses.replace(report, state=state_now(directory) or report.state)
     print_one(plain.status_record(report)) if options.json else print_lines(plain.status_lines(report, who))
     return 0
 

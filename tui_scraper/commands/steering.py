@@ -13,6 +13,7 @@ from tui_scraper.commands.printing import print_lines, print_one
 from tui_scraper.engine.errors import TuiScraperError
 
 _EVERY_S = 1.0
+_STARTING_S, _AGAIN_S = 10.0, 0.2
 _ENDED = frozenset({"idle", "complete", "stopped", "failed"})
 """States in which nothing moves any more; the process may stay, as a TUI does."""
 _SAID = {
@@ -61,6 +62,18 @@ def _ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+def state_now(directory: Path) -> str:
+    """What the engine that holds a workspace does; '' where none answers."""
+    from tui_scraper.control import RefusedError, ask
+
+    try:
+        answer = ask(directory, {"command": "snapshot"})
+    except RefusedError:  # it is only starting, or ending
+        return ""
+    state = str(answer["record"]["state"]) if answer is not None else ""
+    return "running" if state == "scanning" else state
+
+
 def watch(directory: Path, *, as_json: bool) -> int:
     """Show how the engine that works in a workspace stands, until it has ended."""
     from tui_scraper import formatting
@@ -68,13 +81,17 @@ def watch(directory: Path, *, as_json: bool) -> int:
 
     in_place = sys.stdout.isatty() and not as_json
     shown = False
+    deadline = time.monotonic() + _STARTING_S
     while True:
         try:
             answer = _ask(directory, {"command": "snapshot"})
         except TuiScraperError as error:
-            if not (shown or isinstance(error, RefusedError)):
+            if shown:
+                break  # it has ended, maybe while it was asked
+            if not isinstance(error, RefusedError) or time.monotonic() > deadline:
                 raise
-            break  # it has ended, maybe while it was asked
+            time.sleep(_AGAIN_S)  # it is only starting
+            continue
         shown = True
         if as_json:
             print_one(answer["record"])

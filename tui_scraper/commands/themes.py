@@ -19,8 +19,14 @@ def add_themes(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.set_defaults(command=themes)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    checking = commands.add_parser("check", help="say what is wrong with a theme file")
+    checking = commands.add_parser(
+        "check",
+        help="say what is wrong with a theme file",
+        epilog="example:\n  tui-scraper themes check paper.toml",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     checking.add_argument("file", type=path_of, metavar="FILE", help="a theme file")
+    checking.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
     checking.set_defaults(command=check)
 
 
@@ -78,6 +84,11 @@ def check(options: argparse.Namespace) -> int:
     from tui_scraper import plain, theming
 
     theme = theming.load_theme(options.file)
-    print_lines([f"{plain.shown_path(options.file)}: the theme '{theme.name}' is sound."])
-    print_lines([f"But {sentence}" for sentence in theming.hard_to_read(theme)])
+    hard = theming.hard_to_read(theme)
+    if options.json:
+        print_one({"file": plain.shown_path(options.file), "name": theme.name, "hard_to_read": hard})
+        return 0
+    can_be_used = f"{plain.shown_path(options.file)}: the theme '{theme.name}' can be used"
+    print_lines([f"{can_be_used}, but is hard to read:" if hard else f"{can_be_used}."])
+    print_lines(f"  {sentence}" for sentence in hard)
     return 0

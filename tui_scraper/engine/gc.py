@@ -89,7 +89,7 @@ def _collect(directory: Path, keep: int | None, *, dry_run: bool) -> Collected:
         if who is not None:
             raise WorkspaceLockedError(
                 f"{safe_text(str(directory))}: {who} is working in this workspace, so what can be freed "
-                "changes all the time. Wait for it or stop it."
+                "changes all the time. `tui-scraper stop` ends a run, q leaves a TUI."
             )
         with _reading(directory) as (state, blobs), snapshot(state, directory), snapshot(blobs, directory):
             freed = Garbage(state, blobs, keep).count()

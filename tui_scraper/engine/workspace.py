@@ -251,8 +251,8 @@ def _take_lock(directory: Path, *, brief: bool = False) -> int:
         except BlockingIOError:
             who = _describe(os.pread(descriptor, 4096, 0))
             raise WorkspaceLockedError(
-                f"{safe_text(str(directory))}: {who} is working in this workspace. "
-                "Wait for it, stop it, or use another workspace with -w."
+                f"{safe_text(str(directory))}: {who} is working in this workspace, or has it open. "
+                "`tui-scraper stop` ends a run, q leaves a TUI; or use another workspace with -w."
             ) from None
         if only_read:
             return descriptor
