@@ -113,6 +113,11 @@ class History:
         """A row's checkpoint."""
         return self._shown[index][0] if 0 <= index < len(self._shown) else None
 
+    @property
+    def header(self) -> Line:
+        """What the columns are, one cell further in than the rows: where those have their cursor."""
+        return (Span(f"  {'':{self._width}} {'no':>4} {'phase':8} {'done':>9}  {'time':8} * name", "dim"),)
+
     def line(self, index: int, width: int) -> Line | None:
         """A row fitted to `width` cells."""
         found = self.point(index)

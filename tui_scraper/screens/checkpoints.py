@@ -127,7 +127,7 @@ class CheckpointsScreen(LiveScreen):
         shown, hidden = number(len(self._history)), self._history.hidden
         right = f"{shown}, {number(hidden)} more in between" if hidden else shown
         width = max(20, self.query_one("#points-side").size.width)
-        self.query_one("#points-rule", Lines).show([rule("History", width, right)])
+        self.query_one("#points-rule", Lines).show([rule("History", width, right), self._history.header])
         title = "Difference" if self._compared is not None else "Checkpoint"
         width = max(20, self.query_one("#point-side").size.width)
         self.query_one("#point-rule", Lines).show([rule(title, width)])
