@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import wait
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import CancelledError, wait
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +119,14 @@ class EngineHost:
 
     def embed(self, words: str) -> str:
         """The vector of a query, packed. Waits for it; raises as `searching.embed`, or TuiScraperError."""
-        session = self._session
-        if session is None:
-            raise TuiScraperError("no folder is open.")
-        return session.embed(words)
+        return self._opened().embed(words)
+
+    def limit(self, wanted: Mapping[str, object]) -> None:
+        """Change limits of the run at once, by their keys. Waits for it.
+
+        Raises TuiScraperError with the sentence of what cannot be; nothing has changed then.
+        """
+        self._opened().limit(wanted)
 
     def name_checkpoint(self, checkpoint: int, name: str, named: Callable[[], None]) -> None:
         """Give a checkpoint a name ('' takes it away). `named` is called then, in the engine's thread."""
@@ -141,6 +145,11 @@ class EngineHost:
         session.close()
         session.thread.join(timeout_s)
         return not session.thread.is_alive()
+
+    def _opened(self) -> _Session:
+        if self._session is None:
+            raise TuiScraperError("No folder is open.")
+        return self._session
 
     def _ask(self, command: _Command) -> None:
         if self._session is not None:
@@ -194,10 +203,20 @@ class _Session:
 
     def embed(self, words: str) -> str:
         """See `EngineHost.embed`."""
+        return str(self._answered(lambda engine: engine.embed(words)))
+
+    def limit(self, wanted: Mapping[str, object]) -> None:
+        """See `EngineHost.limit`."""
+        self._answered(lambda engine: engine.limit(wanted))
+
+    def _answered(self, asked: Callable[[Engine], Coroutine[Any, Any, Any]]) -> Any:
         engine, loop = self._engine, self._loop
-        if engine is None or loop is None:
-            raise TuiScraperError("the engine is only starting, or ending.")
-        return str(self._obeyed(engine.embed(words), loop, lambda: True))
+        if engine is None or loop is None or loop.is_closed():
+            raise TuiScraperError("The engine is only starting, or ending; try again.")
+        try:
+            return self._obeyed(asked(engine), loop, lambda: True)
+        except CancelledError:
+            raise TuiScraperError("The engine has ended meanwhile; nothing was changed.") from None
 
     def close(self) -> None:
         """Ask for the end; also before there is a loop that could be asked."""

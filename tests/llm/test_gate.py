@@ -249,3 +249,26 @@ def test_the_state_tells_what_holds_the_next_call() -> None:
         return held_by
 
     assert run(look()) == ["", "requests", "tokens", "pause"]
+
+
+def test_the_number_of_calls_can_be_changed_while_calls_are_in_flight() -> None:
+    async def change() -> None:
+        gate = Gate(concurrency=1)
+        flying = [await gate.acquire(1)]
+        waiting = [asyncio.create_task(gate.acquire(1)) for _caller in range(8)]
+        gate.fix(3)
+        await asyncio.sleep(0)
+        flying += [task.result() for task in waiting[:2]]
+        assert gate.state.in_flight == gate.state.concurrency == 3
+        gate.fix(2)
+        assert gate.state.in_flight == 3  # what is under way stays so
+        gate.succeeded(flying.pop())
+        await asyncio.sleep(0)
+        assert (gate.state.in_flight, gate.state.waiting) == (2, 6)
+        gate.fix(None)  # as many as at the start of learning
+        await asyncio.sleep(0)
+        assert gate.state.in_flight == 4
+        for task in waiting:
+            task.cancel()
+
+    run(change())

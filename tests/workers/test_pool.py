@@ -87,6 +87,32 @@ async def gone(left: Callable[[], dict[int, str]], within_s: float = 5.0) -> Non
         await asyncio.sleep(0.02)
 
 
+async def test_the_number_of_workers_follows_what_is_wanted_and_no_document_is_lost(tried: Tried) -> None:
+    pool = tried.pool
+
+    async def busy(batches: int) -> int:
+        working = [asyncio.create_task(tried.run("one", "another")) for _ in range(batches)]
+        most = 0
+        while not all(task.done() for task in working):
+            most = max(most, len(pool.pids) - 1)
+            await asyncio.sleep(0.01)
+        assert all(reply.status is Status.DONE for task in working for reply in task.result())
+        return most
+
+    assert await busy(5) == 2
+    pool.resize(4)
+    assert await busy(6) == 4
+    working = [asyncio.create_task(tried.run("one", "another")) for _ in range(6)]
+    await asyncio.sleep(0)
+    pool.resize(1)
+    await asyncio.gather(*working)
+    assert len(pool.pids) - 1 == 1
+    pool.resize(3)
+    pool.resize(2)
+    assert await busy(4) == 2
+    assert tried.warnings == []
+
+
 def assert_only_the_second_failed(replies: list[DocumentReply], cause: Cause) -> None:
     assert [reply.status for reply in replies] == [Status.DONE, Status.FAILED, Status.DONE], replies
     assert replies[1].cause is cause

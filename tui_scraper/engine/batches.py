@@ -22,6 +22,7 @@ from tui_scraper.engine.events import DocumentFailed, Emit
 from tui_scraper.engine.feeding import BatchSize, Payloads, batches, is_heavy, plan, work_item
 from tui_scraper.engine.models import PHASES, WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases.index import IndexEntry, Indexer
+from tui_scraper.engine.places import Places
 from tui_scraper.engine.progress import Activity
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text, show_path
@@ -94,7 +95,7 @@ class Batches:
         self._labelling = outside.labelling
         self._embedding = outside.embedding
         self.left: int | None = None
-        self._places = asyncio.Semaphore(around.activity.workers * _PLACES_PER_WORKER)
+        self._places = Places(around.activity.workers * _PLACES_PER_WORKER)
         self._huge = asyncio.Lock()
         self._size = BatchSize()
         self._pool_start: asyncio.Task[None] | None = None
@@ -125,16 +126,22 @@ class Batches:
             if self._labelling is not None and _is_chunked(batch[0]):
                 while not self._labelling.emptier:  # these have nothing left to be done but this
                     await self._labelling.moved()
-            await self._places.acquire()
+            await self._places.take()
             task = self._group.create_task(self._do(batch))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
-            task.add_done_callback(lambda _task: self._places.release())
+            task.add_done_callback(lambda _task: self._places.give_back())
 
     def start_workers(self) -> None:
         """Begin to load the workers, unless that has happened."""
         if self._pool_start is None:
             self._pool_start = self._group.create_task(self._start_pool())
+
+    def resize(self, workers: int) -> None:
+        """Have another number of workers, and of places. What is in hand is finished where it is."""
+        self._places.resize(workers * _PLACES_PER_WORKER)
+        if self.pool is not None:
+            self.pool.resize(workers)
 
     async def end_workers(self) -> None:
         """End the workers, also those that are still loading because they were not needed after all."""

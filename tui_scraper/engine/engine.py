@@ -12,14 +12,15 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_scraper.engine.errors import FolderUnreachableError, StoreBlockedError, TuiScraperError
 from tui_scraper.engine.events import Emit, PassFinished, RunPaused, RunResumed, WatchLimited
+from tui_scraper.engine.limits import BUDGET, CONCURRENCY, NO_MODEL, described, limited, limits_of
 from tui_scraper.engine.llm.errors import ModelBlockedError
-from tui_scraper.engine.models import Cause, PhaseName, RunSnapshot, RunState
+from tui_scraper.engine.models import Cause, PhaseName, RunLimits, RunSnapshot, RunState
 from tui_scraper.engine.pipeline import Pipeline
 from tui_scraper.engine.progress import Activity, Progress
 from tui_scraper.engine.request import RunRequest
@@ -71,6 +72,8 @@ class Engine:
         self._watches = request.watch
         self._change: asyncio.Task[None] | None = None
         self._held_up: TuiScraperError | None = None
+        self._waits_for_money = False
+        self._asks = False
         self._limited = ""
         self._queries: dict[str, asyncio.Task[str]] = {}
         self.error: TuiScraperError | None = None
@@ -118,8 +121,37 @@ class Engine:
         else:
             self._begin()
 
+    async def limit(self, wanted: Mapping[str, object]) -> RunLimits:
+        """Change limits, by their keys, from now until the engine ends. Returns those in force.
+
+        A run that has paused because the budget was used up goes on where there is more of it now. Raises
+        UsageError with a sentence, and changes nothing, where a value cannot be.
+        """
+        before = self._limits()
+        settings = limited(self._request.settings, wanted)
+        if not before.asks and {BUDGET, CONCURRENCY} & wanted.keys():
+            raise TuiScraperError(NO_MODEL)
+        self._request = dataclasses.replace(self._request, settings=settings)
+        after = self._limits()
+        if after == before:
+            return after
+        self._log.info(f"Limits from now on: {', '.join(described(before, after))}.")
+        if self._pipeline is not None:
+            self._pipeline.limit(settings)
+        elif self._last.workspace:
+            self._take(self._last)
+        if self._waits_for_money and after.budget_usd > before.budget_usd:
+            self._begin()
+        return after
+
+    def _limits(self) -> RunLimits:
+        if self._pipeline is not None:
+            self._asks = self._pipeline.asks
+        return limits_of(self._request.settings, asks=self._asks)
+
     def stop(self) -> None:
         """End the pass that is going on, if any, and take up no further changes."""
+        self._waits_for_money = False
         watched, self._watches = self._watches, False
         if self._watching is not None:
             self._watching.abandon()
@@ -260,6 +292,7 @@ class Engine:
 
     async def _pass(self) -> None:
         self.error = None
+        self._waits_for_money = False
         if self._change is not None:
             self._change.cancel()
         pipeline = None
@@ -305,6 +338,8 @@ class Engine:
     def _hold_up(self, error: TuiScraperError) -> None:
         """A pass cannot go on for a reason that may pass. While watching that is told once, not each time."""
         told = self._watches and str(error) == str(self._held_up)
+        paused = self._pipeline is not None and self._pipeline.paused
+        self._waits_for_money = isinstance(error, CapReachedError) and not paused
         self.error = self._held_up = error
         self._end(RunState.PAUSED, str(error))
         if not told:
@@ -361,6 +396,11 @@ class Engine:
             self._go.set()
 
     def _take(self, snapshot: RunSnapshot) -> None:
+        limits = self._limits()
+        spend = snapshot.spend
+        if spend is not None:  # it may be that of a pass which is over
+            spend = dataclasses.replace(spend, budget_nano_usd=round(limits.budget_usd * 1e9))
+        snapshot = dataclasses.replace(snapshot, limits=limits, spend=spend)
         if self._watches and snapshot.state is RunState.COMPLETE:
             self._last = dataclasses.replace(snapshot, state=RunState.WATCHING)
             return  # it is shown once the workers have ended too

@@ -158,13 +158,28 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True)
+class RunLimits:
+    """What a run is allowed, which a person may change while it goes on; it holds until the engine ends.
+
+    `workers` 0 is one for each core, `concurrency` None as many calls as the endpoint takes. `asks`: a model
+    is asked in this run, so that money and calls limit something.
+    """
+
+    budget_usd: float
+    workers: int
+    concurrency: int | None
+    asks: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunSnapshot:
     """Everything a front end shows of a run, at one instant. Made by the engine, never changed.
 
     Times are seconds; `started` is Unix time. `idle_s` is the time since the last document was committed.
     `notice` is a sentence the person should see (why the run is paused, for instance). `tokens_counted` is
     the number of o200k tokens in all chunks made so far; `tokens_in`/`tokens_out` are tokens sent to and
-    received from a model. `spend` is there where one is asked.
+    received from a model. `spend` is there where one is asked. `limits` are those in force, once there is an
+    engine.
     """
 
     state: RunState = RunState.IDLE
@@ -196,6 +211,7 @@ class RunSnapshot:
     log: tuple[LogLine, ...] = ()
     export_dir: str = ""
     spend: Spend | None = None
+    limits: RunLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)

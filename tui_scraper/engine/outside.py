@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from tui_scraper.engine.asking.telling import Surrounding
+from tui_scraper.engine.limits import with_calls_limited, with_limits_of
 from tui_scraper.engine.llm.choosing import Backend, Provider, choose, choose_embedder
 from tui_scraper.engine.models import PHASES, PhaseName, Spend
 from tui_scraper.engine.phases.classify import keep_labels
 from tui_scraper.engine.phases.index import keep_vectors
 from tui_scraper.engine.request import RunRequest
+from tui_scraper.engine.settings import ClassifySettings, Settings
 from tui_scraper.engine.settings_in_force import InForce
 from tui_scraper.engine.store.artifacts import Configs
 from tui_scraper.engine.store.head import Head, PhaseConfigs, is_known, read_head
@@ -42,6 +44,15 @@ class Choice:
     def asks(self) -> bool:
         """Whether any model may be asked."""
         return self.backend.ask or (self.embedder is not None and self.embedder.ask)
+
+    def limited(self, settings: Settings) -> Choice:
+        """The same models, with the limits of other settings."""
+        backend = replace(self.backend, settings=with_limits_of(self.backend.settings, settings))
+        embedder = self.embedder
+        if embedder is not None:
+            asked = with_calls_limited(embedder.settings, settings.classify)
+            embedder = replace(embedder, settings=asked)
+        return Choice(backend, embedder)
 
     def keep(
         self,
@@ -127,6 +138,11 @@ class Outside:
         """Go on."""
         for one in self._those():
             one.resume()
+
+    def limit(self, settings: ClassifySettings) -> None:
+        """Take over the limits of other settings; what is in flight comes back all the same."""
+        for one in self._those():
+            one.limit(settings)
 
     def spend(self) -> Spend | None:
         """What is spent and how fast, for a screen; None where nobody is asked."""

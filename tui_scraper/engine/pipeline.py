@@ -36,6 +36,7 @@ from tui_scraper.engine.events import (
 )
 from tui_scraper.engine.extract.media_types import STREAMED
 from tui_scraper.engine.feeding import Payloads
+from tui_scraper.engine.limits import with_limits_of
 from tui_scraper.engine.memory import total_pss
 from tui_scraper.engine.models import PHASES, PhaseName, RunSnapshot, RunState, Spend, Status
 from tui_scraper.engine.outside import Choice, Outside, choose_models, open_outside, unproven
@@ -193,6 +194,20 @@ class Pipeline:
         """Whether this pass is over, or will be without a further command."""
         return self._stop.is_set() or self.activity.state is RunState.COMPLETE
 
+    @property
+    def paused(self) -> bool:
+        """Whether a person has paused it."""
+        return self._paused
+
+    @property
+    def asks(self) -> bool:
+        """Whether any model may be asked in this pass."""
+        return self._choice is not None and self._choice.asks
+
+    @property
+    def _workers(self) -> int:
+        return self._settings.engine.workers or os.cpu_count() or 1
+
     def pause(self) -> None:
         """Take up nothing further; what is in hand is finished."""
         if self._paused or self._stop.is_set():
@@ -216,6 +231,18 @@ class Pipeline:
         self.activity.last_commit = time.monotonic()
         self._emit(RunResumed(time.time()))
         self._log.info("Going on.")
+        self._show()
+
+    def limit(self, settings: Settings) -> None:
+        """Take over the limits of other settings, at once; what is in hand, or in flight, is finished."""
+        self._settings = with_limits_of(self._settings, settings)
+        if self._choice is not None:
+            self._choice = self._choice.limited(settings)
+        if self._batches is not None:
+            self.activity.workers = self._workers
+            self._batches.resize(self._workers)
+        self._outside.limit(settings.classify)
+        self.activity.spend = self._outside.spend() or self.activity.spend
         self._show()
 
     def stop(self) -> None:
@@ -269,7 +296,7 @@ class Pipeline:
         fresh = await indexer.open() if indexer is not None else False
         begun = await self._begin(fresh)
         self.activity.method = self._settings.classify.backend
-        self.activity.workers = self._settings.engine.workers or os.cpu_count() or 1
+        self.activity.workers = self._workers
         self.activity.last_commit = time.monotonic()
         self._cadence = Cadence(self._settings.engine)
         try:

@@ -21,6 +21,7 @@ import tenacity
 
 from tui_scraper.engine.asking.parts import Asker, Company, Packs, W
 from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.limits import with_calls_limited
 from tui_scraper.engine.llm.caller import Answered, Caller, caps_of
 from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.client import Client, UnreadableAnswerError
@@ -39,12 +40,16 @@ from tui_scraper.engine.llm.profile import Profile, decode_profile
 from tui_scraper.engine.llm.ramp import Ramp
 from tui_scraper.engine.llm.requests import Request
 from tui_scraper.engine.models import Spend
+from tui_scraper.engine.settings import ClassifySettings
 from tui_scraper.engine.store.ledger import CapReachedError, dollars, read_spending
 from tui_scraper.engine.store.profiles import Limits, read_profile, remember_limits, remember_profile
 
 _LINGER_S = 0.15
 """How long a pack that is not full waits for more."""
 _MOST_CALLS = 256
+"""In flight, where nobody has said how many."""
+_MOST_CONNECTIONS = 1_001
+"""As many calls as a person can allow at any time, and one that tries the endpoint."""
 _UNUSABLE_TRIES = 2
 """Answers about one document, asked about alone, that may be of no use before it is given up."""
 _CLOSING_S = 5.0
@@ -86,13 +91,12 @@ class Asking(ABC, Generic[W, R]):
         self._asks = provider.ask
         self._why_not = provider.why_not
         self._packs = packs
-        self.gate = Gate(
-            concurrency=None if settings.concurrency == "auto" else settings.concurrency, most=_MOST_CALLS
-        )
+        self.gate = Gate(concurrency=_calls_of(settings), most=_MOST_CALLS)
         self.caps = caps_of(settings)
         self._ramp = Ramp(self.product)
         self._outage = Outage()
         self._said = ""
+        self._out_of_money = False
         self._more = asyncio.Event()
         self._stopping = asyncio.Event()
         self.returned = asyncio.Event()
@@ -194,6 +198,25 @@ class Asking(ABC, Generic[W, R]):
         if self._dispatching is None and not self._stopping.is_set():
             self._dispatching = asyncio.create_task(self._guarded(self._dispatch()))
 
+    def limit(self, settings: ClassifySettings) -> None:
+        """Take over the limits of other settings, at once. What is in flight comes back all the same.
+
+        What got no answer because the budget was used up has its stand-in; what comes after it is asked
+        about where there is more now.
+        """
+        before = self.caps.nano_usd or 0
+        self._settings = with_calls_limited(self._settings, settings)
+        self.caps = caps_of(self._settings)
+        if self._caller is not None:
+            self._caller.caps = self.caps
+        self.gate.fix(_calls_of(self._settings))
+        self._is_tight = False
+        self.returned.set()  # who waits for room in the budget looks again
+        if self._out_of_money and not self._stopping.is_set() and (self.caps.nano_usd or 0) > before:
+            self._out_of_money = False
+            self._asks, self._why_not, self._said = True, self._provider.why_not, ""
+            self._asker.tell("There is budget again: the model is asked about what comes next.")
+
     async def close(self) -> None:
         """Send nothing more, wait for what is in flight, and close the connections."""
         self._stop()
@@ -240,12 +263,15 @@ class Asking(ABC, Generic[W, R]):
             self._asker.stirred()
 
     async def _dispatch(self) -> None:
-        if self._asks:
-            self._preparing = True  # its call is paid for, too
-            await self._prepare()
-            self._preparing = False
         while not self._stopping.is_set():
+            if self._asks and self._ready is None:
+                self._preparing = True  # its call is paid for, too
+                await self._prepare()
+                self._preparing = False
+                continue
             await self._gather()
+            if self._asks and self._ready is None:  # there is budget again, for the first time
+                continue
             while self._is_tight and self._company.in_flight:
                 self.returned.clear()
                 await self.returned.wait()
@@ -299,8 +325,10 @@ class Asking(ABC, Generic[W, R]):
         """The call that shows whether it works at all, before the first question of a run."""
         provider, settings, asker = self._provider, self._settings, self._asker
         url = provider.endpoint.url
-        most = _MOST_CALLS if settings.concurrency == "auto" else settings.concurrency
-        self._client = Client(provider.endpoint, provider.key, settings.model, settings.timeout_s, most + 1)
+        if self._client is None:
+            self._client = Client(
+                provider.endpoint, provider.key, settings.model, settings.timeout_s, _MOST_CONNECTIONS
+            )
         self._caller = Caller(
             self._client,
             asker.submit,
@@ -518,6 +546,7 @@ class Asking(ABC, Generic[W, R]):
 
     def _cap(self, error: CapReachedError) -> None:
         if self._settings.on_budget == "offline":
+            self._out_of_money = self._out_of_money or self._asks
             self._go_offline("the budget is used up", f"{error} {self.offline_sentence}")
         else:
             self._end(error)
@@ -573,6 +602,11 @@ class Asking(ABC, Generic[W, R]):
             yield
         finally:
             self._resting.discard(task)
+
+
+def _calls_of(settings: ClassifySettings) -> int | None:
+    """Calls in flight that a person has set; None: as many as the endpoint takes."""
+    return None if settings.concurrency == "auto" else settings.concurrency
 
 
 class StoppedError(Exception):

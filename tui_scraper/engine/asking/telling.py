@@ -14,6 +14,7 @@ from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.events import Emit, LabelsNotice
 from tui_scraper.engine.phases.index import IndexEntry
 from tui_scraper.engine.runlog import RunLog
+from tui_scraper.engine.settings import ClassifySettings
 from tui_scraper.engine.store.results import Work
 from tui_scraper.engine.store.writer import Writer
 
@@ -74,6 +75,10 @@ class Telling:
     def resume(self) -> None:
         """Go on."""
         self._asking.gate.resume()
+
+    def limit(self, settings: ClassifySettings) -> None:
+        """Take over the limits of other settings."""
+        self._asking.limit(settings)
 
     def tell(self, sentence: str) -> None:
         """Let the person know."""

@@ -43,7 +43,10 @@ class Answered:
 
 
 class Caller:
-    """Makes calls for one run. `submit` writes to the store; None keeps no ledger (`doctor`)."""
+    """Makes calls for one run. `submit` writes to the store; None keeps no ledger (`doctor`).
+
+    `caps` hold for calls that are made from then on.
+    """
 
     def __init__(
         self, client: Client, submit: Submit | None, *, run: int, endpoint: str, caps: Caps, effort: str
@@ -52,7 +55,7 @@ class Caller:
         self._submit = submit
         self._run = run
         self._endpoint = endpoint
-        self._caps = caps
+        self.caps = caps
         self._effort = effort
 
     async def call(self, request: Request, profile: Profile, price: Price) -> Answered:
@@ -103,7 +106,7 @@ class Caller:
         intent = Intent(
             self._run, request.kind, self._endpoint, self.client.model, sent, received, cost, request.keys
         )
-        return int(await self._submit(reserve(intent, self._caps)))
+        return int(await self._submit(reserve(intent, self.caps)))
 
     async def _write(self, operation: Operation[None]) -> None:
         if self._submit is not None:

@@ -236,6 +236,14 @@ class Gate:
             self._pause_until_s = max(self._pause_until_s, self._now_s() + seconds)
             self._let_through()
 
+    def fix(self, calls: int | None) -> None:
+        """Allow so many calls in flight from now on, as `concurrency` does; None: what is learned.
+
+        Those that are in flight already stay, also where they are more.
+        """
+        self._fixed = None if calls is None else max(1, calls)
+        self._let_through()
+
     def limit_to(self, calls: int | None) -> None:
         """Allow at most so many calls in flight (at least 1) until it is called again; None: no ceiling."""
         self._ceiling = None if calls is None else max(1, calls)

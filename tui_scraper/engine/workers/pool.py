@@ -101,7 +101,7 @@ class _Worker:
 
 
 class Pool:
-    """A fixed number of workers. `run` may be called by any number of tasks; they wait for a free worker.
+    """A number of workers. `run` may be called by any number of tasks; they wait for a free worker.
 
     Workers can read what lies below the folders in `readable`. `allow_programs` lets them start the
     system's programs. `expected` is the folder of documents and the workspace, for a guess how much there is
@@ -135,6 +135,8 @@ class Pool:
         self._warn = warn
         self._spent_ns: dict[int, int] = {}
         self._idle: asyncio.Queue[_Worker | int] = asyncio.Queue()
+        self._slots = 0
+        self._surplus = 0
         self._workers: dict[int, _Worker] = {}
         self._spawning: dict[int, asyncio.Future[int]] = {}
         self._exits: dict[int, asyncio.Future[int]] = {}
@@ -175,8 +177,33 @@ class Pool:
         except TimeoutError:
             raise TuiScraperError("The worker processes did not start within a minute.") from None
         self.sandbox, self.measures = ready.sandbox, ready.measures
+        self._slots = self.size
         for slot in range(self.size):
             self._idle.put_nowait(slot)
+
+    def resize(self, size: int) -> None:
+        """Have another number of workers: more as there is work, fewer as batches are finished."""
+        more, self.size = size - self.size, size
+        if not self._slots or self._closing:  # it is only starting, or ending
+            return
+        back = min(max(more, 0), self._surplus)
+        self._surplus += max(-more, 0) - back
+        for _ in range(more - back):
+            self._idle.put_nowait(self._slots)
+            self._slots += 1
+        idle = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
+        idle.sort(key=lambda taken: isinstance(taken, _Worker))  # first what is no process yet
+        for taken in idle:
+            self._give_back(taken)
+
+    def _give_back(self, taken: _Worker | int) -> None:
+        """A worker, or a slot for one, is idle; it ends where there are too many."""
+        if not self._surplus:
+            self._idle.put_nowait(taken)
+            return
+        self._surplus -= 1
+        if isinstance(taken, _Worker):
+            self._forget(taken)  # it sees its socket close and ends
 
     async def run(self, items: Sequence[WorkItem], deliver: Deliver) -> None:
         """Have some documents processed. `deliver` is called with each reply once, in pieces.
@@ -238,7 +265,7 @@ class Pool:
         try:
             return await self._spawn(taken)
         except BaseException:
-            self._idle.put_nowait(taken)
+            self._give_back(taken)
             raise
 
     async def _spawn(self, slot: int) -> _Worker:
@@ -312,9 +339,9 @@ class Pool:
         worker.group = None
         if replies.worn or replies.memory_bytes > _RECYCLE_BYTES or worker.documents > _RECYCLE_DOCUMENTS:
             self._forget(worker)  # the worker sees its socket close and ends
-            self._idle.put_nowait(worker.slot)
+            self._give_back(worker.slot)
         else:
-            self._idle.put_nowait(worker)
+            self._give_back(worker)
         return None
 
     async def _receive(self, worker: _Worker) -> Replies:
@@ -335,7 +362,7 @@ class Pool:
             version = worker.blamed  # it may have gone on to the next one before it was ended
         spent_ns = time.monotonic_ns() - max(worker.since_ns, self._lost_ns)
         self._forget(worker)
-        self._idle.put_nowait(worker.slot)
+        self._give_back(worker.slot)
         if status == SANDBOX_LOST:
             raise TuiScraperError(
                 "A worker process could not be closed in as it was possible at the start; `doctor` says what "
