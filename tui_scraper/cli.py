@@ -216,6 +216,11 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
         "have a running engine stop, with its state saved",
         "tui-scraper stop -w ~/reports",
     ),
+    "limits": (
+        steering.add_limits,
+        "the limits of a running engine: shows them, or changes them at once",
+        "tui-scraper limits -w ~/reports --budget 5 --workers 4",
+    ),
     "search": (
         looking.add_search,
         "search the index",

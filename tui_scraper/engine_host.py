@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tui_scraper.engine import (
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.human import Given
-from tui_scraper.telling import phases, progress_line, totals
+from tui_scraper.telling import limit_lines, limits_in_force, phases, progress_line, totals
 
 _WANTED_S = 0.5
 """How often to see whether another shell still waits for what it has asked for."""
@@ -285,6 +286,10 @@ class _Session:
                     "line": progress_line(self._last),
                     "record": totals(self._last) | {"phases": phases(self._last)},
                 }
+            case {"command": "limits", "set": dict(wanted_limits)}:
+                limits = self._obeyed(engine.limit(wanted_limits), loop, wanted)
+                now = replace(self._last, limits=limits)
+                return {"lines": limit_lines(now), "record": limits_in_force(now)}
             case {"command": "embed", "text": str(text)}:
                 return {"vector": self._obeyed(engine.embed(text), loop, wanted)}
             case {"command": "label", "path": str(path), "labels": list(labels)}:

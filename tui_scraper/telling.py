@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tui_scraper import formatting
 from tui_scraper.engine import PhaseName, RunSnapshot, RunState, Spend
+from tui_scraper.engine.limits import BUDGET, CONCURRENCY, NO_MODEL, WORKERS
 
 
 def progress_line(snapshot: RunSnapshot) -> str:
@@ -95,4 +98,63 @@ def phases(snapshot: RunSnapshot) -> dict[str, dict[str, object]]:
             "cpu_ms_per_doc": phase.cpu_ms_per_doc,
         }
         for phase in snapshot.phases
+    }
+
+
+class LimitRow(NamedTuple):
+    """A limit of a run that can be changed now: its key, its name, what it is, and what is used of it.
+
+    `typed` is the value as a person would type it; `why_not` says why it cannot be changed, '' where it can.
+    """
+
+    key: str
+    name: str
+    value: str
+    used: str
+    typed: str
+    why_not: str = ""
+
+
+def limit_rows(snapshot: RunSnapshot) -> list[LimitRow]:
+    """The limits of a run; none before there is an engine."""
+    limits, spend = snapshot.limits, snapshot.spend
+    if limits is None:
+        return []
+    why_not = "" if limits.asks else NO_MODEL
+    used = f"{formatting.usd(snapshot.cost_nano_usd)} spent"
+    if spend is not None and spend.open_nano_usd:
+        used += f", {formatting.usd(spend.open_nano_usd)} reserved"
+    calls = f"{spend.in_flight} in flight, at most {spend.concurrency} now" if spend is not None else ""
+    workers = f"{snapshot.workers} now" if snapshot.workers else ""
+    budget = formatting.usd(round(limits.budget_usd * 1e9))
+    concurrency = str(limits.concurrency or "auto")
+    return [
+        LimitRow(BUDGET, "budget", budget, used, f"{limits.budget_usd:.10g}", why_not),
+        LimitRow(WORKERS, "workers", str(limits.workers or "one a core"), workers, str(limits.workers)),
+        LimitRow(CONCURRENCY, "concurrency", concurrency, calls, concurrency, why_not),
+    ]
+
+
+def limit_lines(snapshot: RunSnapshot) -> list[str]:
+    """The limits of a run for a person, a line each."""
+    return [
+        f"{row.name:<12} {row.value:<10}  {row.why_not or row.used}".rstrip() for row in limit_rows(snapshot)
+    ]
+
+
+def limits_in_force(snapshot: RunSnapshot) -> dict[str, object]:
+    """The limits of a run and what is used of them, as JSON values."""
+    limits, spend = snapshot.limits, snapshot.spend
+    if limits is None:
+        return {}
+    return {
+        "budget_usd": limits.budget_usd,
+        "cost_usd": snapshot.cost_nano_usd / 1e9,
+        "unanswered_usd": spend.open_nano_usd / 1e9 if spend is not None else 0.0,
+        "workers": limits.workers,
+        "workers_now": snapshot.workers,
+        "concurrency": limits.concurrency or "auto",
+        "concurrency_now": spend.concurrency if spend is not None else None,
+        "in_flight": spend.in_flight if spend is not None else 0,
+        "asks_model": limits.asks,
     }

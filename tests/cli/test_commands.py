@@ -28,6 +28,7 @@ COMMANDS = (
     "pause",
     "resume",
     "stop",
+    "limits",
     "search",
     "documents",
     "show",

@@ -15,6 +15,8 @@ import pytest
 from tests.cli.test_commands import PROGRAM, run
 from tests.engine.running import running
 from tests.engine.test_control import SLOW
+from tests.engine.test_model_labels import write_documents
+from tests.llm.model_server import KEY, serving
 from tests.plugins import write_plugin
 
 DOCUMENTS = 200
@@ -137,3 +139,57 @@ def test_watching_ends_with_the_run_where_the_process_stays(tmp_path: Path) -> N
         again = run("resume", "-w", tmp_path / "w")
     assert (again.code, again.out) == (1, "")
     assert "Nothing waits to go on: the run is complete." in again.err
+
+
+def test_limits_are_shown_and_changed_while_a_run_goes_on(engine: Engine) -> None:
+    w = engine.workspace
+    run("pause", "-w", w)  # so that it is not through before all has been tried
+    shown = run("limits", "-w", w)
+    assert (shown.code, shown.err) == (0, "")
+    lines = [line.split(maxsplit=2) for line in shown.out.splitlines()[:3]]
+    assert [line[:2] for line in lines] == [["budget", "$1.00"], ["workers", "1"], ["concurrency", "auto"]]
+    assert "No model is asked in this run" in lines[0][2]
+    assert "engine.workers" in shown.out.splitlines()[-1]
+    changed = run("limits", "-w", w, "--workers", "3", "--json").objects
+    assert [(one["workers"], one["workers_now"], one["asks_model"]) for one in changed] == [(3, 3, False)]
+    for given, code, sentence in (
+        (("--workers", "many"), 2, "engine.workers cannot be 'many': it must be a valid integer."),
+        (("--workers", "2", "--budget", "5"), 1, "No model is asked in this run"),
+        (("--budget", "much"), 2, "'much' is not an amount of dollars"),
+    ):
+        refused = run("limits", "-w", w, *given)
+        assert (refused.code, refused.out) == (code, "")
+        assert sentence in refused.err
+    assert run("limits", "-w", w, "--json").objects[0]["workers"] == 3
+    assert run("stop", "-w", w).code == 0
+    engine.process.wait(30)
+    ended = run("limits", "-w", w, "--workers", "2")
+    assert (ended.code, ended.out) == (1, "")
+    assert "Nobody works in this workspace now" in ended.err
+    assert "classify.budget_usd, engine.workers, classify.concurrency" in ended.err
+
+
+def test_a_budget_that_is_lowered_from_another_shell_pauses_the_run(tmp_path: Path) -> None:
+    source = write_documents(tmp_path / "source", 60)
+    with serving(latency_s=0.1) as server:
+        environment = {
+            "OPENAI_API_KEY": KEY,
+            "TUI_SCRAPER_CLASSIFY__BASE_URL": server.url,
+            "TUI_SCRAPER_CLASSIFY__BACKEND": "openai",
+            "TUI_SCRAPER_CLASSIFY__CONCURRENCY": "1",
+            "TUI_SCRAPER_CLASSIFY__DOCS_PER_REQUEST": "1",
+            "TUI_SCRAPER_CLASSIFY__PRICE_IN_USD": "0.1",
+            "TUI_SCRAPER_CLASSIFY__PRICE_OUT_USD": "0.5",
+        }
+        engine = Engine(source, tmp_path / "w", environment)
+        try:
+            engine.wait("limits")
+            record = run("limits", "-w", tmp_path / "w", "--budget", "$0", "--json").objects[0]
+            assert (record["budget_usd"], record["asks_model"], record["concurrency"]) == (0, True, 1)
+            assert engine.process.wait(30) == 4
+        finally:
+            engine.end()
+        assert "The budget is used up" in json.dumps(engine.events)
+        more = run("run", source, "-w", tmp_path / "w", **environment)
+    assert more.code == 0
+    assert run("audit", "-w", tmp_path / "w", "--json").objects[0]["repeated"] == 0

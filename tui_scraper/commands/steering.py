@@ -1,4 +1,4 @@
-"""Commands to a running engine from another shell: `pause`, `resume`, `stop`; and watching it."""
+"""Commands to a running engine from another shell: `pause`, `resume`, `stop`, `limits`; and watching it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tui_scraper.commands.arguments import add_json, add_workspace, directory_of
+from tui_scraper.commands.arguments import add_json, add_workspace, directory_of, dollars
 from tui_scraper.commands.printing import print_lines, print_one
 from tui_scraper.engine.errors import TuiScraperError
 
@@ -50,6 +50,42 @@ def _steer(options: argparse.Namespace) -> int:
         print_one(answer)
     else:
         print_lines([_SAID[options.steering]])
+    return 0
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `limits`."""
+    add_workspace(parser)
+    add_json(parser)
+    parser.add_argument(
+        "--budget", type=dollars, metavar="USD", help="dollars that the workspace may spend on models, in all"
+    )
+    parser.add_argument("--workers", metavar="N", help="worker processes; 0: one a core")
+    parser.add_argument(
+        "--concurrency",
+        metavar="N|auto",
+        help="calls to a model at the same time; auto: what the endpoint takes",
+    )
+    parser.set_defaults(command=_limits)
+
+
+def _limits(options: argparse.Namespace) -> int:
+    from tui_scraper.control import ask
+    from tui_scraper.engine.limits import BUDGET, CONCURRENCY, WORKERS
+
+    given = {BUDGET: options.budget, WORKERS: options.workers, CONCURRENCY: options.concurrency}
+    wanted = {key: value for key, value in given.items() if value is not None}
+    answer = ask(directory_of(options), {"command": "limits", "set": wanted})
+    if answer is None:
+        raise TuiScraperError(
+            "Nobody works in this workspace now, so there is no run to limit. What limits the next one is in "
+            f"the settings file: {', '.join(given)}."
+        )
+    if options.json:
+        print_one(answer["record"])
+    else:
+        lasting = f"These hold until the engine ends; in the settings file they last: {', '.join(given)}."
+        print_lines([*answer["lines"], "", lasting])
     return 0
 
 
