@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 
 from tui_scraper.engine.models import RunState
 
-EVERYWHERE = frozenset({"start", "run", "failed", "checkpoints", "documents", "search", "log"})
+EVERYWHERE = frozenset({"start", "run", "failed", "checkpoints", "documents", "search", "log", "settings"})
 _ENDED = frozenset({RunState.IDLE, RunState.COMPLETE, RunState.WATCHING, RunState.STOPPED, RunState.FAILED})
 
 
@@ -28,6 +28,8 @@ class Situation:
     `slid`: the list moved another row under the cursor; `asked`: its document waits to be retried;
     `filtered`: esc would clear the filter. `checkpoint` and `on_head` say whether the cursor of the
     Checkpoints screen is on one, and on the head; `can_undo` that the head was moved.
+    `previewing` is set while the Settings screen shows a theme that is not kept, `choice` is what enter does
+    to the row under the cursor there, and `refused` why it cannot be changed.
     `typing` is set while a text field has the focus: letters and digits go there.
     """
 
@@ -49,6 +51,9 @@ class Situation:
     checkpoint: bool = False
     on_head: bool = False
     can_undo: bool = False
+    previewing: bool = False
+    choice: str = ""
+    refused: str = ""
 
     @property
     def resumes(self) -> bool:
@@ -95,7 +100,7 @@ def _word(text: str) -> Callable[[Situation], str]:
 
 
 def _pause_label(now: Situation) -> str:
-    if now.screen in {"failed", "checkpoints", "documents", "search", "log"}:
+    if now.screen in {"failed", "checkpoints", "documents", "search", "log", "settings"}:
         return ""  # it works; the keys of the screen itself are of more use there
     return "resume" if now.resumes else "pause"
 
@@ -147,6 +152,8 @@ def _back_label(now: Situation) -> str:
         return "clear the filter"
     if now.typing:
         return "keep the filter" if now.screen in {"failed", "documents"} else "leave the field"
+    if now.previewing:
+        return "the theme before"
     return "back" if now.screen not in {"start", "run"} else ""
 
 
@@ -205,7 +212,7 @@ def _filter_label(now: Situation) -> str:
 def _filter_reason(now: Situation) -> str:
     if now.screen == "log":
         return ""
-    if now.screen in {"run", "search"}:
+    if now.screen in {"run", "search", "settings"}:
         return "" if now.open else "No folder is open, so there is nothing to search. Press o to open one."
     if now.screen == "documents":
         return "" if now.open else "Nothing is open yet. Press o to open a folder."
@@ -301,6 +308,12 @@ ACTIONS: tuple[Action, ...] = (
            _word("levels"), 71, frozenset({"log"})),
     Action("show_log", ("6", "l"), "l", "Log", "The whole log, also of earlier runs.", "Screens",
            lambda now: "" if now.screen == "log" else "log", 44, reason=_run_reason),
+    Action("show_settings", ("7",), "7", "Settings",
+           "Themes, shown as you move, and limits of the run that apply at once.", "Screens",
+           lambda now: "" if now.screen == "settings" else "settings", 43),
+    Action("choose", (), "enter", "Keep or change",
+           "Keep the theme under the cursor, or type another value for the limit there.", "Settings",
+           lambda now: now.choice, 76, frozenset({"settings"}), lambda now: now.refused),
     Action("show_start", ("o",), "o", "Open another folder", "Choose a folder to process.",
            "Screens", lambda now: "" if now.screen == "start" else "open", 50),
     Action("zoom", ("z",), "z", "Zoom",
@@ -333,6 +346,7 @@ MOVES: tuple[tuple[str, str, str, str], ...] = (
 OTHER_KEYS: tuple[tuple[str, str], ...] = (
     ("tab", "The next panel; in the path field, complete the folder"),
     ("enter", "Fold or unfold a cause (Failed), or go to the details of what is under the cursor"),
+    ("enter", "Keep the theme, or change the limit under the cursor (Settings)"),
     ("y", "Yes, in a question; enter and esc on Cancel leave it"),
 )
 """Keys that belong to one widget, for the help."""
@@ -347,6 +361,7 @@ def bindings() -> list[BindingType]:
             ",".join(action.keys), f"act('{action.name}')", action.title, show=False, priority=action.priority
         )
         for action in ACTIONS
+        if action.keys  # else a widget has the key
     ]
 
 

@@ -42,6 +42,7 @@ from tui_scraper.screens.log import LogScreen
 from tui_scraper.screens.requests import GoBack, LabelByHand, Retry, SetAside
 from tui_scraper.screens.run import RunScreen
 from tui_scraper.screens.search import SearchScreen
+from tui_scraper.screens.settings import SettingsScreen
 from tui_scraper.screens.start import StartScreen
 
 CLOSE_S = 3.0
@@ -67,8 +68,12 @@ class TuiScraperApp(App[None]):
         source: Path | None = None,
         workspace: Path | None = None,
         autostart: bool = False,
+        settings_file: str = "",
     ) -> None:
-        """`source` fills the path field; `autostart` begins with it at once, without the Start screen."""
+        """`source` fills the path field; `autostart` begins with it at once, without the Start screen.
+
+        `settings_file` is shown as where the settings are from.
+        """
         no_color = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if no_color else None)
         self._host = host
@@ -105,6 +110,7 @@ class TuiScraperApp(App[None]):
             "documents": self._documents,
             "search": self._search,
             "log": LogScreen(),
+            "settings": SettingsScreen(settings, host, known, settings_file),
         }
         self._help = Help()
 
@@ -130,7 +136,7 @@ class TuiScraperApp(App[None]):
             self.install_screen(screen, name)
         self.install_screen(self._help, "help")
         self.push_screen("run" if self._autostart else "start")
-        self.set_interval(1 / self._settings.ui.refresh_hz, self._paint)
+        self._painting = self.set_interval(1 / self._settings.ui.refresh_hz, self._paint)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -208,6 +214,9 @@ class TuiScraperApp(App[None]):
     def _do_show_log(self) -> None:
         self._go_to("log")
 
+    def _do_show_settings(self) -> None:
+        self._go_to("settings")
+
     def _do_filter(self) -> None:
         self._go_to("search")
         self._search.type_query()
@@ -233,7 +242,7 @@ class TuiScraperApp(App[None]):
         self._start_screen.focus_path()
 
     def _do_back(self) -> None:
-        self._go_to("run")
+        self._go_to("run" if self._live().situation().open else "start")
 
     def _do_help(self) -> None:
         self._help.about(self._live().situation())
@@ -358,6 +367,12 @@ class TuiScraperApp(App[None]):
     def _checkpoints_changed(self) -> None:
         """From the engine's thread: the history reads otherwise now."""
         self.call_later(self._checkpoints.reload)
+
+    def on_settings_screen_refresh(self, message: SettingsScreen.Refresh) -> None:
+        """Paint so often from now on."""
+        message.stop()
+        self._painting.stop()
+        self._painting = self.set_interval(1 / message.hz, self._paint)
 
     # Leaving
 

@@ -18,7 +18,14 @@ from typing import NoReturn
 
 from tui_scraper import __version__
 from tui_scraper.commands import documents, history, looking, money, running, steering, themes, upkeep
-from tui_scraper.commands.arguments import add_config, add_workspace, path_of, require_folder, settings_of
+from tui_scraper.commands.arguments import (
+    add_config,
+    add_workspace,
+    path_of,
+    require_folder,
+    settings_file,
+    settings_of,
+)
 from tui_scraper.commands.printing import output_closed, read_or_not
 from tui_scraper.engine.errors import TuiScraperError, UsageError
 
@@ -175,7 +182,7 @@ def tui(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     from tui_scraper.tui import show
 
-    return show(settings, source, workspace)
+    return show(settings, source, workspace, settings_file(options))
 
 
 def _refuse_mistyped(path: Path | None) -> None:

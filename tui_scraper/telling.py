@@ -126,7 +126,8 @@ def limit_rows(snapshot: RunSnapshot) -> list[LimitRow]:
         used += f", {formatting.usd(spend.open_nano_usd)} reserved"
     calls = f"{spend.in_flight} in flight, at most {spend.concurrency} now" if spend is not None else ""
     workers = f"{snapshot.workers} now" if snapshot.workers else ""
-    budget = formatting.usd(round(limits.budget_usd * 1e9))
+    whole = f"{limits.budget_usd:.2f}"  # a limit is shown as it is, not rounded
+    budget = f"${limits.budget_usd:,.2f}" if float(whole) == limits.budget_usd else f"${limits.budget_usd:,}"
     concurrency = str(limits.concurrency or "auto")
     return [
         LimitRow(BUDGET, "budget", budget, used, f"{limits.budget_usd:.10g}", why_not),

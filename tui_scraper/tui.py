@@ -16,15 +16,15 @@ _LEAVE_S = 2.0
 _CLOSE_S = 10.0
 
 
-def show(settings: Settings, source: Path | None, workspace: Path | None) -> int:
-    """Run the TUI to its end. Returns the exit code.
+def show(settings: Settings, source: Path | None, workspace: Path | None, settings_file: str = "") -> int:
+    """Run the TUI to its end. Returns the exit code. `settings_file` is shown as where the settings are from.
 
     On a signal the screen is given back at once; a watchdog ends the process when the engine has
     saved its state, even where the terminal no longer takes a byte.
     """
     multiprocessing.resource_tracker.ensure_running()
     host = EngineHost()
-    app = TuiScraperApp(host, settings, source, workspace)
+    app = TuiScraperApp(host, settings, source, workspace, settings_file=settings_file)
 
     def leave(number: int) -> None:
         host.stop()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.limits import limited, limits_of, with_limits
 from tui_scraper.engine.models import (
     PHASES,
     Cause,
@@ -18,6 +19,7 @@ from tui_scraper.engine.models import (
     RunState,
 )
 from tui_scraper.engine.request import RunRequest
+from tui_scraper.engine.settings import Settings
 from tui_scraper.engine_host import EngineHost
 
 IDLE = RunSnapshot()
@@ -140,6 +142,12 @@ class ServedHost(EngineHost):
     def name_checkpoint(self, checkpoint: int, name: str, named: Callable[[], None]) -> None:
         self.calls.append(("name", checkpoint, name))
         named()
+
+    def limit(self, wanted: Mapping[str, object]) -> None:
+        self.calls.append(("limit", dict(wanted)))
+        assert self.now.limits is not None
+        settings = limited(with_limits(Settings(), self.now.limits), wanted)
+        self.now = replace(self.now, limits=limits_of(settings, asks=self.now.limits.asks))
 
     def close(self, timeout_s: float = 3.0) -> bool:
         self.calls.append(("close", timeout_s))

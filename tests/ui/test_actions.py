@@ -30,6 +30,7 @@ def test_every_action_is_carried_out_by_the_app_or_a_screen() -> None:
         "skip",
         "order",
         "copy_path",
+        "choose",
     }
     for action in actions.ACTIONS:
         assert action.name in own or hasattr(TuiScraperApp, f"_do_{action.name}"), action.name

@@ -26,9 +26,9 @@ from tui_scraper.engine.progress import Activity, Progress
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import FILE_NAME, RunLog
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.engine.settings_in_force import InForce, in_force
+from tui_scraper.engine.settings_in_force import InForce, in_force_at
 from tui_scraper.engine.store.checkpoints import name_checkpoint
-from tui_scraper.engine.store.connection import explained, open_state, snapshot
+from tui_scraper.engine.store.connection import explained, open_state
 from tui_scraper.engine.store.human import Given, give_label
 from tui_scraper.engine.store.ledger import CapReachedError
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
@@ -272,12 +272,8 @@ class Engine:
             await asyncio.wait(tasks)
 
     def _settings_in_force(self) -> InForce:
-        connection = open_state(self._workspace.directory, read_only=True)
-        try:
-            with snapshot(connection, self._workspace.directory):
-                return in_force(connection, self._request.settings, accept=self._request.accept_settings)
-        finally:
-            connection.close()
+        request = self._request
+        return in_force_at(self._workspace.directory, request.settings, accept=request.accept_settings)
 
     def close(self) -> None:
         """End the pass, then `serve`."""

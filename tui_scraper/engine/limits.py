@@ -70,6 +70,16 @@ def described(before: RunLimits, after: RunLimits) -> list[str]:
     return [f"{key} {new} (was {old})" for key, old, new in pairs if old != new]
 
 
+def with_limits(settings: Settings, limits: RunLimits) -> Settings:
+    """The settings with these limits."""
+    concurrency: object = "auto" if limits.concurrency is None else limits.concurrency
+    classify = settings.classify.model_copy(
+        update={"budget_usd": limits.budget_usd, "concurrency": concurrency}
+    )
+    engine = settings.engine.model_copy(update={"workers": limits.workers})
+    return settings.model_copy(update={"classify": classify, "engine": engine})
+
+
 def with_limits_of(settings: Settings, other: Settings) -> Settings:
     """The settings with the limits of others."""
     engine = settings.engine.model_copy(update={"workers": other.engine.workers})

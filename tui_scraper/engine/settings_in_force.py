@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import apsw
 
@@ -17,6 +18,7 @@ from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.phases.base import Phase
 from tui_scraper.engine.phases.registry import DOCUMENT_PHASE_MODULES
 from tui_scraper.engine.settings import Settings, recorded
+from tui_scraper.engine.store.connection import open_state, snapshot
 from tui_scraper.engine.store.head import Head, read_head
 from tui_scraper.engine.store.runs import settings_of
 
@@ -80,6 +82,16 @@ def in_force(state: apsw.Connection, wanted: Settings, *, accept: bool) -> InFor
     at_once = {f"{section}.{key}" for section, keys in _AT_ONCE.items() for key in keys}
     waiting = tuple(change for change in changes(kept, wanted) if change.key not in at_once)
     return InForce(with_those_of_today(kept, wanted), waiting, _elsewhere(kept, wanted))
+
+
+def in_force_at(directory: Path, wanted: Settings, *, accept: bool = False) -> InForce:
+    """The same for the workspace in a directory, read from its store. Raises StoreError."""
+    connection = open_state(directory, read_only=True)
+    try:
+        with snapshot(connection, directory):
+            return in_force(connection, wanted, accept=accept)
+    finally:
+        connection.close()
 
 
 def with_those_of_today(kept: Settings, wanted: Settings) -> Settings:

@@ -48,7 +48,7 @@ def help_lines(now: Situation, width: int) -> list[Line]:
 
 
 def _keys(action: Action) -> str:
-    return " ".join(_NAMES.get(key, key) for key in action.keys)
+    return " ".join(_NAMES.get(key, key) for key in action.keys) or action.shown
 
 
 def _entry(keys: str, text: str, width: int) -> list[Line]:
