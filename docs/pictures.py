@@ -1,7 +1,7 @@
 """Makes the README's pictures from a real run: `python docs/pictures.py FOLDER docs`.
 
-The TUI runs headless on the folder with a new workspace. The picture of the Run screen is taken when the run is
-a third through, the others when it has ended.
+The TUI runs headless on the folder with a new workspace. The picture of the Run screen is taken when the run
+is a third through, the others when it has ended.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import asyncio
 import re
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
 
 from tui_scraper.app import TuiScraperApp
-from tui_scraper.engine import PhaseName, RunState, Settings
+from tui_scraper.engine import PhaseName, RunSnapshot, RunState, Settings
 from tui_scraper.engine_host import EngineHost
 
 SIZE = (100, 26)
@@ -37,11 +38,9 @@ async def take(source: Path, pictures: Path, workspace: Path) -> None:
     app = TuiScraperApp(host, Settings(), source, workspace, autostart=True)
     async with app.run_test(size=SIZE) as pilot:
         app.theme = "dark"
-        while not _is_worth_it(host):
-            await asyncio.sleep(0.1)
+        await asyncio.to_thread(_wait, host, _is_worth_it)
         await _picture(pilot, pictures / "run-screen.svg")
-        while host.snapshot().state is not RunState.COMPLETE:
-            await asyncio.sleep(0.1)
+        await asyncio.to_thread(_wait, host, lambda now: now.state is RunState.COMPLETE)
         for name, keys in SCREENS.items():
             await pilot.press(*keys)
             await asyncio.sleep(_SETTLED_S)
@@ -50,8 +49,13 @@ async def take(source: Path, pictures: Path, workspace: Path) -> None:
         await asyncio.to_thread(host.close, 10.0)
 
 
-def _is_worth_it(host: EngineHost) -> bool:
-    index = next(phase for phase in host.snapshot().phases if phase.name is PhaseName.INDEX)
+def _wait(host: EngineHost, reached: Callable[[RunSnapshot], bool]) -> None:
+    while not reached(host.snapshot()):
+        host.wait(0.2)
+
+
+def _is_worth_it(now: RunSnapshot) -> bool:
+    index = next(phase for phase in now.phases if phase.name is PhaseName.INDEX)
     return index.total > 0 and index.done >= index.total * WHEN_DONE
 
 
