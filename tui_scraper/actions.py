@@ -355,13 +355,20 @@ BY_NAME = {action.name: action for action in ACTIONS}
 
 
 def bindings() -> list[BindingType]:
-    """The application's bindings."""
+    """The application's bindings: one for each key, also where it does other things on other screens."""
+    of_key: dict[str, list[Action]] = {}
+    for action in ACTIONS:
+        for key in action.keys:
+            of_key.setdefault(key, []).append(action)
     return [
         Binding(
-            ",".join(action.keys), f"act('{action.name}')", action.title, show=False, priority=action.priority
+            key,
+            f"act('{' '.join(action.name for action in found)}')",
+            found[0].title,
+            show=False,
+            priority=any(action.priority for action in found),
         )
-        for action in ACTIONS
-        if action.keys  # else a widget has the key
+        for key, found in of_key.items()
     ]
 
 

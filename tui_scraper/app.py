@@ -174,9 +174,10 @@ class TuiScraperApp(App[None]):
 
     # Actions of the registry
 
-    def action_act(self, name: str) -> None:
-        """A key of the registry was pressed."""
-        self.act(name)
+    def action_act(self, names: str) -> None:
+        """A key of the registry was pressed: do that of its actions which belongs to the screen in view."""
+        here, found = self._live().name, names.split()
+        self.act(next((name for name in found if here in actions.BY_NAME[name].screens), found[0]))
 
     def act(self, name: str) -> None:
         """Carry out an action, or say why not."""
