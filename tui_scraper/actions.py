@@ -99,8 +99,13 @@ def _word(text: str) -> Callable[[Situation], str]:
     return lambda _: text
 
 
+def _only_go(now: Situation) -> bool:
+    """Nothing is open yet: what is about a run stays out of the footer, and the help says why."""
+    return now.screen == "start" and not now.open
+
+
 def _pause_label(now: Situation) -> str:
-    if now.screen in {"failed", "checkpoints", "documents", "search", "log", "settings"}:
+    if now.screen in {"failed", "checkpoints", "documents", "search", "log", "settings"} or _only_go(now):
         return ""  # it works; the keys of the screen itself are of more use there
     return "resume" if now.resumes else "pause"
 
@@ -128,13 +133,13 @@ def _run_reason(now: Situation) -> str:
 
 
 def _failed_label(now: Situation) -> str:
-    if now.screen not in {"start", "run"}:
+    if now.screen not in {"start", "run"} or _only_go(now):
         return ""
     return f"failed {now.failed:,}" if now.failed else "failed"
 
 
 def _checkpoints_label(now: Situation) -> str:
-    return "checkpoints" if now.screen in {"start", "run"} else ""
+    return "checkpoints" if now.screen in {"start", "run"} and not _only_go(now) else ""
 
 
 def _back_reason(now: Situation) -> str:
@@ -294,7 +299,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("name_point", ("n",), "n", "Name", "Give a checkpoint a name to go back to it by.",
            "Checkpoints", _word("name"), 70, _POINTS, _point_reason),
     Action("show_run", ("1",), "1", "Run", "Phases, counts and log of the run.",
-           "Screens", lambda now: "" if now.screen == "run" else "run", 45, reason=_run_reason),
+           "Screens", lambda now: "" if now.screen == "run" or _only_go(now) else "run", 45,
+           reason=_run_reason),
     Action("show_failed", ("2", "f"), "f", "Failed",
            "Failed, skipped and empty documents, by cause.", "Screens",
            _failed_label, 70, reason=_run_reason),
@@ -307,7 +313,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("levels", ("v",), "v", "Levels", "Show everything, warnings and errors, or errors alone.", "Log",
            _word("levels"), 71, frozenset({"log"})),
     Action("show_log", ("6", "l"), "l", "Log", "The whole log, also of earlier runs.", "Screens",
-           lambda now: "" if now.screen == "log" else "log", 44, reason=_run_reason),
+           lambda now: "" if now.screen == "log" or _only_go(now) else "log", 44, reason=_run_reason),
     Action("show_settings", ("7",), "7", "Settings",
            "Themes, shown as you move, and limits of the run that apply at once.", "Screens",
            lambda now: "" if now.screen == "settings" else "settings", 43),

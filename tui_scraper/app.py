@@ -24,6 +24,7 @@ from textual.screen import Screen
 
 from tui_scraper import actions, theming
 from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.limits import BUDGET, replaced
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.safe_text import safe_text
@@ -297,7 +298,7 @@ class TuiScraperApp(App[None]):
         message.stop()
         snapshot = self._host.snapshot()
         if not self._live().situation().working:
-            self._open(message.source, message.workspace)
+            self._open(message)
             return
         sentences = [
             f"A run of {safe_text(snapshot.source)} is going on. It is stopped first: "
@@ -306,22 +307,25 @@ class TuiScraperApp(App[None]):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self._open(message.source, message.workspace)
+                self._open(message)
 
         self.push_screen(
             Confirm("Stop the run and open another folder?", sentences, "Stop and open"), answered
         )
 
-    def _open(self, source: Path, workspace: Path | None) -> None:
-        if self._start(source, workspace):
+    def _open(self, go: StartScreen.Go) -> None:
+        if self._start(go.source, go.workspace, go.budget_usd):
             self._go_to("run")
         self._paint()
 
-    def _start(self, source: Path, workspace: Path | None) -> bool:
+    def _start(self, source: Path, workspace: Path | None, budget_usd: float | None = None) -> bool:
         """Hand a folder to the host, which closes another one first. False where it was refused."""
         self._start_problem = ""
+        settings = self._settings
+        if budget_usd is not None:
+            settings = replaced(settings, BUDGET, budget_usd)
         try:
-            self._host.start(RunRequest(source, self._settings, workspace))
+            self._host.start(RunRequest(source, settings, workspace))
         except TuiScraperError as error:
             self._start_problem = safe_text(str(error))
         return not self._start_problem

@@ -120,6 +120,11 @@ def usd(nano_usd: int) -> str:
     return f"${Decimal(f'{dollars:.2g}'):f}"
 
 
+def usd_range(low: float, expected: float, high: float) -> str:
+    """Nano-dollars that are not known exactly: `$0.48 ($0.40 – $0.60)`."""
+    return f"{usd(round(expected))} ({usd(round(low))} – {usd(round(high))})"
+
+
 def documents(count: int) -> str:
     """`1 document`, `1,234 documents`."""
     return "1 document" if count == 1 else f"{count:,} documents"
@@ -162,6 +167,16 @@ def duration(seconds: float, *, spaced: bool = False) -> str:
     if whole < 86_400:
         return f"{whole // 3600}h{gap}{whole // 60 % 60:02}m"
     return f"{whole // 86_400}d{gap}{whole // 3600 % 24:02}h"
+
+
+def ago(seconds: float) -> str:
+    """How long ago: `just now`, `5m ago`, `3h ago`, `12d ago`; eight cells at most."""
+    if seconds < 60:
+        return "just now"
+    for unit, size_s, most in (("m", 60, 60), ("h", 3600, 48), ("d", 86_400, 1_000)):
+        if seconds < size_s * most:
+            return f"{int(seconds / size_s)}{unit} ago"
+    return f"{int(seconds / 31_557_600)}y ago"
 
 
 def eta(eta_s: float | None, low_s: float | None, high_s: float | None) -> str:

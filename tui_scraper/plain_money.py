@@ -187,8 +187,7 @@ def _asked_lines(asked: Asked, what: str, aim: str, theirs: str) -> Iterator[str
 
 
 def _dollars(found: Range) -> str:
-    low, expected, high = (formatting.usd(round(value)) for value in (found.low, found.expected, found.high))
-    return f"{expected} ({low} – {high})"
+    return formatting.usd_range(found.low, found.expected, found.high)
 
 
 def _low_high(found: Range) -> str:

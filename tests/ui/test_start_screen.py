@@ -17,7 +17,7 @@ from tui_scraper.engine.models import Counts
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.settings import Settings, UiSettings
 from tui_scraper.screens.aside import OneAtATime
-from tui_scraper.screens.start import history_lines, make_plan
+from tui_scraper.screens.start_words import history_lines, make_plan
 from tui_scraper.widgets.text_field import PathField, matching_directories
 
 MakeApp = Callable[..., TuiScraperApp]

@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,12 @@ FILE_NAME = "estimate.json"
 _SAMPLE = 200
 _LEAST = 2
 """Files that are looked at of each kind, if it has so many."""
+_ASK_S = 0.2
+"""How often to see whether the estimate is still wanted."""
+
+
+class GivenUpError(Exception):
+    """Nobody wants the estimate any more."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +128,16 @@ class Report:
         return max(known, key=lambda pair: pair[0].expected, default=None)
 
 
-async def look(source: Path, settings: Settings, workers: int) -> Sampled:
-    """Read a sample of a folder. `settings` have the backend settled: a model's.
+async def look(
+    source: Path, settings: Settings, workers: int, given_up: Callable[[], bool] = lambda: False
+) -> Sampled:
+    """Read a sample of a folder. `settings` have the backend settled: not `auto`.
 
-    Raises UsageError where the folder cannot be listed.
+    Once `given_up` says so nothing more is read. Raises GivenUpError then, and UsageError where the folder
+    cannot be listed.
     """
     root = os.fsencode(source)
-    walk = Walk(root, settings.input)
+    walk = Walk(root, settings.input, enough=given_up)
     found = await asyncio.to_thread(lambda: list(walk.files()))
     groups: defaultdict[tuple[str, int], list[FoundFile]] = defaultdict(list)
     for file in found:
@@ -136,7 +145,7 @@ async def look(source: Path, settings: Settings, workers: int) -> Sampled:
         groups[ending, file.size_bytes.bit_length() // 3].append(file)
     chosen = [_choose(group, len(found)) for group in groups.values()]
     began = time.monotonic()
-    replies = await _read(root, settings, [file for group in chosen for file in group], workers)
+    replies = await _read(root, settings, [file for group in chosen for file in group], workers, given_up)
     took_s = time.monotonic() - began
     strata, passages, at, unread = [], [], 0, 0
     cut = [reply.chunk for reply in replies if reply is not None and reply.chunk is not None]
@@ -190,9 +199,11 @@ def _choose(group: Sequence[FoundFile], files: int) -> list[FoundFile]:
 
 
 async def _read(
-    root: bytes, settings: Settings, files: Sequence[FoundFile], workers: int
+    root: bytes, settings: Settings, files: Sequence[FoundFile], workers: int, given_up: Callable[[], bool]
 ) -> list[DocumentReply | None]:
     """Have workers read files as far as what a model would be shown of them."""
+    if given_up():
+        raise GivenUpError
     if not files:
         return []
     found: dict[int, DocumentReply] = {}
@@ -207,24 +218,47 @@ async def _read(
             WorkItem(number, os.path.join(root, file.path), file.size_bytes)
             for number, file in enumerate(files, 1)
         ]
-        await asyncio.gather(*(pool.run([item], take) for item in items))
+        reading = {asyncio.create_task(pool.run([item], take)) for item in items}
+        try:
+            await _all(reading, given_up)
+        finally:
+            for task in reading:
+                task.cancel()
+            await asyncio.wait(reading)
     finally:
         await pool.close()
     return [found.get(number) for number in range(1, len(files) + 1)]
 
 
-async def estimate(source: Path, backend: Backend, embedder: Provider | None, directory: Path) -> Report:
+async def _all(reading: set[asyncio.Task[None]], given_up: Callable[[], bool]) -> None:
+    """Wait for all of them. Raises what one of them raises, and GivenUpError."""
+    left = reading
+    while left:
+        done, left = await asyncio.wait(left, timeout=_ASK_S, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+        if left and given_up():
+            raise GivenUpError
+
+
+async def estimate(
+    source: Path,
+    backend: Backend,
+    embedder: Provider | None,
+    directory: Path,
+    given_up: Callable[[], bool] = lambda: False,
+) -> Report:
     """Estimate what labels and vectors of a model cost and take for a folder.
 
     `directory` is its workspace, made or not. Raises PreflightError where a price is not known, UsageError
-    where the folder cannot be listed.
+    where the folder cannot be listed, GivenUpError once `given_up` says so.
     """
     settings = backend.settings
     price = _price_of_labels(backend) if backend.wants_model else None
     if embedder is not None:
         price_of_vectors(embedder)
     workers = settings.engine.workers or os.cpu_count() or 1
-    sampled = await look(source, settings, workers)
+    sampled = await look(source, settings, workers, given_up)
     with _store(directory) as state:
         spent = read_spending(state).cost_nano_usd if state is not None else 0
         labels = _labels(sampled, backend, price, state) if price is not None else None

@@ -48,6 +48,8 @@ class PagedTable(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = LINE_CLASSES
     DEFAULT_CSS = "PagedTable { overflow-x: hidden; scrollbar-size-vertical: 1; }"
     BINDINGS = [*actions.move_bindings(), Binding("enter", "choose", "Open", show=False)]
+    SHOWS_CURSOR = True
+    """Whether the cursor is shown also while the focus is elsewhere."""
 
     class Highlighted(Message):
         """The cursor is on another row, or the row under it changed."""
@@ -132,7 +134,7 @@ class PagedTable(ScrollView, can_focus=True):
         if line is None:
             self.post_message(self.Wanted(index))
             line = _WAITING
-        if index != self._cursor:
+        if index != self._cursor or not (self.SHOWS_CURSOR or self.has_focus):
             return strip_of(self, (Span(" "), *line), width)
         text = "▸" + "".join(span.text for span in line)
         return strip_of(self, (Span(pad(text, width), "cursor"),), width)
