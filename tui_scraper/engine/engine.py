@@ -21,6 +21,7 @@ from tui_scraper.engine.events import Emit, PassFinished, RunPaused, RunResumed,
 from tui_scraper.engine.limits import BUDGET, CONCURRENCY, NO_MODEL, described, limited, limits_of
 from tui_scraper.engine.llm.errors import ModelBlockedError
 from tui_scraper.engine.models import Cause, PhaseName, RunLimits, RunSnapshot, RunState
+from tui_scraper.engine.phases.output import current_export, export_folder
 from tui_scraper.engine.pipeline import Pipeline
 from tui_scraper.engine.progress import Activity, Progress
 from tui_scraper.engine.request import RunRequest
@@ -29,7 +30,9 @@ from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings_in_force import InForce, in_force_at
 from tui_scraper.engine.store.checkpoints import name_checkpoint
 from tui_scraper.engine.store.connection import explained, open_state
+from tui_scraper.engine.store.head import read_head
 from tui_scraper.engine.store.human import Given, give_label
+from tui_scraper.engine.store.labelling import method_in_force
 from tui_scraper.engine.store.ledger import CapReachedError
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
 from tui_scraper.engine.store.setbacks import put_back, set_aside
@@ -243,7 +246,7 @@ class Engine:
         async with self._between:
             checkpoint = await self._workspace.writer.submit(operation)
             self._log.info(f"{what}; checkpoint {checkpoint} is the head.")
-            snapshot = self._look(Activity(state=RunState.STOPPED, checkpoint=checkpoint))
+            snapshot = self._look(self._at_rest(RunState.STOPPED, checkpoint))
             self._take(dataclasses.replace(snapshot, notice=f"{what}; checkpoint {checkpoint} is the head."))
         return checkpoint
 
@@ -406,14 +409,29 @@ class Engine:
     def _end(self, state: RunState, notice: str) -> None:
         last = self._last
         with contextlib.suppress(TuiScraperError):  # what is committed, not what was last shown
-            now = self._look(Activity(state=state))
-            last = dataclasses.replace(last, counts=now.counts, phases=now.phases, ignored=now.ignored)
+            now = self._look(self._at_rest(state))
+            last = dataclasses.replace(
+                last, counts=now.counts, phases=now.phases, ignored=now.ignored, export_dir=now.export_dir
+            )
         self._take(dataclasses.replace(last, state=state, notice=safe_text(notice), log=self._log.lines))
 
     def _show_change(self) -> None:
         """Publish what was changed between passes; a pass publishes by itself."""
         if self._pipeline is None:
             self._end(self._last.state, self._last.notice)
+
+    def _at_rest(self, state: RunState, checkpoint: int = 0) -> Activity:
+        """Nothing is done: what the workspace has tells who labelled, and whether the export is of now."""
+        directory = self._workspace.directory
+        with contextlib.closing(open_state(directory, read_only=True)) as connection:
+            method = method_in_force(connection, read_head(connection))
+        activity = Activity(state=state, checkpoint=checkpoint, method=method)
+        target = export_folder(directory, self._request)
+        found = current_export(directory, target) if target is not None else None
+        if found is not None:
+            activity.export_dir = safe_text(str(target))
+            activity.output_done = activity.output_total = found
+        return activity
 
     def _look(self, activity: Activity) -> RunSnapshot:
         connection = open_state(self._workspace.directory, read_only=True)

@@ -176,6 +176,7 @@ class RunSnapshot:
     """Everything a front end shows of a run, at one instant. Made by the engine, never changed.
 
     Times are seconds; `started` is Unix time. `idle_s` is the time since the last document was committed.
+    `memory_full`: nothing is taken up because memory is above its limit.
     `notice` is a sentence the person should see (why the run is paused, for instance). `tokens_counted` is
     the number of o200k tokens in all chunks made so far; `tokens_in`/`tokens_out` are tokens sent to and
     received from a model. `spend` is there where one is asked. `limits` are those in force, once there is an
@@ -201,6 +202,7 @@ class RunSnapshot:
     method: str = ""
     checkpoint: int = 0
     memory_bytes: int = 0
+    memory_full: bool = False
     workers: int = 0
     sandbox: str = ""
     bottleneck: str = ""

@@ -644,6 +644,7 @@ class Pipeline:
                 self._log.warning("Memory is above engine.memory_limit: reading waits until it falls.")
             elif self._memory_full and used < limit * _MEMORY_LOW:
                 self._memory_full = False
+            self.activity.memory_full = self._memory_full
             self._set_intake()
             await asyncio.sleep(_MEMORY_S)
 

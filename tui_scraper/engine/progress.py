@@ -44,6 +44,7 @@ class Activity:
     last_commit: float = 0.0
     checkpoint: int = 0
     memory_bytes: int = 0
+    memory_full: bool = False
     workers: int = 0
     sandbox: str = ""
     method: str = ""
@@ -107,6 +108,7 @@ class Progress:
             method=activity.method,
             checkpoint=activity.checkpoint or head.checkpoint,
             memory_bytes=activity.memory_bytes,
+            memory_full=activity.memory_full,
             workers=activity.workers,
             sandbox=activity.sandbox,
             bottleneck=bottleneck,
@@ -161,14 +163,15 @@ class Progress:
             cpu_ms_per_doc=cpu / activity.documents / 1e6 if cpu and activity.documents else None,
         )
 
-    @staticmethod
-    def _total(name: PhaseName, totals: Totals, activity: Activity) -> tuple[int, int]:
+    def _total(self, name: PhaseName, totals: Totals, activity: Activity) -> tuple[int, int]:
         """Documents and bytes that will reach a phase: those found, less those that ended before it."""
         found = totals[PhaseName.INPUT].values()
         n, size_bytes = sum(count.n for count in found), sum(count.size_bytes for count in found)
         if name is PhaseName.OUTPUT:
             total = activity.output_total or n
             return total, total
+        if self._request.sample is not None and name is not PhaseName.INPUT:
+            n, size_bytes = _of_sample(self._request.sample, totals, n, size_bytes)
         for before in DOCUMENT_PHASES[: DOCUMENT_PHASES.index(name)]:
             for status in (Status.FAILED, Status.SKIPPED, Status.EMPTY):
                 count = totals[before].get(status, PhaseCount())
@@ -232,6 +235,17 @@ class Progress:
             (slowest.eta_high_s or 0.0) + after,
             str(slowest.name),
         )
+
+
+def _of_sample(sample: int, totals: Totals, n: int, size_bytes: int) -> tuple[int, int]:
+    """Documents and bytes that a run over a sample deals with, and those that earlier runs have dealt with.
+
+    What is inside the documents of the sample belongs to it.
+    """
+    ended = _ended(totals, PhaseName.CLEAN)
+    wanted = max(ended.n, min(n, sample + counts_of(totals).inside))
+    left = (size_bytes - ended.size_bytes) * (wanted - ended.n) // max(1, n - ended.n)
+    return wanted, ended.size_bytes + left
 
 
 def _fell(name: PhaseName, before: _Sample, after: _Sample) -> bool:

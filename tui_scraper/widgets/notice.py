@@ -15,11 +15,17 @@ def notice_lines(snapshot: RunSnapshot, error: str, width: int) -> list[Line]:
     """At most three lines; none when there is nothing to say."""
     if error:
         return sentence_lines("✗", error, "bad", width)
-    if snapshot.notice:
-        return sentence_lines("!", snapshot.notice, "warn", width)
-    if snapshot.state in {RunState.COMPLETE, RunState.WATCHING}:
-        return _result(snapshot, width)
-    return []
+    lines = sentence_lines("!", snapshot.notice, "warn", width) if snapshot.notice else []
+    if is_complete(snapshot):
+        lines += _result(snapshot, width)
+    return lines[:_MOST]
+
+
+def is_complete(snapshot: RunSnapshot) -> bool:
+    """Whether all is done and exported: by a run that came to its end, or because a rollback was undone."""
+    if snapshot.state is RunState.STOPPED and snapshot.counts.found and not snapshot.counts.pending:
+        return bool(snapshot.export_dir) and snapshot.phases[-1].complete
+    return snapshot.state in {RunState.COMPLETE, RunState.WATCHING}
 
 
 def sentence_lines(sign: str, sentence: str, role: Role, width: int) -> list[Line]:

@@ -6,23 +6,26 @@ import posixpath
 
 from tui_scraper.engine.models import RunSnapshot, RunState
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.formatting import STATE_SIGNS, Line, Span, clock, cut_left, eta, spread, width_of
+from tui_scraper.formatting import STATE_SIGNS, Line, Span, clock, cut_left, eta, number, spread, width_of
 from tui_scraper.widgets.lines import Lines
-from tui_scraper.widgets.notice import quiet_for
+from tui_scraper.widgets.notice import is_complete, quiet_for
 
 _MOVING = {RunState.RUNNING, RunState.SCANNING}
 
 
 def status_line(snapshot: RunSnapshot, width: int, place: str = "") -> Line:
     """One line of at most `width` cells. `place` names a screen other than Run."""
-    sign, role = STATE_SIGNS[snapshot.state]
-    state: Line = (Span(f"{sign} {snapshot.state.value.upper()}", role),)
+    shown = RunState.COMPLETE if is_complete(snapshot) else snapshot.state
+    sign, role = STATE_SIGNS[shown]
+    state: Line = (Span(f"{sign} {shown.value.upper()}", role),)
     if snapshot.started or snapshot.elapsed_s:
         state = (*state, Span(f" {clock(snapshot.elapsed_s)}"))
-    middle = (*state, *_expectation(snapshot))
     left: Line = (Span(" tui-scraper ", "title"),)
     if place:
         left = (*left, Span(f" {place} ", "accent"))
+    middle = (*state, *_expectation(snapshot))
+    if width_of(left) + 3 + width_of(middle) > width:
+        middle = (*state, *_expectation(snapshot, ranged=False))
     right: Line = (Span(f"{snapshot.method} ", "dim"),) if snapshot.method else ()
     source = safe_text(snapshot.source)
     name = posixpath.basename(source.rstrip("/")) or source
@@ -32,13 +35,17 @@ def status_line(snapshot: RunSnapshot, width: int, place: str = "") -> Line:
     return spread((*left, Span("   "), *middle), right, width)
 
 
-def _expectation(snapshot: RunSnapshot) -> Line:
+def _expectation(snapshot: RunSnapshot, *, ranged: bool = True) -> Line:
     quiet = quiet_for(snapshot)
     if quiet:
         return Span("   "), Span(quiet, "warn")
+    if snapshot.state is RunState.STOPPED and snapshot.counts.found and not is_complete(snapshot):
+        pending = snapshot.counts.pending
+        return (Span(f"   {number(pending)} pending" if pending else "   nothing pending", "dim"),)
     if snapshot.state not in _MOVING:
         return ()
-    coming = eta(snapshot.eta_s, snapshot.eta_low_s, snapshot.eta_high_s)
+    low_high = (snapshot.eta_low_s, snapshot.eta_high_s) if ranged else (None, None)
+    coming = eta(snapshot.eta_s, *low_high)
     if coming:
         return Span("   done ", "dim"), Span(coming)
     return (Span("   estimating", "dim"),)

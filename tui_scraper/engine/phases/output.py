@@ -59,7 +59,7 @@ class Output:
         if target is None:
             return False
         self._activity.export_dir = safe_text(str(target))
-        found = await asyncio.to_thread(self._up_to_date, target)
+        found = await asyncio.to_thread(current_export, self._workspace, target)
         if found is not None:
             self._activity.output_done = self._activity.output_total = found
             self._log.info("The export is up to date.")
@@ -85,12 +85,13 @@ class Output:
         self._log.info(f"Exported {report.documents:,} documents to {self._activity.export_dir}.")
         return True
 
-    def _up_to_date(self, target: Path) -> int | None:
-        """The number of documents exported where the export is current, else None."""
-        connection = open_state(self._workspace, read_only=True)
-        try:
-            head = read_head(connection)
-            found = counts_of(read_totals(connection, head)).found
-            return found if is_current(connection, head, target) else None
-        finally:
-            connection.close()
+
+def current_export(workspace: Path, target: Path) -> int | None:
+    """The number of documents in a folder that holds what exporting now would write, else None."""
+    connection = open_state(workspace, read_only=True)
+    try:
+        head = read_head(connection)
+        found = counts_of(read_totals(connection, head)).found
+        return found if is_current(connection, head, target) else None
+    finally:
+        connection.close()

@@ -149,6 +149,13 @@ def _add(count: list[int], *values: int) -> None:
         count[at] += value
 
 
+def method_in_force(state: apsw.Connection, head: Head) -> str:
+    """Who labels with the settings in force: `openai`, `local`, `rules`; '' before the first run."""
+    lineage = head.lineages.get(PhaseName.CLASSIFY)
+    config = config_of(state, lineage) if lineage is not None else None
+    return str(config[1].get("method", "")) if config is not None else ""
+
+
 def config_of_model(state: apsw.Connection, head: Head) -> tuple[int, dict[str, object]] | None:
     """(version, settings) of the labels in force where they are a model's; None where they are not."""
     lineage = head.lineages.get(PhaseName.CLASSIFY)
