@@ -100,12 +100,13 @@ class TuiScraperApp(App[None]):
         self._first_words = sentence or "\n".join(problems)
         self.animation_level = "none"
         self._start_screen = StartScreen(settings, source, workspace)
+        self._run = RunScreen("run")
         self._checkpoints = CheckpointsScreen(settings)
         self._documents = DocumentsScreen()
         self._search = SearchScreen(settings, host)
         self._screens: dict[str, LiveScreen] = {
             "start": self._start_screen,
-            "run": RunScreen("run"),
+            "run": self._run,
             "failed": FailedScreen(),
             "checkpoints": self._checkpoints,
             "documents": self._documents,
@@ -157,8 +158,9 @@ class TuiScraperApp(App[None]):
     def _paint(self) -> None:
         if not self.is_running or self._exit:
             return
-        screen = self._live()
-        screen.take(self._host.snapshot(), self._problem())
+        screen, snapshot = self._live(), self._host.snapshot()
+        self._run.note(snapshot)
+        screen.take(snapshot, self._problem())
         if self.screen is not self._help:  # which hides it
             screen.repaint()
 

@@ -16,6 +16,9 @@ from tui_scraper.widgets.status_line import StatusLine
 NO_FOLDER: Line = (Span("No folder is open yet. Press "), Span("o", "key"), Span(" to open one."))
 
 
+_MOVING = {RunState.SCANNING, RunState.RUNNING}
+
+
 class LiveScreen(Screen[None]):
     """A screen that the app paints a few times a second while it is the one in view.
 
@@ -48,7 +51,10 @@ class LiveScreen(Screen[None]):
 
     def take(self, snapshot: RunSnapshot, problem: str) -> None:
         """Note how the run stands, with the sentence of an error ('' while all is well)."""
+        goes_on = snapshot.state in _MOVING and self.snapshot.state not in _MOVING
         self.snapshot, self.problem = snapshot, problem
+        if goes_on and self.is_here:
+            self.query_one(KeyFooter).hush()  # what was said is of before
 
     def repaint(self) -> None:
         """Show what was noted last."""

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from tui_scraper.engine.models import RunSnapshot, Status
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.formatting import STATUS_SIGNS, Line, Span, inside, number, rule, size, usd, width_of
+from tui_scraper.formatting import STATUS_SIGNS, Line, Span, cut, inside, number, rule, size, width_of
 from tui_scraper.widgets.lines import Lines
 
-_LEFT = 25
+_LEFT, _MODEL = 25, 20
 _UNKNOWN = "–"
 _ORDER = (Status.DONE, Status.FAILED, Status.SKIPPED, Status.EMPTY, Status.PENDING)
 
 
-def counts_lines(snapshot: RunSnapshot, width: int) -> list[Line]:
-    """Three lines for a narrow screen."""
+def counts_lines(snapshot: RunSnapshot, width: int, *, tight: bool = False) -> list[Line]:
+    """Four lines for a narrow screen; `tight`: two, the counts alone."""
     counts = snapshot.counts
     first = _digits(counts.found, snapshot.ignored)
     second = _digits(counts.done, counts.failed)
     third = _digits(counts.pending, counts.skipped)
-    gap = Span("   ")
     upper = (
         _pair("found  ", number(counts.found), first),
         _status(snapshot, Status.DONE, second, 6),
@@ -35,10 +34,13 @@ def counts_lines(snapshot: RunSnapshot, width: int) -> list[Line]:
     )
     rows: list[Line] = []
     for row in (upper, lower):
-        spans = [Span(" ")]
+        gap = "   " if sum(map(width_of, row)) + 3 * len(row) <= width else " "
+        spans: list[Span] = []
         for cell in row:
-            spans += [*cell, gap]
+            spans += [Span(gap if spans else " "), *cell]
         rows.append(tuple(spans))
+    if tight:
+        return rows
     return [rule("Documents", width, inside(counts)), *rows, _resources(snapshot, width)]
 
 
@@ -85,11 +87,10 @@ def _status(snapshot: RunSnapshot, status: Status, digits: int, word_width: int 
 
 
 def _labels(snapshot: RunSnapshot) -> str:
-    """Who labels and, where that costs something, how much it has cost of what it may."""
-    spend = snapshot.spend
-    if spend is None:
+    """Who labels, and which model where one does."""
+    if snapshot.spend is None:
         return snapshot.method or "none yet"
-    return f"{snapshot.method} {usd(spend.spent_nano_usd)} of ${spend.budget_nano_usd / 1e9:,.2f}"
+    return f"{snapshot.method} {cut(safe_text(snapshot.spend.model), _MODEL)}"
 
 
 def _workers(snapshot: RunSnapshot) -> str:
@@ -117,6 +118,7 @@ def _resources(snapshot: RunSnapshot, width: int) -> Line:
 class CountsPanel(Lines):
     """The Documents panel, in one of its two shapes."""
 
-    def paint(self, snapshot: RunSnapshot, *, column: bool) -> None:
+    def paint(self, snapshot: RunSnapshot, *, column: bool, tight: bool = False) -> None:
         """Show a snapshot."""
-        self.show((counts_column if column else counts_lines)(snapshot, self.size.width))
+        width = self.size.width
+        self.show(counts_column(snapshot, width) if column else counts_lines(snapshot, width, tight=tight))

@@ -22,9 +22,12 @@ from tui_scraper.formatting import (
     rule,
     width_of,
 )
+from tui_scraper.formatting import cells as cells_of
 from tui_scraper.widgets.lines import Lines
+from tui_scraper.widgets.pace import STEP_S, STEPS, Pace, rate_through
 
 _MIN_BAR, _NAME, _ROOMY, _COST = 6, 8, 110, 14
+_AROUND_HEADING = 13
 _STILL = {RunState.PAUSED: ("‖", "warn"), RunState.STOPPED: ("■", "warn"), RunState.STOPPING: ("■", "warn")}
 _TROUBLE = (Status.FAILED, Status.SKIPPED, Status.EMPTY)
 
@@ -41,7 +44,9 @@ def phase_sign(phase: PhaseProgress, state: RunState) -> tuple[str, Role]:
     return "·", "dim"
 
 
-def phase_lines(snapshot: RunSnapshot, width: int, *, plain_track: bool = False) -> list[Line]:
+def phase_lines(
+    snapshot: RunSnapshot, width: int, pace: Pace | None = None, *, plain_track: bool = False
+) -> list[Line]:
     """The panel, heading included. `plain_track` draws the empty part of bars with dots."""
     phases = [phase for phase in snapshot.phases if _wanted(phase.name, snapshot.through)]
     counts = [(number(phase.done), number(phase.total)) for phase in phases]
@@ -51,11 +56,12 @@ def phase_lines(snapshot: RunSnapshot, width: int, *, plain_track: bool = False)
     troubles = [_trouble(phase, number) for phase in phases]
     if width - fixed - max(map(width_of, troubles)) < _MIN_BAR:
         troubles = [_trouble(phase, compact) for phase in phases]
+    if width - fixed - max(map(width_of, troubles)) < _MIN_BAR:
+        troubles = [() for _ in phases]  # the Documents panel has them too
     fixed += max(map(width_of, troubles))
     roomy = width >= _ROOMY and any(phase.cpu_ms_per_doc for phase in phases)
     bar_width = max(_MIN_BAR, width - fixed - (_COST if roomy else 0))
-    right = f"slowest: {snapshot.bottleneck}" if snapshot.bottleneck else ""
-    lines = [rule("Phases", width, right)]
+    lines = [rule("Phases", width, _heading(snapshot, pace, width))]
     for phase, (done, total), trouble in zip(phases, counts, troubles, strict=True):
         sign, role = phase_sign(phase, snapshot.state)
         ended = phase.done + phase.failed + phase.skipped + phase.empty
@@ -80,6 +86,33 @@ def phase_lines(snapshot: RunSnapshot, width: int, *, plain_track: bool = False)
             )
         )
     return lines
+
+
+def _heading(snapshot: RunSnapshot, pace: Pace | None, width: int) -> str:
+    """How fast it goes and what holds it up, as much of it as fits."""
+    slowest = slowest_words(snapshot)
+    now = rate_through(snapshot)
+    candidates = []
+    if pace is not None and pace.peak is not None and now is not None:
+        for cells in (STEPS, STEPS // 2):
+            peak = rate(max(pace.peak, now))
+            window = f"{round(cells * STEP_S / 60)} min"
+            said = f"{pace.sparkline(cells)} {rate(now):>8} · peak {peak:>8} in {window}"
+            candidates += [f"{said} · {slowest}"] if slowest else [said]
+    candidates.append(slowest)
+    return next((text for text in candidates if cells_of(text) <= width - _AROUND_HEADING), "")
+
+
+def slowest_words(snapshot: RunSnapshot) -> str:
+    """The phase that the end of the run waits for, and why where that is known; '' where nothing is slow."""
+    if not snapshot.bottleneck:
+        return ""
+    if snapshot.memory_full:
+        return f"slowest: {snapshot.bottleneck} (memory limit)"
+    slow = next((phase for phase in snapshot.phases if phase.name == snapshot.bottleneck), None)
+    asked = snapshot.spend is not None and snapshot.bottleneck in {PhaseName.CLASSIFY, PhaseName.INDEX}
+    by_cpu = slow is not None and slow.cpu_ms_per_doc is not None and not asked
+    return f"slowest: {snapshot.bottleneck}{' (CPU)' if by_cpu else ''}"
 
 
 def _cost(phase: PhaseProgress) -> str:
@@ -112,6 +145,6 @@ def _pace(phase: PhaseProgress, state: RunState) -> tuple[str, str]:
 class PhaseBars(Lines):
     """The Phases panel."""
 
-    def paint(self, snapshot: RunSnapshot) -> None:
+    def paint(self, snapshot: RunSnapshot, pace: Pace) -> None:
         """Show a snapshot."""
-        self.show(phase_lines(snapshot, self.size.width, plain_track=self.app.native_ansi_color))
+        self.show(phase_lines(snapshot, self.size.width, pace, plain_track=self.app.native_ansi_color))
