@@ -38,7 +38,7 @@ from tui_scraper.screens.documents import DocumentsScreen
 from tui_scraper.screens.failed import FailedScreen
 from tui_scraper.screens.going_back import ChooseTarget, ask_to_go_back
 from tui_scraper.screens.help import Help
-from tui_scraper.screens.live import LiveScreen
+from tui_scraper.screens.live import LiveScreen, is_too_small
 from tui_scraper.screens.log import LogScreen
 from tui_scraper.screens.requests import GoBack, LabelByHand, Retry, SetAside
 from tui_scraper.screens.run import RunScreen
@@ -86,6 +86,7 @@ class TuiScraperApp(App[None]):
         self._ended = threading.Event()
         self._leaving = False
         self._start_problem = ""
+        self._quit_question: Confirm | None = None
         known, problems = theming.known_themes()
         for one in known:
             self.register_theme(one.theme)
@@ -163,6 +164,9 @@ class TuiScraperApp(App[None]):
         screen.take(snapshot, self._problem())
         if self.screen is not self._help:  # which hides it
             screen.repaint()
+        if self.screen is self._quit_question and not screen.situation().working:
+            self._quit_question.dismiss(False)
+            screen.say("The run has ended meanwhile, so nothing would be interrupted. q quits.")
 
     def _problem(self) -> str:
         error = self._host.error
@@ -185,6 +189,10 @@ class TuiScraperApp(App[None]):
     def act(self, name: str) -> None:
         """Carry out an action, or say why not."""
         name = "quit" if name == "leave" else name
+        if is_too_small(self.screen):
+            if name == "quit":  # no question can be seen; the sentence there says what it does
+                self.run_worker(self.action_quit(), group="quit", exclusive=True)
+            return
         if name in {"quit", "palette"} and not isinstance(self.screen, LiveScreen):
             return
         screen, action = self._live(), actions.BY_NAME[name]
@@ -263,9 +271,11 @@ class TuiScraperApp(App[None]):
             "What is done is saved. The documents in hand are finished or go back to pending; "
             "the next start resumes from here.",
         ]
-        self.push_screen(Confirm("Stop here and leave?", sentences, "Stop and leave"), self._answered_quit)
+        self._quit_question = Confirm("Stop here and leave?", sentences, "Stop and leave")
+        self.push_screen(self._quit_question, self._answered_quit)
 
     def _answered_quit(self, yes: bool | None) -> None:
+        self._quit_question = None
         if yes:
             self.run_worker(self.action_quit(), group="quit", exclusive=True)
 

@@ -8,6 +8,7 @@ from textual.containers import Container
 from textual.screen import ModalScreen
 
 from tui_scraper.formatting import Line, Span, wrap
+from tui_scraper.screens.live import TooSmall, is_too_small
 from tui_scraper.widgets.choice import Choice
 from tui_scraper.widgets.lines import Lines
 
@@ -35,6 +36,7 @@ class Confirm(ModalScreen[bool]):
             with Container(id="choices"):
                 yield Choice("Cancel", id="cancel")
                 yield Choice(self._yes, key="y", id="yes")
+        yield TooSmall(id="too-small")
 
     def on_mount(self) -> None:
         """Show the words."""
@@ -56,11 +58,12 @@ class Confirm(ModalScreen[bool]):
 
     def on_choice_chosen(self, event: Choice.Chosen) -> None:
         """Enter on an answer."""
-        self.dismiss(event.choice.id == "yes")
+        self.dismiss(event.choice.id == "yes" and not is_too_small(self))
 
     def action_yes(self) -> None:
-        """`y`."""
-        self.dismiss(True)
+        """`y`, where the question can be seen."""
+        if not is_too_small(self):
+            self.dismiss(True)
 
     def action_no(self) -> None:
         """`esc`."""

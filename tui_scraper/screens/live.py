@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Input
@@ -106,9 +108,14 @@ class LiveScreen(Screen[None]):
         return False
 
 
+def is_too_small(screen: Screen[Any]) -> bool:
+    """Whether a screen shows nothing but the sentence that the terminal is too small."""
+    return screen.has_class("-narrow") or screen.has_class("-short")
+
+
 class TooSmall(Lines):
     """Shown instead of everything below 60x15."""
 
     def on_mount(self) -> None:
         """The sentence is always the same; styles decide when it is seen."""
-        self.show([(Span("Too small: tui-scraper needs 60x15.", "warn"),)])
+        self.show([(Span("Too small: tui-scraper needs 60x15. q stops safely and quits.", "warn"),)])
