@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tui_scraper.app import TuiScraperApp
 from tui_scraper.engine.models import Counts
 from tui_scraper.engine.recent import RecentWorkspace, are_gone, recent_workspaces
 from tui_scraper.engine.settings import Settings, UiSettings
+from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.workspace import Workspace, default_directory, state_home
 from tui_scraper.screens.start_recent import RecentList, RecentRows, workspace_state
 from tui_scraper.widgets.text_field import PathField
@@ -121,6 +123,18 @@ async def test_what_cannot_be_opened_says_why(make_workspace: MakeWorkspace) -> 
         await until_words(pilot, "✗ its folder is not there", "✗ state.db: the database is damag")
         await pilot.press("down", "enter")
         await until_words(pilot, ": there is no such folder.")
+
+
+async def test_a_workspace_of_an_older_version_is_renewed_by_go(make_workspace: MakeWorkspace) -> None:
+    source = make_workspace("old", 20)
+    with closing(open_state(default_directory(source))) as state:
+        state.execute("UPDATE meta SET value = 5 WHERE key = 'schema'")
+    host = ServedHost()
+    app = TuiScraperApp(host, Settings(ui=UiSettings(refresh_hz=30)), source)
+    async with app.run_test(size=NARROW) as pilot:
+        await until_text(pilot, "an older tui-scraper made it; Go renews it", "1 file")
+        await pilot.press("enter")
+        await until(pilot, lambda: host.calls == [("start", source, None)])
 
 
 async def test_a_newcomer_is_told_what_will_happen_and_what_never_does(

@@ -40,6 +40,10 @@ class StoreError(TuiScraperError):
     """The store could not be read or written, for a reason that time alone does not mend."""
 
 
+class StoreOutdatedError(StoreError):
+    """An older version made the store: who only reads it cannot, a run renews it."""
+
+
 class StoreBlockedError(StoreError):
     """The disk takes nothing for now, full or read-only: the run pauses, nothing acknowledged is lost."""
 

@@ -45,7 +45,8 @@ class Plan:
     """What Go would do with a path. `trouble` is a sentence where it cannot do anything.
 
     `hint` says the same more gently, for a path that is perhaps still being typed. `counts` is None
-    for a workspace that does not exist yet. `directory` is shown, `place` is the directory itself.
+    for a workspace that does not exist yet, or is `outdated`. `directory` is shown, `place` is the same
+    as a path.
     """
 
     source: Path | None = None
@@ -56,6 +57,7 @@ class Plan:
     trouble: str = ""
     hint: str = ""
     place: Path = Path()
+    outdated: bool = False
 
     @property
     def complete(self) -> bool:
@@ -67,7 +69,7 @@ def make_plan(path: Path, workspace: Path | None) -> Plan:
     """Look at a path: a folder of documents, a workspace, or neither. Reads the file system."""
     import os
 
-    from tui_scraper.engine.errors import TuiScraperError
+    from tui_scraper.engine.errors import StoreOutdatedError, TuiScraperError
     from tui_scraper.engine.store.reader import Reader
     from tui_scraper.engine.workspace import choose_directory, holder, is_workspace, source_of
 
@@ -88,8 +90,11 @@ def make_plan(path: Path, workspace: Path | None) -> Plan:
         named = safe_text(str(directory))
         if not is_workspace(directory):
             return Plan(source, workspace, named, place=directory)
-        with Reader(directory) as reader:
-            counts = reader.status().counts
+        try:
+            with Reader(directory) as reader:
+                counts = reader.status().counts
+        except StoreOutdatedError:
+            return Plan(source, workspace, named, place=directory, outdated=True)
         busy = safe_text(holder(directory) or "")
         return Plan(source, workspace, named, counts, busy, place=directory)
     except TuiScraperError as error:
@@ -124,6 +129,8 @@ def plan_lines(plan: Plan, width: int, *, here: bool, tight: bool) -> list[Line]
         lines: list[Line] = [(Span("   ▶ ", "accent"), Span("its run is going on here"))]
     elif plan.holder:
         lines = [(Span("   ✗ ", "bad"), Span(cut(f"{plan.holder} is working in it", width - 6), "bad"))]
+    elif plan.outdated:
+        lines = [(Span("   · an older tui-scraper made it; Go renews it, after a copy", "dim"),)]
     elif plan.counts is None:
         lines = [(Span("   · new; the source folder is never written to", "dim"),)]
     else:

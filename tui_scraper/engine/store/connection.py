@@ -24,7 +24,7 @@ import apsw
 import apsw.sqlite_extra
 
 from tui_scraper.engine import disk
-from tui_scraper.engine.errors import StoreError
+from tui_scraper.engine.errors import StoreError, StoreOutdatedError
 from tui_scraper.engine.store.counters import count_anew
 from tui_scraper.engine.store.migrations import MIGRATIONS, RECOUNT
 
@@ -312,7 +312,7 @@ def open_state(directory: Path, *, read_only: bool = False) -> apsw.Connection:
             raise nothing_yet(path)
         version = connection.execute("SELECT value FROM meta WHERE key = 'schema'").get
         if version in MIGRATIONS and read_only:
-            raise StoreError(
+            raise StoreOutdatedError(
                 f"{path}: an older tui-scraper made this workspace; `tui-scraper run` renews it."
             )
         if version in MIGRATIONS:
