@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import fcntl
 import os
 import pty
@@ -11,11 +12,42 @@ import signal
 import struct
 import termios
 import time
+from typing import Any
 
 import pyte
 
 COLUMNS, LINES = 80, 24
 DEADLINE_S = 30.0
+
+
+class TwoScreens(pyte.Screen):
+    """An emulated screen with a second one for full-screen programs: leaving it shows the first again."""
+
+    _ALTERNATE = 1049
+
+    def __init__(self, columns: int, lines: int) -> None:
+        self._first: tuple[Any, pyte.screens.Cursor] | None = None
+        super().__init__(columns, lines)
+
+    def set_mode(self, *modes: int, **options: Any) -> None:
+        """Change to the second screen, which is empty."""
+        if self._ALTERNATE in modes and options.get("private") and self._first is None:
+            self._first = copy.deepcopy(self.buffer), copy.copy(self.cursor)
+            self.erase_in_display(2)
+        super().set_mode(*modes, **options)
+
+    def reset_mode(self, *modes: int, **options: Any) -> None:
+        """Change back to the first screen as it was."""
+        if self._ALTERNATE in modes and options.get("private") and self._first is not None:
+            self.buffer, self.cursor = self._first
+            self._first = None
+            self.dirty.update(range(self.lines))
+        super().reset_mode(*modes, **options)
+
+    @property
+    def full_screen(self) -> bool:
+        """Whether a full-screen program has the screen."""
+        return self._first is not None
 
 
 class Terminal:
@@ -25,7 +57,7 @@ class Terminal:
         self, command: list[str], environment: dict[str, str], size: tuple[int, int] = (COLUMNS, LINES)
     ) -> None:
         columns, lines = size
-        self.screen = pyte.Screen(columns, lines)
+        self.screen = TwoScreens(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = bytearray()
         pid, self._descriptor = pty.fork()
@@ -64,6 +96,11 @@ class Terminal:
         self._stream.feed(data)
         return bool(data)
 
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the terminal another size, as somebody who drags its window."""
+        self.screen.resize(lines, columns)
+        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
     def until(self, words: str, *, gone: bool = False) -> float:
         """Wait until the screen shows words (or no longer does). Returns the seconds it took."""
         started = time.perf_counter()
@@ -71,6 +108,15 @@ class Terminal:
             if time.perf_counter() - started > DEADLINE_S or not self.read(0.005):
                 raise TimeoutError(f"'{words}' did not {'go' if gone else 'come'}:\n{self.text}")
         return time.perf_counter() - started
+
+    def settle(self, quiet_s: float = 0.15) -> None:
+        """Wait until nothing has come for a moment. For screens that stand still."""
+        until = time.perf_counter() + DEADLINE_S
+        while time.perf_counter() < until:
+            before = len(self.raw)
+            if not self.read(quiet_s) or len(self.raw) == before:
+                return
+        raise TimeoutError(f"it never stands still:\n{self.text}")
 
     @property
     def modes(self) -> list[object]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
+from tui_scraper import suspending
 from tui_scraper.engine.models import RunState
 
 EVERYWHERE = frozenset({"start", "run", "failed", "checkpoints", "documents", "search", "log", "settings"})
@@ -332,6 +333,9 @@ ACTIONS: tuple[Action, ...] = (
            "Screens", _word("help"), 90),
     Action("palette", ("ctrl+p",), "ctrl+p", "Palette", "Find an action or a theme by its name.",
            "Screens", lambda now: "palette" if now.typing else "", 40, priority=True, palette=False),
+    Action("suspend", ("ctrl+z",), "ctrl+z", "Suspend",
+           "Give the terminal back to the shell; everything stands still until fg.",
+           "The run", reason=lambda _: suspending.reason(), priority=True),
     Action("quit", ("q",), "q", "Quit", "Stop safely and leave; the run resumes from here later.",
            "The run", _word("quit"), 100),
     Action("leave", ("ctrl+q", "ctrl+c"), "ctrl+q", "Quit from anywhere",

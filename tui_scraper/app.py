@@ -45,6 +45,7 @@ from tui_scraper.screens.run import RunScreen
 from tui_scraper.screens.search import SearchScreen
 from tui_scraper.screens.settings import SettingsScreen
 from tui_scraper.screens.start import StartScreen
+from tui_scraper.suspending import Suspension
 
 CLOSE_S = 3.0
 _UNSTALL_AFTER_S = 0.5
@@ -87,6 +88,7 @@ class TuiScraperApp(App[None]):
         self._leaving = False
         self._start_problem = ""
         self._quit_question: Confirm | None = None
+        self._suspension: Suspension | None = None
         known, problems = theming.known_themes()
         for one in known:
             self.register_theme(one.theme)
@@ -135,6 +137,8 @@ class TuiScraperApp(App[None]):
 
     def on_mount(self) -> None:
         """Show the first screen and begin to paint."""
+        if self._driver is not None:
+            self._suspension = Suspension(self, self._driver, lambda: self._leaving)
         for name, screen in self._screens.items():
             self.install_screen(screen, name)
         self.install_screen(self._help, "help")
@@ -262,6 +266,10 @@ class TuiScraperApp(App[None]):
 
     def _do_palette(self) -> None:
         self.action_command_palette()
+
+    def _do_suspend(self) -> None:
+        if self._suspension is not None:
+            self.call_later(self._suspension.suspend)
 
     def _do_quit(self) -> None:
         if not self._live().situation().working:
