@@ -62,8 +62,7 @@ class Terminal:
         self.raw = bytearray()
         pid, self._descriptor = pty.fork()
         if pid == 0:
-            os.environ.update(environment)
-            os.execvp(command[0], command)
+            os.execvpe(command[0], command, {**os.environ, **environment})
         self.pid = pid
         self.exit_code: int | None = None
         fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))

@@ -23,6 +23,8 @@ def show(settings: Settings, source: Path | None, workspace: Path | None, settin
     saved its state, even where the terminal no longer takes a byte.
     """
     multiprocessing.resource_tracker.ensure_running()
+    for name in ("COLUMNS", "LINES"):  # where somebody has exported them, no other size would be believed
+        os.environ.pop(name, None)
     host = EngineHost()
     app = TuiScraperApp(host, settings, source, workspace, settings_file=settings_file)
 
