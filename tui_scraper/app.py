@@ -41,6 +41,7 @@ from tui_scraper.screens.help import Help
 from tui_scraper.screens.live import LiveScreen, is_too_small
 from tui_scraper.screens.log import LogScreen
 from tui_scraper.screens.requests import GoBack, LabelByHand, Retry, SetAside
+from tui_scraper.screens.palette import Palette
 from tui_scraper.screens.run import RunScreen
 from tui_scraper.screens.search import SearchScreen
 from tui_scraper.screens.settings import SettingsScreen
@@ -265,7 +266,8 @@ class TuiScraperApp(App[None]):
         self.push_screen("help")
 
     def _do_palette(self) -> None:
-        self.action_command_palette()
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def _do_suspend(self) -> None:
         if self._suspension is not None:

@@ -124,3 +124,36 @@ def _move_to(terminal: Terminal, words: str) -> None:
             return
         terminal.press("k")
     raise AssertionError(f"no row with '{words}':\n{terminal.text}")
+
+
+def test_a_key_that_repeats_is_carried_out_once(tmp_path: Path) -> None:
+    """Over a slow line a person presses enter again, and all of it comes at once."""
+    write_slow(tmp_path / "papers", 3, 0.01)
+    with opened(tmp_path, tmp_path / "papers", "-w", tmp_path / "w") as terminal:
+        begin(terminal, "3 files")
+        terminal.until("COMPLETE")
+        for name, words in (("Failed", "tui-scraper  Failed"), ("Checkpoints", "tui-scraper  Checkpoints")):
+            terminal.press("\x10")  # ctrl+p
+            terminal.until("Search for commands")
+            terminal.press(name)
+            terminal.settle()
+            terminal.press("\r\r\r\r")
+            terminal.until(words)
+        terminal.until("checkpoint")
+        terminal.press("G")
+        terminal.press("b")
+        terminal.until("Cancel")
+        terminal.press("\r\r\r\r")
+        terminal.until("Cancel", gone=True)
+        terminal.until("tui-scraper  Checkpoints")
+        terminal.settle()
+        before = terminal.bytes_read
+        terminal.press("f")
+        terminal.until("Nothing has failed")
+        terminal.settle()
+        assert terminal.bytes_read > before
+        before = terminal.bytes_read
+        for _ in range(10):
+            terminal.read(0.1)
+        assert terminal.bytes_read == before, "an idle screen sends nothing"
+        leave(terminal)

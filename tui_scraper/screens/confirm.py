@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding
 from textual.containers import Container
 from textual.screen import ModalScreen
@@ -55,6 +56,10 @@ class Confirm(ModalScreen[bool]):
         for sentence in self._sentences:
             lines += [(Span(part),) for part in wrap(sentence, width)]
         self.query_one("#question-text", Lines).show(lines)
+
+    def dismiss(self, result: bool | None = None) -> AwaitComplete:
+        """Answer once: a second enter, before the question has gone, would take the screen below along."""
+        return super().dismiss(result) if self.is_current else AwaitComplete()
 
     def on_choice_chosen(self, event: Choice.Chosen) -> None:
         """Enter on an answer."""

@@ -69,7 +69,8 @@ class Lines(Widget):
 
     def _was_not_laid_out(self) -> bool:
         """Textual 8.2 loses a layout that falls together with a scrolling text field: ask again."""
-        return self.display and self.size.width > 0 and self.size.height != len(self._lines)
+        fits = self.styles.is_auto_height and self.size.height != len(self._lines)
+        return self.display and self.size.width > 0 and fits
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """One cell for each line."""
