@@ -84,7 +84,9 @@ class TuiScraperApp(App[None]):
         self._source = source
         self._workspace = workspace
         self._autostart = autostart and source is not None
-        self._drawing = [] if theming.is_utf8() else [theming.AsciiFilter()]
+        self._drawing: list[LineFilter] = [theming.HarmlessFilter()]
+        if not theming.is_utf8():
+            self._drawing.append(theming.AsciiFilter())
         self._ended = threading.Event()
         self._leaving = False
         self._start_problem = ""
@@ -131,7 +133,7 @@ class TuiScraperApp(App[None]):
         }
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Everything is drawn in ASCII where the locale has nothing else."""
+        """Nothing is drawn that a terminal acts on; everything in ASCII where the locale has nothing else."""
         return [*super().get_line_filters(), *self._drawing]
 
     # Screens

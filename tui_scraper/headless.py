@@ -235,7 +235,7 @@ class _Lines:
         self._print(f"{word}{after}: {describe(counts)}")
         if snapshot.export_dir and snapshot.state is RunState.COMPLETE:
             self._print(f"Export: {snapshot.export_dir}")
-        self._print(f"Workspace: {snapshot.workspace}")
+        self._print(f"Workspace: {safe_text(snapshot.workspace)}")
         if counts.pending and snapshot.state is not RunState.COMPLETE and code != _USAGE:
             goes_on = "when that is mended, the same command" if error else "the same command"
             self._print(f"Everything finished is saved; {goes_on} goes on from here.")
@@ -352,7 +352,7 @@ def _result(snapshot: RunSnapshot, code: int, error: str) -> dict[str, object]:
     return {
         **totals(snapshot),
         "phases": phases(snapshot),
-        "workspace": snapshot.workspace,
+        "workspace": safe_text(snapshot.workspace),
         "export": snapshot.export_dir,
         "elapsed_s": round(snapshot.elapsed_s, 3),
         "through": str(snapshot.through),

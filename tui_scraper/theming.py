@@ -293,3 +293,17 @@ class AsciiFilter(LineFilter):
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """Translate the text of the segments; styles stay."""
         return [Segment(to_ascii(text), style, control) for text, style, control in segments]
+
+
+class HarmlessFilter(LineFilter):
+    """Draws nothing that a terminal acts on, whatever put it there: a field that is Textual's own, for one.
+
+    What is ours has been made safe where it came in, so this costs a look at each line and changes none.
+    """
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Replace such characters; segments that control the terminal are Textual's and stay."""
+        return [
+            segment if segment.control else Segment(safe_text(segment.text), segment.style)
+            for segment in segments
+        ]

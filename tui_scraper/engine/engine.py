@@ -436,7 +436,7 @@ class Engine:
     def _look(self, activity: Activity) -> RunSnapshot:
         connection = open_state(self._workspace.directory, read_only=True)
         try:
-            shown = safe_text(str(self._workspace.directory))
-            return Progress(connection, self._request, shown, self._log).take(activity)
+            directory = str(self._workspace.directory)
+            return Progress(connection, self._request, directory, self._log).take(activity)
         finally:
             connection.close()

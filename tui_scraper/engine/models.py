@@ -177,10 +177,10 @@ class RunSnapshot:
 
     Times are seconds; `started` is Unix time. `idle_s` is the time since the last document was committed.
     `memory_full`: nothing is taken up because memory is above its limit.
-    `notice` is a sentence the person should see (why the run is paused, for instance). `tokens_counted` is
-    the number of o200k tokens in all chunks made so far; `tokens_in`/`tokens_out` are tokens sent to and
-    received from a model. `spend` is there where one is asked. `limits` are those in force, once there is an
-    engine.
+    `notice` is a sentence the person should see (why the run is paused, for instance). `workspace` is the
+    path as the system has it: whoever shows it makes it safe for a terminal. `tokens_counted` is the
+    number of o200k tokens in all chunks made so far; `tokens_in`/`tokens_out` are tokens sent to and received
+    from a model. `spend` is there where one is asked. `limits` are those in force, once there is an engine.
     """
 
     state: RunState = RunState.IDLE

@@ -48,7 +48,6 @@ from tui_scraper.engine.phases.registry import DOCUMENT_PHASE_MODULES
 from tui_scraper.engine.progress import Activity, Progress
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
-from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.scanning import Scan, Tally
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.settings_in_force import InForce, changes, sentences, settings_at
@@ -154,8 +153,7 @@ class Pipeline:
             payloads = Payloads(self._state, self._blobs)
             self._choice = choose_models(self._state, self._request, self._in_force)
             self._settings = self._choice.backend.settings
-            shown = safe_text(str(directory))
-            self._progress = Progress(progress_state, self._request, shown, self._log)
+            self._progress = Progress(progress_state, self._request, str(directory), self._log)
             around = Surroundings(
                 source=self._source,
                 settings=self._settings,

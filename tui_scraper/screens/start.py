@@ -364,7 +364,7 @@ class StartScreen(LiveScreen):
             return [], [], []
         budget_usd = self.query_one(BudgetRow).usd
         usd = self._settings.classify.budget_usd if budget_usd is None else budget_usd
-        here = plan.directory == self.snapshot.workspace and self.situation().working
+        here = plan.directory == safe_text(self.snapshot.workspace) and self.situation().working
         return (
             heading("Estimate", self._forecast.estimate(plan, self._survey, usd, width), width, tight=tight),
             heading("Labels", self._forecast.labels(width), width, tight=tight),
