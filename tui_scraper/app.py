@@ -31,6 +31,7 @@ from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.human import Given
 from tui_scraper.engine_host import EngineHost
+from tui_scraper.pace import Pace, waits
 from tui_scraper.screens.aside import aside
 from tui_scraper.screens.checkpoints import CheckpointsScreen
 from tui_scraper.screens.confirm import Confirm
@@ -92,6 +93,7 @@ class TuiScraperApp(App[None]):
         self._start_problem = ""
         self._quit_question: Confirm | None = None
         self._suspension: Suspension | None = None
+        self._pace = Pace()
         known, problems = theming.known_themes()
         for one in known:
             self.register_theme(one.theme)
@@ -147,6 +149,7 @@ class TuiScraperApp(App[None]):
         self.install_screen(self._help, "help")
         self.push_screen("run" if self._autostart else "start")
         self._painting = self.set_interval(1 / self._settings.ui.refresh_hz, self._paint)
+        self.set_interval(1 / self._settings.ui.refresh_hz, self._tick)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -162,6 +165,10 @@ class TuiScraperApp(App[None]):
             if isinstance(screen, LiveScreen):
                 return screen
         return self._screens["start"]
+
+    def _tick(self) -> None:
+        if self._pace.due(time.monotonic(), waiting=waits(self._driver)):
+            self._paint()
 
     def _paint(self) -> None:
         if not self.is_running or self._exit:

@@ -32,6 +32,7 @@ class Moving(ServedHost):
 app = TuiScraperApp(
     Moving(busy(workspace="/nowhere")), Settings(ui=UiSettings(refresh_hz=30)), Path("/"), autostart=True
 )
+app._tick = app._paint  # whether the terminal takes it or not, as for keys: the queue of the writer fills
 for number in (signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, lambda *_: app.leave())
 
