@@ -25,6 +25,7 @@ from tui_scraper.screens.failure_rows import (
     FailureRows,
     Group,
     Key,
+    matching,
     read_again,
     read_causes,
     read_matches,
@@ -56,6 +57,7 @@ class FailedScreen(LiveScreen):
         self._reading: set[tuple[Key, int]] = set()
         self._needle = ""
         self._complete = True
+        self._matched = ""
         self._shown: FailureRow | None = None
         self._preview: str | None = None
         self._reading_causes = False
@@ -160,7 +162,7 @@ class FailedScreen(LiveScreen):
         self._rows.set_causes(causes)
         self._rows.take_up(again)
         if self._needle:
-            await self._match(self._needle)
+            await self._match(self._needle, anew=True)
         self.query_one(PagedTable).reload()
         self.repaint()
 
@@ -340,15 +342,19 @@ class FailedScreen(LiveScreen):
             self.query_one(PagedTable).move_to(0)
             self.repaint()
 
-    async def _match(self, needle: str) -> None:
-        directory = Path(self._directory)
+    async def _match(self, needle: str, *, anew: bool = False) -> None:
+        """Find what holds the text: among the last matches where it only got longer, else in the store."""
+        directory, held = Path(self._directory), self._rows.matches
+        if not anew and held is not None and self._complete and needle.startswith(self._matched):
+            self._rows.matches, self._matched = matching(held, needle), needle
+            return
         try:
             matches, complete = await aside(lambda: read_matches(directory, needle))
         except TuiScraperError as error:
             self.say(safe_text(str(error)), "bad")
             return
         if needle == self._needle:
-            self._rows.matches, self._complete = matches, complete
+            self._rows.matches, self._complete, self._matched = matches, complete, needle
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter keeps the filter and goes to the list."""

@@ -8,7 +8,7 @@ a row number.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,17 +80,21 @@ def read_matches(directory: Path, text: str) -> tuple[list[FailureRow], bool]:
     """Rows whose path or message contains a text, and whether these are all of them."""
     from tui_scraper.engine.store.reader import Reader
 
-    needle, after = text.casefold(), 0
+    after = 0
     matches: list[FailureRow] = []
     with Reader(directory) as reader:
         while rows := reader.failures(after=after, limit=_READ_ROWS):
-            for row in rows:
-                if needle in row.path.casefold() or needle in row.message.casefold():
-                    matches.append(row)
-                    if len(matches) >= MOST_MATCHES:
-                        return matches, False
+            matches += matching(rows, text)
+            if len(matches) >= MOST_MATCHES:
+                return matches[:MOST_MATCHES], False
             after = rows[-1].version
     return matches, True
+
+
+def matching(rows: Iterable[FailureRow], text: str) -> list[FailureRow]:
+    """Those whose path or message contains a text."""
+    needle = text.casefold()
+    return [row for row in rows if needle in row.path.casefold() or needle in row.message.casefold()]
 
 
 def read_again(directory: Path, rows: list[FailureRow]) -> dict[int, FailureRow | None]:
