@@ -41,8 +41,8 @@ from tui_scraper.screens.going_back import ChooseTarget, ask_to_go_back
 from tui_scraper.screens.help import Help
 from tui_scraper.screens.live import LiveScreen, is_too_small
 from tui_scraper.screens.log import LogScreen
-from tui_scraper.screens.requests import GoBack, LabelByHand, Retry, SetAside
 from tui_scraper.screens.palette import Palette
+from tui_scraper.screens.requests import GoBack, LabelByHand, Retry, SetAside
 from tui_scraper.screens.run import RunScreen
 from tui_scraper.screens.search import SearchScreen
 from tui_scraper.screens.settings import SettingsScreen
@@ -148,8 +148,7 @@ class TuiScraperApp(App[None]):
             self.install_screen(screen, name)
         self.install_screen(self._help, "help")
         self.push_screen("run" if self._autostart else "start")
-        self._painting = self.set_interval(1 / self._settings.ui.refresh_hz, self._paint)
-        self.set_interval(1 / self._settings.ui.refresh_hz, self._tick)
+        self._painting = self.set_interval(1 / self._settings.ui.refresh_hz, self._tick)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -408,7 +407,7 @@ class TuiScraperApp(App[None]):
         """Paint so often from now on."""
         message.stop()
         self._painting.stop()
-        self._painting = self.set_interval(1 / message.hz, self._paint)
+        self._painting = self.set_interval(1 / message.hz, self._tick)
 
     # Leaving
 

@@ -176,7 +176,13 @@ def _visit(terminal: Terminal, key: str) -> None:
     """Move, open, zoom, mark, compare, name, filter, ask, and leave it all again."""
     terminal.press(key)
     terminal.settle(0.3)
-    own = sorted({_letter(action.keys) for action in ACTIONS if action.group not in {"Screens", "The run"}})
+    own = sorted(
+        {
+            _letter(action.keys)
+            for action in ACTIONS
+            if action.keys and action.group not in {"Screens", "The run"}
+        }
+    )
     for step in ["j", "j", "\r", "j", "G", "k", "z", "z", "g", "j", "b", "\x1b", *own]:
         terminal.press(step)
         terminal.settle(0.04)
