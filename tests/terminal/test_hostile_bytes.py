@@ -67,6 +67,11 @@ description = "anything else"
 """
 
 
+_ELSEWHERE = {"Screens", "The run"}
+_COPY = "y"
+"""Writes to the clipboard, because a person asks for it."""
+
+
 def file_name(text: str) -> bytes:
     return text.replace("/", "∕").encode()
 
@@ -176,14 +181,8 @@ def _visit(terminal: Terminal, key: str) -> None:
     """Move, open, zoom, mark, compare, name, filter, ask, and leave it all again."""
     terminal.press(key)
     terminal.settle(0.3)
-    own = sorted(
-        {
-            _letter(action.keys)
-            for action in ACTIONS
-            if action.keys and action.group not in {"Screens", "The run"}
-        }
-    )
-    for step in ["j", "j", "\r", "j", "G", "k", "z", "z", "g", "j", "b", "\x1b", *own]:
+    own = {_letter(action.keys) for action in ACTIONS if action.keys and action.group not in _ELSEWHERE}
+    for step in ["j", "j", "\r", "j", "G", "k", "z", "z", "g", "j", "b", "\x1b", *sorted(own - {_COPY})]:
         terminal.press(step)
         terminal.settle(0.04)
         if step in own:
