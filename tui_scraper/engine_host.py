@@ -28,6 +28,7 @@ from tui_scraper.engine import (
 )
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.standing_still import PatientLoop
 from tui_scraper.engine.store.human import Given
 from tui_scraper.telling import limit_lines, limits_in_force, phases, progress_line, totals
 
@@ -248,7 +249,7 @@ class _Session:
             self._before.thread.join()
             self._before = None
         try:
-            with asyncio.Runner() as runner:
+            with asyncio.Runner(loop_factory=PatientLoop) as runner:
                 runner.run(self._serve())
         except TuiScraperError as error:
             self._end(error)
