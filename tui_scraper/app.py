@@ -289,6 +289,13 @@ class TuiScraperApp(App[None]):
             "What is done is saved. The documents in hand are finished or go back to pending; "
             "the next start resumes from here.",
         ]
+        spend = self._host.snapshot().spend
+        if spend is not None and spend.in_flight:
+            calls = "1 call" if spend.in_flight == 1 else f"{spend.in_flight:,} calls"
+            sentences.append(
+                f"{calls} to the model are in flight, and paid for: their answers are awaited and saved, "
+                "also after the screen is gone."
+            )
         self._quit_question = Confirm("Stop here and leave?", sentences, "Stop and leave")
         self.push_screen(self._quit_question, self._answered_quit)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from seeing import NARROW, MakeApp, until, until_text
+from seeing import NARROW, MakeApp, until, until_text, until_words
 from served import ServedHost, busy, complete
+from test_settings_screen import at_work
 
 from tui_scraper.screens.confirm import Confirm
 
@@ -58,3 +59,10 @@ async def test_a_question_that_cannot_be_seen_is_not_answered(make_app: MakeApp)
         await pilot.resize_terminal(*NARROW)
         await until_text(pilot, "Stop here and leave?")
         assert not app._exit
+
+
+async def test_quitting_says_what_stays_in_flight(make_app: MakeApp) -> None:
+    async with make_app(at_work()).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING")
+        await pilot.press("q")
+        await until_words(pilot, "Stop here and leave?", "7 calls to the model are in flight, and paid for")
