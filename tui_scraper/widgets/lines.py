@@ -62,10 +62,9 @@ class Lines(Widget):
         if len(old) != len(new) or self._was_not_laid_out():
             self.refresh(layout=True)
             return
-        left, top = self.gutter.left, self.gutter.top
         for index, (before, after) in enumerate(zip(old, new, strict=True)):
             if before != after:
-                self.refresh(Region(left, top + index, self.size.width, 1))
+                self.refresh(Region(0, index, self.size.width, 1))  # inside the padding
 
     def _was_not_laid_out(self) -> bool:
         """Textual 8.2 loses a layout that falls together with a scrolling text field: ask again."""
