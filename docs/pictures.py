@@ -23,9 +23,7 @@ SIZE = (100, 26)
 WHEN_DONE = 0.33
 SCREENS = {
     "documents": ("4", "v", "j", "j"),
-    "failed": ("2", "j"),
     "checkpoints": ("3", "j"),
-    "search": ("5", *"changes"),
 }
 """Picture -> the keys that lead to it."""
 _SETTLED_S = 1.5
