@@ -1,8 +1,8 @@
 """Records the README's tour in a real terminal: `python -m docs.recording FOLDER tour.cast`.
 
-Types what a person would type in the first half minute, and writes down what the terminal was sent and when, as
-asciicast version 2 (https://docs.asciinema.org/manual/asciicast/v2/). `termtosvg render tour.cast docs/tour.svg`
-(termtosvg is not among the dependencies; an environment of its own will do) makes a picture that moves of it.
+Types what a person would type in the first half minute, and writes down what the terminal was sent and when,
+as asciicast version 2 (https://docs.asciinema.org/manual/asciicast/v2/). `termtosvg render tour.cast
+docs/tour.svg` makes a moving picture of it; it is not among the dependencies.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def record(source: Path, scratch: Path) -> list[str]:
     finally:
         terminal.close()
     header = {"version": 2, "width": SIZE[0], "height": SIZE[1], "title": "tui-scraper"}
-    return [json.dumps(header), *(_event(at, text) for at, text in terminal.events)]
+    place = str(scratch)
+    events = [_event(at, text.replace(place, "/home/you/.local")) for at, text in terminal.events]
+    return [json.dumps(header), *events]
 
 
 def _event(at_s: float, text: str) -> str:
