@@ -203,6 +203,18 @@ def test_export(made: Made, tmp_path: Path) -> None:
     assert run("export", tmp_path / "out", "-w", made.workspace).code == 0
     exported = (tmp_path / "out" / "documents.jsonl").read_bytes()
     assert exported == (made.workspace / "export" / "documents.jsonl").read_bytes()
+    several = run(
+        "export", tmp_path / "several", "-w", made.workspace, "--format", "csv", "--format", "markdown"
+    )
+    assert several.code == 0
+    assert set(os.listdir(tmp_path / "several")) == {
+        "README.md",
+        "documents.csv",
+        "manifest.json",
+        "markdown",
+        "markdown.sha256",
+    }
+    assert run("export", tmp_path / "none", "-w", made.workspace, "--format", "xlsx").code == 2
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious.txt").write_text("mine")
     refused = run("export", tmp_path / "mine", "-w", made.workspace)
@@ -334,6 +346,35 @@ def test_settings_of_the_environment_come_before_the_file_and_their_mistakes_are
     assert (ended.code, "did you mean 'max_tokens'" in ended.err) == (2, True)
     assert run("run", sound, "-w", tmp_path / "w", TUI_SCRAPER_OUTPUT__FORMATS="[]").code == 0
     assert not (tmp_path / "w" / "export").exists()
+
+
+def test_a_run_exports_in_the_formats_of_the_settings_and_again_only_when_they_change(
+    sound: Path, tmp_path: Path
+) -> None:
+    export = tmp_path / "w" / "export"
+    for formats, files in (
+        ('["csv", "markdown"]', {"documents.csv", "markdown", "markdown.sha256"}),
+        ('["parquet"]', {"documents.parquet"}),
+    ):
+        asked = {"TUI_SCRAPER_OUTPUT__FORMATS": formats}
+        assert run("run", sound, "-w", tmp_path / "w", **asked).code == 0
+        assert set(os.listdir(export)) == {"README.md", "manifest.json", *files}
+        written = (export / "manifest.json").stat().st_ino
+        assert run("run", sound, "-w", tmp_path / "w", **asked).code == 0
+        assert (export / "manifest.json").stat().st_ino == written
+    assert run("verify", "-w", tmp_path / "w").code == 0
+    ended = run("run", sound, "-w", tmp_path / "w", TUI_SCRAPER_OUTPUT__FORMATS='["xlsx"]')
+    assert (ended.code, "output.formats" in ended.err) == (2, True)
+
+
+def test_an_export_inside_the_folder_is_not_read_as_documents(sound: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(sound, folder)
+    found = run("run", folder, "-w", tmp_path / "w", "--json").objects[-1]["found"]
+    for name in ("csv", "markdown"):
+        assert run("export", folder / f"as-{name}", "-w", tmp_path / "w", "--format", name).code == 0
+    again = run("run", folder, "-w", tmp_path / "w", "--json").objects[-1]["found"]
+    assert again == found
 
 
 # --- odd surroundings -----------------------------------------------------------------------------

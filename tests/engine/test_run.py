@@ -65,7 +65,8 @@ def test_names_that_no_terminal_can_show_are_exported_to_the_byte(finished: Fini
 def test_the_export_is_sorted_by_path_bytes_and_its_manifest_tells_the_truth(finished: Finished) -> None:
     folder = finished.workspace / "export"
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    (file,) = manifest["files"]
+    file, card = manifest["files"]
+    assert (file["name"], card["name"]) == ("documents.jsonl", "README.md")
     data = (folder / file["name"]).read_bytes()
     assert file["sha256"] == hashlib.sha256(data).hexdigest()
     assert file["size_bytes"] == len(data)

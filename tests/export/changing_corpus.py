@@ -7,6 +7,7 @@ Those whose names end with `zip` have members.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,8 @@ class File:
 class ChangingCorpus:
     """A workspace, and steps like those of runs over a folder that changes."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, formats: Sequence[str] = ("jsonl",)) -> None:
+        self.formats = formats
         directory.mkdir(parents=True)
         self.directory = directory
         self.exported = directory.parent / "exported"
@@ -165,7 +167,7 @@ class ChangingCorpus:
 
     def export(self) -> ExportReport:
         """Export to the same place as before, and record it."""
-        report = export(self.directory, self.exported)
+        report = export(self.directory, self.exported, formats=self.formats)
         self.writer.call(record_export(report))
         return report
 
@@ -173,20 +175,21 @@ class ChangingCorpus:
         """Whether the export is what exporting now would write, as far as its record tells."""
         state = open_state(self.directory, read_only=True)
         try:
-            return is_current(state, read_head(state), self.exported)
+            return is_current(state, read_head(state), self.exported, formats=self.formats)
         finally:
             state.close()
 
     def export_anew(self) -> dict[str, bytes]:
         """The files of an export that has no other to build on."""
         number = len(list(self.directory.parent.iterdir()))
-        report = export(self.directory, self.directory.parent / f"anew-{number}")
+        report = export(self.directory, self.directory.parent / f"anew-{number}", formats=self.formats)
         assert report.carried == 0
         return contents(report.directory)
 
 
 def contents(target: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(target.iterdir())}
+    files = (path for path in sorted(target.rglob("*")) if not path.is_dir())
+    return {str(path.relative_to(target)): path.read_bytes() for path in files}
 
 
 def size_of(content: int) -> int:

@@ -315,6 +315,9 @@ STEPS = st.one_of(
 )
 
 
+SEVERAL = (("jsonl", "parquet", "csv", "markdown"), ("markdown",), ("csv", "markdown", "jsonl"))
+
+
 def live_through(corpus: ChangingCorpus, steps: list[tuple[Any, ...]]) -> None:
     """Let all this happen to a corpus, comparing every export with one that is made from nothing."""
     files = dict(FILES)
@@ -361,6 +364,18 @@ def test_whatever_happens_between_two_exports(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Any, ...]]
 ) -> None:
     corpus = ChangingCorpus(tmp_path_factory.mktemp("mix") / "workspace")
+    try:
+        live_through(corpus, steps)
+    finally:
+        corpus.close()
+
+
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(STEPS, min_size=5, max_size=12), formats=st.sampled_from(SEVERAL))
+def test_whatever_happens_between_two_exports_in_several_formats(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Any, ...]], formats: tuple[str, ...]
+) -> None:
+    corpus = ChangingCorpus(tmp_path_factory.mktemp("mix") / "workspace", formats)
     try:
         live_through(corpus, steps)
     finally:

@@ -128,6 +128,7 @@ def test_the_manifest_says_what_the_files_hold(store: Fabricator, tmp_path: Path
     assert manifest["format"] == "tui-scraper-export"
     assert manifest["documents"] == 5
     assert manifest["counts"] == {"done": 2, "empty": 1, "failed": 1, "skipped": 1}
+    card = (tmp_path / "out/README.md").read_bytes()
     assert manifest["files"] == [
         {
             "name": "documents.jsonl",
@@ -135,10 +136,17 @@ def test_the_manifest_says_what_the_files_hold(store: Fabricator, tmp_path: Path
             "rows": 5,
             "size_bytes": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
-        }
+        },
+        {
+            "name": "README.md",
+            "format": "card",
+            "rows": 5,
+            "size_bytes": len(card),
+            "sha256": hashlib.sha256(card).hexdigest(),
+        },
     ]
     assert set(manifest["settings"]) == {"input", "clean", "chunk", "classify", "index"}
-    assert report.sha256 == manifest["files"][0]["sha256"]
+    assert report.files[0].sha256 == manifest["files"][0]["sha256"]
 
 
 def test_two_runs_over_the_same_input_give_the_same_bytes(tmp_path: Path) -> None:
@@ -263,8 +271,9 @@ def test_a_cancelled_export_leaves_the_one_before(store: Fabricator, tmp_path: P
 
 
 def test_an_unknown_format_is_refused(store: Fabricator, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="parquet"):
-        export(store.directory, tmp_path / "out", formats=("parquet",))
+    for formats, named in ((("jsonl", "arrow"), "arrow"), ((), "jsonl")):
+        with pytest.raises(UsageError, match=named):
+            export(store.directory, tmp_path / "out", formats=formats)
     assert Settings().output.formats == ["jsonl"]
 
 

@@ -7,24 +7,23 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
+from changing_corpus import contents
 from fabricated_store import Doc, Fabricator
 
 from tui_scraper.engine.errors import StoreError, StoreFullError, UsageError
 from tui_scraper.engine.export import export, folder
-from tui_scraper.engine.export.jsonl import check_jsonl, write_jsonl
+from tui_scraper.engine.export.formats.jsonl import JSONL, JsonlWriter
+from tui_scraper.engine.export.formats.port import Line, Tally
 from tui_scraper.engine.export.manifest import read_manifest
 from tui_scraper.engine.export.row import Row
 
 OLD = [Doc(b"old.txt", "old text " * 50)]
 NEW = [Doc(b"new.txt", "new text " * 50)]
-
-
-def contents(target: Path) -> dict[str, bytes]:
-    return {name: (target / name).read_bytes() for name in sorted(os.listdir(target))}
 
 
 def test_a_missing_or_empty_folder_is_filled(store: Fabricator, tmp_path: Path) -> None:
@@ -136,7 +135,7 @@ def test_a_folder_without_permission_is_a_usage_error(store: Fabricator, tmp_pat
 _DIE_AT = """
 import os, signal, sys
 from pathlib import Path
-from tui_scraper.engine.export import export, folder, jsonl
+from tui_scraper.engine.export import export, folder
 
 workspace, target, step = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 if sys.argv[4] == "two":
@@ -152,28 +151,32 @@ def die_when_reached(call):
         return call(*args, **keywords)
     return counted
 
-for name in ("mkdir", "fsync", "rename", "unlink", "rmdir", "open", "chmod"):
+for name in ("mkdir", "fsync", "rename", "unlink", "rmdir", "open", "chmod", "link"):
     setattr(os, name, die_when_reached(getattr(os, name)))
 folder._exchange = die_when_reached(folder._exchange)
-export(workspace, target)
+export(workspace, target, formats=sys.argv[5:])
 """
 
 
 @pytest.mark.parametrize("how", ["exchange", "two"])
-def test_a_kill_at_any_step_leaves_old_or_new(store: Fabricator, tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("formats", [("jsonl",), pytest.param(("csv", "markdown"), marks=pytest.mark.slow)])
+def test_a_kill_at_any_step_leaves_old_or_new(
+    store: Fabricator, tmp_path: Path, how: str, formats: tuple[str, ...]
+) -> None:
     store.run(OLD)
     target = tmp_path / "out"
-    export(store.directory, target)
+    export(store.directory, target, formats=formats)
     old = contents(target)
     store.run(NEW)
-    export(store.directory, tmp_path / "expected")
+    export(store.directory, tmp_path / "expected", formats=formats)
     new = contents(tmp_path / "expected")
     folder._delete(tmp_path / "expected")
     outcomes = []
     step = 0
     while True:
         process = subprocess.run(
-            [sys.executable, "-c", _DIE_AT, str(store.directory), str(target), str(step), how], check=False
+            [sys.executable, "-c", _DIE_AT, str(store.directory), str(target), str(step), how, *formats],
+            check=False,
         )
         if process.returncode == 0:
             break
@@ -200,10 +203,19 @@ def test_what_another_process_is_writing_is_left_alone(store: Fabricator, tmp_pa
     store.run(OLD)
     target = tmp_path / "out"
     with folder.Staging(target) as other:
-        (other.directory / folder.DOCUMENTS_FILE).write_bytes(b"being written")
+        (other.directory / JSONL.file).write_bytes(b"being written")
         export(store.directory, target)
-        assert (other.directory / folder.DOCUMENTS_FILE).exists()
+        assert (other.directory / JSONL.file).exists()
     assert sorted(os.listdir(tmp_path)) == ["out", "workspace"]
+
+
+def written(path: Path, lines: Sequence[Row | bytes]) -> tuple[JsonlWriter, Tally]:
+    writer = JsonlWriter(path)
+    for line in lines:
+        writer.add(Line(line))
+    total = Tally(writer.finish().rows)
+    writer.close()
+    return writer, total
 
 
 def test_reading_back_notices_what_is_wrong(store: Fabricator, tmp_path: Path) -> None:
@@ -212,10 +224,11 @@ def test_reading_back_notices_what_is_wrong(store: Fabricator, tmp_path: Path) -
     data = (tmp_path / "out/documents.jsonl").read_bytes()
     rows = [msgspec.json.decode(line, type=Row) for line in data.splitlines()]
     path = tmp_path / "copy.jsonl"
-    with open(path, "xb", buffering=0) as file:
-        written = write_jsonl(file, rows, lambda _rows: None)
+    writer, total = written(path, rows)
     assert path.read_bytes() == data
-    check_jsonl(path, written, lambda: None)
+    writer.check(total, lambda: None)
+    with pytest.raises(StoreError, match="reading the export back"):
+        writer.check(Tally(1), lambda: None)
     first, second = data.splitlines(keepends=True)
     for damaged, complaint in (
         (data[:-5], "not valid"),
@@ -229,18 +242,16 @@ def test_reading_back_notices_what_is_wrong(store: Fabricator, tmp_path: Path) -
     ):
         path.write_bytes(damaged)
         with pytest.raises(StoreError, match=complaint):
-            check_jsonl(path, written, lambda: None)
+            writer.check(total, lambda: None)
 
 
 def test_lines_carried_over_are_checked_by_their_hash(tmp_path: Path) -> None:
     path = tmp_path / "copy.jsonl"
-    with open(path, "xb", buffering=0) as file:
-        written = write_jsonl(file, [b"carried\n", b"over\n"], lambda _rows: None)
-    check_jsonl(path, written, lambda: None)
-    assert written.new.rows == 0
+    writer, total = written(path, [b"carried\n", b"over\n"])
+    writer.check(total, lambda: None)
     path.write_bytes(b"carried\nOver\n")
     with pytest.raises(StoreError, match="reading the export back"):
-        check_jsonl(path, written, lambda: None)
+        writer.check(total, lambda: None)
 
 
 def test_a_manifest_that_the_disk_keeps_back_does_not_make_an_export_somebody_elses(

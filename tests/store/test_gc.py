@@ -297,7 +297,7 @@ def test_leftovers_of_exports_and_old_copies_go_and_nothing_beside_them(
     assert (in_use / "documents.jsonl").exists()
     assert (inside / "documents.jsonl").exists()
     assert [copy.exists() for copy in copies] == [False, False, True]
-    assert sorted(path.name for path in target.iterdir()) == ["documents.jsonl", "manifest.json"]
+    assert sorted(path.name for path in target.iterdir()) == ["README.md", "documents.jsonl", "manifest.json"]
 
 
 def change(workspace: Path, sql: str, file: str = "state.db") -> None:
@@ -418,7 +418,7 @@ def test_readers_beside_a_collection_go_on(searchable: Fabricator, tmp_path: Pat
     directory = searchable.directory
     searchable.close()
     put_payloads(directory, 200, 90000)
-    wanted = export(directory, tmp_path / "before").sha256
+    wanted = export(directory, tmp_path / "before").files
     hits = search(directory, "alpha 7")
     with Reader(directory) as first:
         shown = first.preview(1)
@@ -428,7 +428,7 @@ def test_readers_beside_a_collection_go_on(searchable: Fabricator, tmp_path: Pat
     def read() -> None:
         try:
             while not (ended.is_set() and len(seen) > 3):
-                seen.append((export(directory, tmp_path / "beside").sha256, search(directory, "alpha 7")))
+                seen.append((export(directory, tmp_path / "beside").files, search(directory, "alpha 7")))
                 with Reader(directory) as reader:
                     seen[-1] += (reader.status().counts.found, reader.preview(1))
         except BaseException as error:

@@ -390,6 +390,54 @@ def test_a_damaged_export_is_found_and_written_anew(workspace: Path, what: str) 
     assert rows.read_bytes() == data
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("documents.csv", "flip"),
+        ("documents.parquet", "flip"),
+        ("README.md", "flip"),
+        ("markdown.sha256", "flip"),
+        ("markdown", "flip"),
+        ("markdown", "removed"),
+    ],
+)
+def test_damage_to_any_format_of_an_export_is_found_and_written_anew(
+    workspace: Path, name: str, what: str
+) -> None:
+    target, formats = workspace / "export", ("csv", "jsonl", "markdown", "parquet")
+    writer = Writer(workspace)
+    writer.call(record_export(export(workspace, target, formats=formats)))
+    writer.close(index_mark(workspace / "index"))
+    assert verify(workspace).sound
+    before = snapshot(target)
+    path = target / name if (target / name).is_file() else next((target / name / "report").iterdir())
+    if what == "removed":
+        path.unlink()
+    else:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    report = verify(workspace)
+    assert list(failing(report)) == ["exports"]
+    assert path.name in told(report) or name in told(report)
+    assert repair(workspace).after.sound
+    export(workspace, target, formats=formats)
+    assert snapshot(target) == before
+
+
+@pytest.mark.parametrize("name", ["jsonl", "csv", "parquet", "markdown"])
+def test_an_export_in_another_format_that_nobody_recorded_is_a_note(workspace: Path, name: str) -> None:
+    export(workspace, workspace / "export", formats=(name,))
+    sql(workspace, "UPDATE export SET manifest = x'00'")
+    report = verify(workspace)
+    assert report.sound, told(report)
+    (note,) = report.checks[-1].notes
+    assert "another export than the last one" in note.text
+    manifest = workspace / "export" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"documents": 18', '"documents": 17'))
+    assert list(failing(verify(workspace))) == ["exports"]
+
+
 def test_an_export_that_was_taken_away_or_is_another_one_is_a_note(workspace: Path) -> None:
     shutil.move(workspace / "export", workspace.parent / "elsewhere")
     report = verify(workspace)

@@ -101,7 +101,12 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "directory", type=path_of, metavar="DIR", help="the folder to write; an export there is replaced"
     )
-    parser.add_argument("--format", choices=("jsonl",), default="jsonl", help="file format")
+    parser.add_argument(
+        "--format",
+        action="append",
+        choices=("jsonl", "parquet", "csv", "markdown"),
+        help="file format (default jsonl); give it again for several, which are written in one pass",
+    )
     add_workspace(parser)
     parser.set_defaults(command=export)
 
@@ -109,9 +114,10 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 def export(options: argparse.Namespace) -> int:
     """`export DIR`."""
     from tui_scraper import plain
+    from tui_scraper.engine.export import DEFAULT_FORMATS
     from tui_scraper.engine.export import export as write
 
-    report = write(directory_of(options), options.directory, formats=(options.format,))
+    report = write(directory_of(options), options.directory, formats=options.format or DEFAULT_FORMATS)
     print_lines([f"{report.documents:,} documents exported: {plain.shown_path(report.directory)}"])
     return 0
 

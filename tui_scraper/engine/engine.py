@@ -21,7 +21,7 @@ from tui_scraper.engine.events import Emit, PassFinished, RunPaused, RunResumed,
 from tui_scraper.engine.limits import BUDGET, CONCURRENCY, NO_MODEL, described, limited, limits_of
 from tui_scraper.engine.llm.errors import ModelBlockedError
 from tui_scraper.engine.models import Cause, PhaseName, RunLimits, RunSnapshot, RunState
-from tui_scraper.engine.phases.output import current_export, export_folder
+from tui_scraper.engine.phases.output import current_export, export_folder, export_formats
 from tui_scraper.engine.pipeline import Pipeline
 from tui_scraper.engine.progress import Activity, Progress
 from tui_scraper.engine.request import RunRequest
@@ -427,7 +427,8 @@ class Engine:
             method = method_in_force(connection, read_head(connection))
         activity = Activity(state=state, checkpoint=checkpoint, method=method)
         target = export_folder(directory, self._request)
-        found = current_export(directory, target) if target is not None else None
+        formats = export_formats(self._request)
+        found = current_export(directory, target, formats) if target is not None else None
         if found is not None:
             activity.export_dir = safe_text(str(target))
             activity.output_done = activity.output_total = found

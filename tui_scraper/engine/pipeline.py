@@ -43,7 +43,7 @@ from tui_scraper.engine.outside import Choice, Outside, choose_models, open_outs
 from tui_scraper.engine.phases.base import configurations, hashes
 from tui_scraper.engine.phases.index import IndexEntry, Indexer, generation, vectors_are_missing
 from tui_scraper.engine.phases.input import Walk, identities
-from tui_scraper.engine.phases.output import Output, places_written
+from tui_scraper.engine.phases.output import Output, check_formats, places_written
 from tui_scraper.engine.phases.registry import DOCUMENT_PHASE_MODULES
 from tui_scraper.engine.progress import Activity, Progress
 from tui_scraper.engine.request import RunRequest
@@ -287,6 +287,8 @@ class Pipeline:
 
     async def _work(self, around: Surroundings, indexer: Indexer | None) -> RunState:
         self.activity.state = RunState.SCANNING
+        if self._wants(PhaseName.OUTPUT):
+            check_formats(self._workspace.directory, self._request)
         if not await self._prove():
             self.activity.state = RunState.STOPPED
             self._show()

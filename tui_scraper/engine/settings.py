@@ -222,7 +222,10 @@ class IndexSettings(_Section):
 class OutputSettings(_Section):
     """What is exported at the end of a run."""
 
-    formats: list[Literal["jsonl"]] = Field(default=["jsonl"], description="an empty list exports nothing")
+    formats: list[Literal["jsonl", "parquet", "csv", "markdown"]] = Field(
+        default=["jsonl"],
+        description='"jsonl", "parquet", "csv", "markdown", or several; an empty list exports nothing',
+    )
     dir: str = Field(default="", description="empty: the folder 'export' in the workspace")
 
 

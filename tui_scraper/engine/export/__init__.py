@@ -1,6 +1,7 @@
 """The output phase: `export` writes a validated folder, `record_export` and `is_current` keep track."""
 
 from tui_scraper.engine.export.corpus import ExportCancelledError, export
+from tui_scraper.engine.export.formats import DEFAULT_FORMATS, FORMATS, chosen
 from tui_scraper.engine.export.record import (
     ExportReport,
     Fingerprint,
@@ -10,9 +11,12 @@ from tui_scraper.engine.export.record import (
 )
 
 __all__ = [
+    "DEFAULT_FORMATS",
+    "FORMATS",
     "ExportCancelledError",
     "ExportReport",
     "Fingerprint",
+    "chosen",
     "export",
     "is_current",
     "read_fingerprint",

@@ -28,9 +28,10 @@ import apsw
 import msgspec
 
 from tui_scraper.engine.export.documents import Document
-from tui_scraper.engine.export.folder import DOCUMENTS_FILE
-from tui_scraper.engine.export.jsonl import READ_BYTES, Tally
-from tui_scraper.engine.export.manifest import Manifest
+from tui_scraper.engine.export.formats.jsonl import JSONL
+from tui_scraper.engine.export.formats.port import Tally
+from tui_scraper.engine.export.formats.sink import READ_BYTES
+from tui_scraper.engine.export.manifest import ExportedFile, Manifest
 from tui_scraper.engine.export.record import Fingerprint, recorded
 from tui_scraper.engine.export.row import beginning
 from tui_scraper.engine.store.head import Head
@@ -68,14 +69,15 @@ def open_base(state: apsw.Connection, head: Head, target: Path, now: Fingerprint
     mark, manifest = found
     if not mark.leads_to(now) or now.seq - mark.seq > _MOST_RESULTS:
         return None
-    if [file.name for file in manifest.files] != [DOCUMENTS_FILE]:
+    lines = next((file for file in manifest.files if file.name == JSONL.file), None)
+    if lines is None:
         return None
     changed = state.execute(
         f"SELECT DISTINCT r.version FROM result r WHERE r.seq > ? AND {head.visible()}",  # noqa: S608
         (mark.seq,),
     )
     versions = frozenset([*(row[0] for row in changed), *given_since(state, mark.given)])
-    return Base(target / DOCUMENTS_FILE, manifest, mark, versions)
+    return Base(target / JSONL.file, lines, manifest, mark, versions)
 
 
 class Base:
@@ -85,8 +87,15 @@ class Base:
     counts the lines carried over: all that the file holds, less those that were not.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, mark: Fingerprint, changed: frozenset[int]) -> None:
-        self._expected = manifest.files[0]
+    def __init__(
+        self,
+        path: Path,
+        expected: ExportedFile,
+        manifest: Manifest,
+        mark: Fingerprint,
+        changed: frozenset[int],
+    ) -> None:
+        self._expected = expected
         self._mark = mark
         self._changed = changed
         self._hashed = hashlib.sha256()

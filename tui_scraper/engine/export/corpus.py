@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from tui_scraper import __version__
-from tui_scraper.engine.errors import StoreError, TuiScraperError, UsageError
+from tui_scraper.engine.errors import StoreError, TuiScraperError
 from tui_scraper.engine.export.base import Base, UnfitBaseError, open_base
-from tui_scraper.engine.export.folder import DOCUMENTS_FILE, Staging, check_target, explained
-from tui_scraper.engine.export.jsonl import Tally, Written, check_jsonl, write_jsonl
+from tui_scraper.engine.export.folder import Staging, check_target, delete_contents, explained
+from tui_scraper.engine.export.formats import DEFAULT_FORMATS, Format, chosen
+from tui_scraper.engine.export.formats.card import CARD_FILE, CARD_FORMAT, card
+from tui_scraper.engine.export.formats.port import Line, Tally
 from tui_scraper.engine.export.lines import read_lines
 from tui_scraper.engine.export.manifest import (
     FORMAT,
@@ -27,13 +30,13 @@ from tui_scraper.engine.export.manifest import (
     read_manifest,
 )
 from tui_scraper.engine.export.record import ExportReport, read_fingerprint
-from tui_scraper.engine.export.row import Row
 from tui_scraper.engine.models import Counts
 from tui_scraper.engine.store.connection import explained as store_explained
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.head import Head, config_of, read_head, settings_hash
 
-FORMATS = ("jsonl",)
+_PROCEED_ROWS, _PROCEED_CHARS = 200, 4_000_000
+"""An export says how far it is, and hears that it shall stop, after so much."""
 
 
 class ExportCancelledError(TuiScraperError):
@@ -46,7 +49,7 @@ def export(
     directory: Path,
     target: Path,
     *,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = DEFAULT_FORMATS,
     sample_versions: Collection[int] | None = None,
     progress: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -54,7 +57,7 @@ def export(
     """Export every document that the workspace `directory` has now into the folder `target`.
 
     With `sample_versions` only those are exported. `progress` is called with the documents written so
-    far, also while they are read back, and `cancelled` is asked with each megabyte. Runs in any one
+    far, also while they are read back, and `cancelled` is asked as often. Runs in any one
     thread; holds read snapshots of the store open, so that writers go on but the write-ahead log
     grows meanwhile.
 
@@ -62,9 +65,7 @@ def export(
     StoreError, or ExportCancelledError. In each case the target is as it was.
     """
     started = time.perf_counter()
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown or not formats:
-        raise UsageError(f"There is no export format '{', '.join(unknown)}'; this version writes: jsonl.")
+    wanted = chosen(formats)
     check_target(target)
 
     done = 0
@@ -81,25 +82,23 @@ def export(
         head = read_head(state)
         fingerprint = read_fingerprint(state, head, sample_versions)
         proceed(0)
-        path = staging.directory / DOCUMENTS_FILE
         with explained(staging.target):
 
-            def write(base: Base | None) -> tuple[Written, Tally]:
-                lines = read_lines(state, blobs, head, sample_versions, base)
-                written = _write(path, lines, base, proceed)
-                carried = base.carried if base is not None else Tally()
-                _check_found(state, head, sample_versions, written.new + carried)
-                return written, carried
+            def write(base: Base | None) -> tuple[list[ExportedFile], Tally]:
+                def check_total(total: Tally) -> None:
+                    _check_found(state, head, sample_versions, total)
 
+                lines = read_lines(state, blobs, head, sample_versions, base)
+                return _write(wanted, staging, map(Line, lines), base, check_total, proceed)
+
+            base = open_base(state, head, staging.target, fingerprint)
             try:
-                written, carried = write(open_base(state, head, staging.target, fingerprint))
+                files, total = write(base)
             except UnfitBaseError:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
-                written, carried = write(None)
-            total = written.new + carried
+                delete_contents(staging.directory)
+                base = None
+                files, total = write(None)
             counts = dict(sorted(total.counts.items()))
-            file = ExportedFile(DOCUMENTS_FILE, "jsonl", total.rows, written.size_bytes, written.sha256)
             manifest = Manifest(
                 format=FORMAT,
                 format_version=FORMAT_VERSION,
@@ -108,7 +107,7 @@ def export(
                 counts=counts,
                 chunks=total.chunks,
                 settings=_settings_hashes(state, head),
-                files=[file],
+                files=[*files, _write_card(staging.directory, wanted, total.rows)],
             )
             _write_durably(staging.directory / MANIFEST_FILE, manifest.encode())
             read_back = read_manifest(staging.directory)
@@ -121,28 +120,66 @@ def export(
             documents=total.rows,
             chunks=total.chunks,
             counts=Counts(found=total.rows, **counts),
-            sha256=written.sha256,
-            size_bytes=written.size_bytes,
+            files=manifest.files,
             seconds=time.perf_counter() - started,
             fingerprint=fingerprint,
             manifest_sha256=read_back[1],
-            carried=carried.rows,
+            carried=base.carried.rows if base is not None else 0,
         )
 
 
 def _write(
-    path: Path, lines: Iterator[Row | bytes], base: Base | None, proceed: Callable[[int], None]
-) -> Written:
-    """Write the file, make it durable and read it back."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    with open(descriptor, "wb", buffering=0) as file, ThreadPoolExecutor(1, "export-disk") as disk:
-        written = write_jsonl(file, lines, proceed)
+    formats: Sequence[Format],
+    staging: Staging,
+    lines: Iterator[Line],
+    base: Base | None,
+    check_total: Callable[[Tally], None],
+    proceed: Callable[[int], None],
+) -> tuple[list[ExportedFile], Tally]:
+    """Write the files of all formats in one pass, make them durable and read them back."""
+    new = Tally()
+    number = chars = 0
+    with ExitStack() as open_files:
+        writers = []
+        for format_ in formats:
+            writers.append(format_.writer(staging.directory, staging.target))
+            open_files.callback(writers[-1].close)
+        try:
+            for number, line in enumerate(lines, 1):
+                if line.carried is None:
+                    new.add(line.row.status, len(line.row.chunks))
+                    chars += len(line.row.text or "")
+                else:
+                    chars += len(line.carried)
+                for writer in writers:
+                    writer.add(line)
+                if number % _PROCEED_ROWS == 0 or chars >= _PROCEED_CHARS:
+                    chars = 0
+                    proceed(number)
+        except (msgspec.MsgspecError, ValueError) as error:
+            if base is None:
+                raise
+            raise UnfitBaseError(str(error)) from error  # a line carried over is none
+        files = [writer.finish() for writer in writers]
+        proceed(number)
         if base is not None:
             base.finish()
-        durable = disk.submit(os.fsync, descriptor)
-        check_jsonl(path, written, lambda: proceed(0))
-        durable.result()
-    return written
+        total = new if base is None else new + base.carried
+        check_total(total)
+        with ThreadPoolExecutor(1, "export-disk") as disk:
+            durable = [disk.submit(writer.sync) for writer in writers]
+            for writer in writers:
+                writer.check(total, lambda: proceed(0))
+            for one in durable:
+                one.result()
+    return files, total
+
+
+def _write_card(directory: Path, formats: Sequence[Format], documents: int) -> ExportedFile:
+    """Write `README.md`."""
+    data = card([format_.name for format_ in formats], documents)
+    _write_durably(directory / CARD_FILE, data)
+    return ExportedFile(CARD_FILE, CARD_FORMAT, documents, len(data), hashlib.sha256(data).hexdigest())
 
 
 @contextmanager

@@ -25,11 +25,12 @@ from pathlib import Path
 
 from tui_scraper.engine import disk
 from tui_scraper.engine.errors import StoreError, UsageError
-from tui_scraper.engine.export.manifest import MANIFEST_FILE, read_manifest
+from tui_scraper.engine.export.formats import FORMATS
+from tui_scraper.engine.export.formats.card import CARD_FILE
+from tui_scraper.engine.export.manifest import MANIFEST_FILE, Manifest, read_manifest
 from tui_scraper.engine.safe_text import safe_text
 
-DOCUMENTS_FILE = "documents.jsonl"
-OUR_FILES = frozenset({DOCUMENTS_FILE, MANIFEST_FILE})
+OUR_FILES = frozenset({*(format_.file for format_ in FORMATS.values()), CARD_FILE, MANIFEST_FILE})
 
 _DENIED = {
     errno.EACCES,
@@ -73,17 +74,29 @@ def check_target(target: Path) -> None:
         names = set(os.listdir(target))
     if not names:
         return
-    if read_manifest(target) is None:
+    found = read_manifest(target)
+    if found is None:
         raise UsageError(
             f"{shown}: this folder holds files and is not an export of tui-scraper; it was left as it is. "
             "Choose an empty or a new folder."
         )
-    others = sorted(names - OUR_FILES)
-    if others:
+    with explained(target):
+        other = _foreign(target, names, found[0])
+    if other:
         raise UsageError(
-            f"{shown}: besides the export this folder holds {safe_text(others[0], limit=80)}, which a new "
+            f"{shown}: besides the export this folder holds {safe_text(other, limit=200)}, which a new "
             "export would delete. Move it away, or choose another folder."
         )
+
+
+def _foreign(target: Path, names: set[str], manifest: Manifest) -> str:
+    """Something in an export that its manifest does not have; empty for nothing."""
+    written = [(FORMATS[file.format], file) for file in manifest.files if file.format in FORMATS]
+    ours = {MANIFEST_FILE, *(file.name for file in manifest.files if file.name in OUR_FILES)}
+    others = sorted(names - ours - {format_.folder for format_, _file in written})
+    if others:
+        return others[0]
+    return next((other for format_, file in written if (other := format_.foreign(target, file))), "")
 
 
 class Staging:
@@ -157,6 +170,9 @@ def clear_leftovers(target: Path, *, dry_run: bool = False) -> tuple[int, int]:
             with contextlib.suppress(FileNotFoundError):
                 size_bytes += os.stat(leftover / name, follow_symlinks=False).st_size
                 files += 1
+        for format_ in FORMATS.values():
+            more, more_bytes = format_.weigh(leftover)
+            files, size_bytes = files + more, size_bytes + more_bytes
         if not dry_run:
             _delete(leftover)
     return files, size_bytes
@@ -203,15 +219,18 @@ def _lock_directory(directory: Path) -> int:
 
 def _delete(directory: Path) -> None:
     """Delete an export: the files that one writes, then the directory unless something else is in it."""
-    for name in OUR_FILES:
-        try:
-            os.unlink(directory / name)
-        except OSError:  # not there, or no longer ours to delete: the directory then stays
-            continue
-    try:
+    delete_contents(directory)
+    with contextlib.suppress(OSError):
         os.rmdir(directory)
-    except OSError:
-        return
+
+
+def delete_contents(directory: Path) -> None:
+    """Delete the files that an export writes."""
+    for format_ in FORMATS.values():
+        format_.clear(directory)
+    for name in OUR_FILES:
+        with contextlib.suppress(OSError):  # not there, or no longer ours to delete: the directory then stays
+            os.unlink(directory / name)
 
 
 def _sync(directory: Path) -> None:

@@ -15,13 +15,13 @@ import msgspec
 from tui_scraper.engine import disk
 
 FORMAT = "tui-scraper-export"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_FILE = "manifest.json"
 _LARGEST_MANIFEST_BYTES = 1_000_000
 
 
 class ExportedFile(msgspec.Struct, frozen=True):
-    """One file of an export."""
+    """One file of an export. A tree of files is there with its listing, which has the hash of each."""
 
     name: str
     format: str

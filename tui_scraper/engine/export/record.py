@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import apsw
 
 from tui_scraper import __version__
-from tui_scraper.engine.export.manifest import FORMAT_VERSION, Manifest, read_manifest
+from tui_scraper.engine.export.formats import DEFAULT_FORMATS, FORMATS
+from tui_scraper.engine.export.manifest import FORMAT_VERSION, ExportedFile, Manifest, read_manifest
 from tui_scraper.engine.models import Counts
 from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.head import Head
@@ -58,7 +59,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """A finished export. `sha256` and `size_bytes` are those of `documents.jsonl`.
+    """A finished export. `files` are those that its manifest lists.
 
     `fingerprint` says what of the store it holds and `manifest_sha256` is the hash of the manifest;
     both are what `record_export` keeps. `carried` of the documents were taken over from the export that
@@ -69,8 +70,7 @@ class ExportReport:
     documents: int
     chunks: int
     counts: Counts
-    sha256: str
-    size_bytes: int
+    files: list[ExportedFile]
     seconds: float
     fingerprint: Fingerprint
     manifest_sha256: bytes
@@ -154,8 +154,12 @@ def recorded(connection: apsw.Connection, target: Path) -> tuple[Fingerprint, Ma
     if (manifest.format_version, manifest.program_version) != (FORMAT_VERSION, __version__):
         return None
     try:
-        if any((target / file.name).stat().st_size != file.size_bytes for file in manifest.files):
-            return None
+        for file in manifest.files:
+            if (target / file.name).stat().st_size != file.size_bytes:
+                return None
+            folder = FORMATS[file.format].folder if file.format in FORMATS else ""
+            if folder and not (target / folder).is_dir():
+                return None
     except OSError:
         return None
     branch, text, seq, scan, _manifest = row
@@ -171,10 +175,13 @@ def is_current(
     head: Head,
     target: Path,
     sample_versions: Collection[int] | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
 ) -> bool:
-    """Whether `target` holds exactly what exporting now would write."""
+    """Whether `target` holds exactly what exporting now in these formats would write."""
     found = recorded(connection, target)
-    return found is not None and found[0] == read_fingerprint(connection, head, sample_versions)
+    if found is None or {file.format for file in found[1].files} & FORMATS.keys() != set(formats):
+        return False
+    return found[0] == read_fingerprint(connection, head, sample_versions)
 
 
 def _name(directory: Path) -> str:

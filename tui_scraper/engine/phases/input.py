@@ -269,7 +269,7 @@ def _is_ours(listed: list[os.DirEntry[bytes]], folder: bytes) -> str:
     names = {entry.name for entry in listed}
     if {b"state.db", b"blob.db", b"seal.json"} <= names:
         return "workspace"
-    if not {b"manifest.json", b"documents.jsonl"} <= names:
+    if b"manifest.json" not in names:
         return ""
     from tui_scraper.engine.export.manifest import read_manifest
 

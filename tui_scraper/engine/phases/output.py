@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tui_scraper.engine.export import ExportCancelledError, export, is_current, record_export
+from tui_scraper.engine.export import (
+    DEFAULT_FORMATS,
+    ExportCancelledError,
+    chosen,
+    export,
+    is_current,
+    record_export,
+)
 from tui_scraper.engine.progress import Activity
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
@@ -30,6 +37,17 @@ def export_folder(workspace: Path, request: RunRequest) -> Path | None:
     if not output.formats:
         return None
     return Path(output.dir).expanduser().absolute() if output.dir else workspace / FOLDER
+
+
+def export_formats(request: RunRequest) -> tuple[str, ...]:
+    """The formats that a run exports; those of the settings, or the default where only a folder is named."""
+    return tuple(request.settings.output.formats) or DEFAULT_FORMATS
+
+
+def check_formats(workspace: Path, request: RunRequest) -> None:
+    """Raise UsageError where a run could not export in the end what it is asked to."""
+    if export_folder(workspace, request) is not None:
+        chosen(export_formats(request))
 
 
 def places_written(workspace: Path, request: RunRequest) -> tuple[Path, ...]:
@@ -58,8 +76,9 @@ class Output:
         target = export_folder(self._workspace, self._request)
         if target is None:
             return False
+        formats = export_formats(self._request)
         self._activity.export_dir = safe_text(str(target))
-        found = await asyncio.to_thread(current_export, self._workspace, target)
+        found = await asyncio.to_thread(current_export, self._workspace, target, formats)
         if found is not None:
             self._activity.output_done = self._activity.output_total = found
             self._log.info("The export is up to date.")
@@ -76,7 +95,10 @@ class Output:
 
         try:
             report = await in_thread(
-                lambda: export(self._workspace, target, progress=progress, cancelled=cancelled), abandoned.set
+                lambda: export(
+                    self._workspace, target, formats=formats, progress=progress, cancelled=cancelled
+                ),
+                abandoned.set,
             )
         except ExportCancelledError:
             return False
@@ -86,12 +108,12 @@ class Output:
         return True
 
 
-def current_export(workspace: Path, target: Path) -> int | None:
+def current_export(workspace: Path, target: Path, formats: Sequence[str]) -> int | None:
     """The number of documents in a folder that holds what exporting now would write, else None."""
     connection = open_state(workspace, read_only=True)
     try:
         head = read_head(connection)
         found = counts_of(read_totals(connection, head)).found
-        return found if is_current(connection, head, target) else None
+        return found if is_current(connection, head, target, formats=formats) else None
     finally:
         connection.close()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from tui_scraper import __version__
+from tui_scraper.engine.export.formats import FORMATS
 from tui_scraper.engine.export.manifest import (
     FORMAT_VERSION,
     MANIFEST_FILE,
@@ -60,8 +60,12 @@ def _look_at(look: Look, name: str, recorded: bytes) -> Iterator[Finding]:
         return
     for file in manifest[0].files:
         wrong = _wrong(look, directory, file)
+        if not wrong and file.format in FORMATS:
+            wrong = FORMATS[file.format].wrong(directory, lambda: look.tick(look.looked_at))
         if wrong:
-            yield Damage(f"{shown}/{safe_text(file.name)}: {wrong}.", safe_text(file.name), _WRITTEN_ANEW)
+            yield Damage(
+                f"{shown}/{safe_text(file.name)}: {safe_text(wrong)}.", safe_text(file.name), _WRITTEN_ANEW
+            )
     if manifest[1] != recorded:
         if not _hangs_together(look, directory, manifest[0], recorded):
             yield Damage(f"{shown}: the manifest is not what was written.", MANIFEST_FILE, _WRITTEN_ANEW)
@@ -88,7 +92,7 @@ def _hangs_together(look: Look, directory: Path, manifest: Manifest, recorded: b
         return False
     if sum(manifest.counts.values()) != manifest.documents:
         return False
-    return all(_has_counts(look, directory / file.name, file, manifest) for file in manifest.files)
+    return all(_has_counts(look, directory, file, manifest) for file in manifest.files)
 
 
 def _known_settings(look: Look) -> set[str]:
@@ -99,29 +103,20 @@ def _known_settings(look: Look) -> set[str]:
     return known
 
 
-class _Line(msgspec.Struct):
-    status: str
-    chunks: list[msgspec.Raw] = []
-
-
-def _has_counts(look: Look, path: Path, file: ExportedFile, manifest: Manifest) -> bool:
+def _has_counts(look: Look, directory: Path, file: ExportedFile, manifest: Manifest) -> bool:
     if file.rows != manifest.documents:
         return False
-    if file.format != "jsonl":
+    if file.format not in FORMATS:
         return True
-    decode = msgspec.json.Decoder(_Line).decode
-    counts: Counter[str] = Counter()
-    chunks = 0
     try:
-        with path.open("rb") as lines:
-            for line in lines:
-                row = decode(line)
-                counts[row.status] += 1
-                chunks += len(row.chunks)
-                look.tick(look.looked_at)
-    except (OSError, msgspec.MsgspecError):
+        tally = FORMATS[file.format].tally(directory, lambda: look.tick(look.looked_at))
+    except ImportError:
+        return True  # nobody here can read it, and its hash is that of the manifest
+    except (OSError, ValueError):
         return False
-    return dict(counts) == manifest.counts and chunks == manifest.chunks
+    if not tally.counts:  # a listing has names only
+        return tally.rows == manifest.documents
+    return dict(tally.counts) == manifest.counts and tally.chunks == manifest.chunks
 
 
 def _wrong(look: Look, directory: Path, file: ExportedFile) -> str:
