@@ -43,8 +43,8 @@ CONFIGS: dict[PhaseName, tuple[int, dict[str, object]]] = {phase: (1, {}) for ph
 CAUSES = (Cause.CORRUPT, Cause.ENCRYPTED, Cause.TIMEOUT, Cause.TOO_LARGE)
 
 
-def fill(directory: Path, documents: int) -> float:
-    """Make a workspace with so many documents. Returns documents a second."""
+def fill(directory: Path, documents: int, chars: int = 0) -> float:
+    """Make a workspace with so many documents, of texts at least so long. Returns documents a second."""
     directory.mkdir(parents=True)
     writer = Writer(directory)
     configs = Configs({phase: config_hash(phase, *CONFIGS[phase]) for phase in DOCUMENT_PHASES})
@@ -58,7 +58,7 @@ def fill(directory: Path, documents: int) -> float:
             for n in range(start, min(start + BATCH, documents))
         ]
         versions = writer.call(register(files, [], []))
-        pairs = [_reply(version, file) for version, file in zip(versions, files, strict=True)]
+        pairs = [_reply(version, file, chars) for version, file in zip(versions, files, strict=True)]
         finished = writer.call(commit_replies(pairs, configs))
         writer.call(
             record_indexed(
@@ -75,7 +75,7 @@ def fill(directory: Path, documents: int) -> float:
     return documents / (time.perf_counter() - started)
 
 
-def _reply(version: int, file: FoundFile) -> tuple[Work, DocumentReply]:
+def _reply(version: int, file: FoundFile, chars: int) -> tuple[Work, DocumentReply]:
     work = Work(version, file.path, file.size_bytes, None, "", {}, version, Place(file.path, (), version, ()))
     content = digest(file.path)
     if version % 70 == 0:
@@ -88,7 +88,8 @@ def _reply(version: int, file: FoundFile) -> tuple[Work, DocumentReply]:
             content,
             "application/pdf",
         )
-    text = CleanText(f"The text of document {version}, which is short.")
+    line = f"The text of document {version}, which is short."
+    text = CleanText(line + "".join(f"\n{n * version % 9973} {line}" for n in range(chars // len(line))))
     return work, DocumentReply(
         version,
         Status.DONE,
