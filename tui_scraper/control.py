@@ -30,6 +30,7 @@ _ANSWER_S = 120.0
 """How long a command may take: a pass is drained first, and a document in hand may take its minute."""
 
 _SIGN_S = 2.5
+_WAITING, _TRIES, _TRY_AGAIN_S = 64, 50, 0.1
 """Between two signs of life for who waits."""
 
 Handle = Callable[[dict[str, Any], Callable[[], bool]], dict[str, Any]]
@@ -58,7 +59,7 @@ class ControlServer:
             with _short_name(directory) as name:
                 self._listener.bind(name)
             os.chmod(self._path, 0o600)
-            self._listener.listen(8)
+            self._listener.listen(_WAITING)
         except BaseException:
             self._listener.close()
             raise
@@ -100,7 +101,7 @@ class ControlServer:
             return self._handle(json.loads(line), wanted)
         except TuiScraperError as error:
             return {"error": str(error), "exit_code": error.exit_code}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return {"error": "This engine does not know that command.", "exit_code": 2}
         except CancelledError:
             return {
@@ -120,9 +121,10 @@ def ask(
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
         connection.settimeout(_SIGN_S)
         try:
-            with _short_name(directory) as name:
-                connection.connect(name)
+            _connect(connection, directory)
             connection.sendall(json.dumps(request).encode() + b"\n")
+        except BlockingIOError:
+            raise RefusedError("The engine is asked too much at once; try again.", 1) from None
         except OSError:
             return None
         try:
@@ -141,6 +143,15 @@ def ask(
     if "error" in answer:
         raise RefusedError(str(answer["error"]), int(answer.get("exit_code", 1)))
     return answer
+
+
+def _connect(connection: socket.socket, directory: Path) -> None:
+    """A socket that many wait for refuses at once, whatever the timeout. Raises BlockingIOError, OSError."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError), _short_name(directory) as name:
+            return connection.connect(name)
+        time.sleep(_TRY_AGAIN_S)
+    raise BlockingIOError
 
 
 @contextlib.contextmanager
