@@ -133,7 +133,7 @@ def test_a_sound_workspace_is_found_sound_and_left_as_it_is(workspace: Path) -> 
     assert snapshot(workspace) == before
     looked_at = {check.name: check.looked_at for check in report.checks}
     assert looked_at["artifacts"] == 36 + 12 > 36  # clean texts, chunks and labels
-    assert {name for name, count in looked_at.items() if not count} == {"vectors", "vector files"}
+    assert {name for name, count in looked_at.items() if not count} == {"human", "vectors", "vector files"}
 
 
 def test_a_workspace_that_was_killed_is_sound(workspace: Path) -> None:

@@ -228,11 +228,13 @@ class Batches:
     async def labelled(self, works: Sequence[Work]) -> None:
         """Documents have got their label: the index may have them."""
         self._activity.last_commit = time.monotonic()
+        self.committed += len(works)
         await self._index_stored(works)
 
     async def embedded(self, entries: Sequence[IndexEntry]) -> None:
         """Documents have their vectors: the index may have them."""
         self._activity.last_commit = time.monotonic()
+        self.committed += len(entries)
         assert self._indexer is not None
         await self._indexer.put(entries)
 

@@ -224,6 +224,10 @@ class Embedding(Telling):
         else:
             await self.stand_in([one for one, _vector in vectors], "its vector is as long as no other")
 
+    async def still_wanted(self, pack: Sequence[Passage]) -> list[bool]:
+        """Always: what people decide is about labels."""
+        return [True] * len(pack)
+
     async def stand_in(self, pack: Sequence[Passage], reason: str) -> None:
         """There is no vector to be had for these: their documents are indexed for the words."""
         for one in pack:

@@ -35,6 +35,7 @@ Offer = tuple[Work, DigestText, LabelResult]
 """A document, what a model is shown of it, and the label that was made on this machine."""
 _CAPACITY = 8_000
 """Documents that may wait for a label: about a kilobyte each."""
+_BY_HAND = "a person has labelled it"
 _CLASSIFY = PHASE_NUMBER[PhaseName.CLASSIFY]
 _DONE = STATUS_NUMBER[Status.DONE]
 
@@ -150,7 +151,7 @@ class Labelling(Telling):
         for work, _asked, local in offers:
             if work.version in given:
                 source = stand_in_for(local.digest)
-                label = _made_here(local, "a person has labelled it")
+                label = _made_here(local, _BY_HAND)
                 entries.append(Labelled(label_key(self._configs, source), source, label, [work]))
         self._taken_over += len(entries)
         await self._labelled(await self._writer.submit(record_labels(entries)))
@@ -219,6 +220,19 @@ class Labelling(Telling):
         """Save the labels of an answer together with what it has cost."""
         await self._record([(wanted, wanted.digest, label) for wanted, label in labels], call, paid)
         self.paid_for += len(labels)
+
+    async def still_wanted(self, pack: Sequence[Wanted]) -> list[bool]:
+        """Not, where a person has labelled all the documents that wait for it."""
+        given = human_labels_of(self._state, [work.version for wanted in pack for work in wanted.works])
+        still = [any(work.version not in given for work in wanted.works) for wanted in pack]
+        spared = [wanted for wanted, keep in zip(pack, still, strict=True) if not keep]
+        if not spared:
+            return still
+        self._taken_over += sum(len(wanted.works) for wanted in spared)
+        await self._record(
+            [(wanted, stand_in_for(wanted.digest), _made_here(wanted.local, _BY_HAND)) for wanted in spared]
+        )
+        return still
 
     async def stand_in(self, pack: Sequence[Wanted], reason: str) -> None:
         """Give documents the label that was made on this machine."""

@@ -288,11 +288,13 @@ class Asking(ABC, Generic[W, R]):
             except asyncio.CancelledError:
                 self._packs.put_back(pack)
                 raise
-            if self._may_send():
+            wanted = await self._asker.still_wanted(pack)
+            rest = [one for one, still in zip(pack, wanted, strict=True) if still]
+            if self._may_send() and len(rest) == len(pack):
                 self._start(self._ask(pack, request, lease))
             else:
                 self.gate.released(lease)
-                self._packs.put_back(pack)
+                self._packs.put_back(rest)
 
     async def _gather(self) -> None:
         """Wait for a full pack, or for one that does not grow any more."""

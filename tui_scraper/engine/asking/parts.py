@@ -59,6 +59,10 @@ class Asker(Protocol[Q_contra]):
         """No answer of the model is to be had to these."""
         ...
 
+    async def still_wanted(self, pack: Sequence[Q_contra]) -> list[bool]:
+        """Whether each of these, about to be sent, is still to be asked about."""
+        ...
+
     def tell(self, sentence: str) -> None:
         """Let the person know."""
         ...
