@@ -31,7 +31,8 @@ class Situation:
     Checkpoints screen is on one, and on the head; `can_undo` that the head was moved.
     `previewing` is set while the Settings screen shows a theme that is not kept, `choice` is what enter does
     to the row under the cursor there, and `refused` why it cannot be changed.
-    `typing` is set while a text field has the focus: letters and digits go there.
+    `typing` is set while a text field has the focus: letters and digits go there. `can_look`: the Start
+    screen names a workspace with documents in it, which can be opened without a run.
     """
 
     screen: str
@@ -52,6 +53,7 @@ class Situation:
     checkpoint: bool = False
     on_head: bool = False
     can_undo: bool = False
+    can_look: bool = False
     previewing: bool = False
     choice: str = ""
     refused: str = ""
@@ -59,7 +61,7 @@ class Situation:
     @property
     def resumes(self) -> bool:
         """Whether it would go on where it would otherwise pause."""
-        return self.state in {RunState.PAUSED, RunState.STOPPED}
+        return self.state in {RunState.PAUSED, RunState.STOPPED, RunState.COMPLETE}
 
     @property
     def working(self) -> bool:
@@ -108,14 +110,14 @@ def _only_go(now: Situation) -> bool:
 def _pause_label(now: Situation) -> str:
     if now.screen in {"failed", "checkpoints", "documents", "search", "log", "settings"} or _only_go(now):
         return ""  # it works; the keys of the screen itself are of more use there
+    if now.state is RunState.COMPLETE:
+        return "run again"
     return "resume" if now.resumes else "pause"
 
 
 def _pause_reason(now: Situation) -> str:
     if not now.open or now.state is RunState.IDLE:
         return "Nothing is running, so there is nothing to pause. Press o to open a folder."
-    if now.state is RunState.COMPLETE:
-        return "The run is complete, so there is nothing to pause."
     if now.state is RunState.WATCHING:
         return "The run is complete and waits for changes, so there is nothing to pause."
     if now.state is RunState.STOPPING:
@@ -126,11 +128,17 @@ def _pause_reason(now: Situation) -> str:
 
 
 def _run_reason(now: Situation) -> str:
-    if now.open:
+    if now.open or now.can_look:
         return ""
     if now.screen == "start":
         return "No folder is open yet. Enter begins with the folder in the path field."
     return "No folder is open yet. Press o to open one."
+
+
+def _documents_label(now: Situation) -> str:
+    if now.screen == "search":
+        return "open it" if now.document else ""
+    return "documents" if now.screen == "run" and not now.bad else ""
 
 
 def _failed_label(now: Situation) -> str:
@@ -254,7 +262,13 @@ def _undo_reason(now: Situation) -> str:
         return "The run is stopping; undo once it has stopped."
     if not now.open:
         return "No folder is open. Press o to open one."
+    if now.screen == "run":
+        return ""  # whether there is anything is said then
     return "" if now.can_undo else "There is nothing to undo: nobody has rolled back here."
+
+
+def _undo_label(now: Situation) -> str:
+    return "undo" if now.screen == "checkpoints" or (now.state is RunState.STOPPED and now.open) else ""
 
 
 _FAILED = frozenset({"failed"})
@@ -265,7 +279,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("go", ("enter",), "enter", "Go", "Begin with the folder in the field, or resume it.",
            "The run", _word("go"), 99, frozenset({"start"})),
     Action("pause", ("p",), "p", "Pause or resume",
-           "Take up no further documents, or go on. What is in hand is finished and saved.",
+           "Take up no further documents, or go on: what is in hand is finished and saved. "
+           "After the end: once more, for what has changed.",
            "The run", _pause_label, 80, reason=_pause_reason),
     Action("retry", ("r",), "r", "Retry this document", "Put the document under the cursor back to pending.",
            "Failed", _retry_label, 75, _FAILED | _DOCUMENTS, _retry_reason),
@@ -291,7 +306,7 @@ ACTIONS: tuple[Action, ...] = (
            "To a phase, or to a checkpoint, after saying what that does and costs.",
            "The run", _roll_back_label, 72, frozenset({"run", "failed", "checkpoints"}), _roll_back_reason),
     Action("undo", ("u",), "u", "Undo the rollback", "Put the head back where it was before.",
-           "Checkpoints", _word("undo"), 71, _POINTS, _undo_reason),
+           "The run", _undo_label, 71, _POINTS | {"run"}, _undo_reason),
     Action("compare", ("x",), "x", "Compare",
            "The checkpoint under the cursor with the marked one, or with how things are now.",
            "Checkpoints", _word("compare"), 71, _POINTS, _point_reason),
@@ -308,7 +323,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("show_checkpoints", ("3", "c"), "c", "Checkpoints", "The history, and going back in it.",
            "Screens", _checkpoints_label, 68, reason=_run_reason),
     Action("show_documents", ("4", "d"), "d", "Documents", "Every document: its text, label, links, copies.",
-           "Screens", lambda now: "documents" if now.screen == "run" else "", 46, reason=_run_reason),
+           "Screens", _documents_label, 70, reason=_run_reason),
     Action("show_search", ("5",), "5", "Search", "Find passages by their words and their meaning.", "Screens",
            reason=_run_reason),
     Action("levels", ("v",), "v", "Levels", "Show everything, warnings and errors, or errors alone.", "Log",
@@ -322,7 +337,7 @@ ACTIONS: tuple[Action, ...] = (
            "Keep the theme under the cursor, or type another value for the limit there.", "Settings",
            lambda now: now.choice, 76, frozenset({"settings"}), lambda now: now.refused),
     Action("show_start", ("o",), "o", "Open another folder", "Choose a folder to process.",
-           "Screens", lambda now: "" if now.screen == "start" else "open", 50),
+           "Screens", lambda now: "other folder" if now.screen == "run" else "", 50),
     Action("zoom", ("z",), "z", "Zoom",
            "Give the log, or a document's details, the whole screen; again: back.",
            "Screens", _word("zoom"), 30, frozenset({"run", "failed", "checkpoints", "documents", "search"})),

@@ -29,8 +29,9 @@ from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
-from tui_scraper.engine.store.human import Given
+from tui_scraper.engine.store.ledger import CapReachedError
 from tui_scraper.engine_host import EngineHost
+from tui_scraper.formatting import documents
 from tui_scraper.pace import Pace, waits
 from tui_scraper.screens.aside import aside
 from tui_scraper.screens.checkpoints import CheckpointsScreen
@@ -183,7 +184,12 @@ class TuiScraperApp(App[None]):
 
     def _problem(self) -> str:
         error = self._host.error
-        return safe_text(str(error)) if error is not None else self._start_problem
+        if error is None:
+            return self._start_problem
+        where = (
+            " Press 7 to raise it here: the run goes on then." if isinstance(error, CapReachedError) else ""
+        )
+        return safe_text(str(error)) + where
 
     def _go_to(self, name: str) -> None:
         if self._live() is self._screens[name]:
@@ -210,9 +216,15 @@ class TuiScraperApp(App[None]):
             return
         screen, action = self._live(), actions.BY_NAME[name]
         now = screen.situation()
-        if now.screen not in action.screens or (name == "back" and screen.back_out()):
+        if name == "back" and screen.back_out():
+            return
+        if now.screen not in action.screens:
+            where = ", ".join(sorted(name.capitalize() for name in action.screens))
+            screen.say(f"{action.shown} ({action.title.lower()}) works on: {where}.")
             return
         reason = action.reason(now)
+        if not reason and now.can_look and not now.open and name.startswith("show_") and name != "show_start":
+            self._start_screen.look()
         if reason:
             screen.say(reason)
         elif not screen.perform(name):
@@ -231,10 +243,14 @@ class TuiScraperApp(App[None]):
         self._go_to("failed")
 
     def _do_show_documents(self) -> None:
+        path = self._search.path if self._live() is self._search else ""
         self._go_to("documents")
+        if path:
+            self._documents.find(path)
 
     def _do_show_search(self) -> None:
         self._go_to("search")
+        self._search.type_query()
 
     def _do_show_log(self) -> None:
         self._go_to("log")
@@ -261,6 +277,11 @@ class TuiScraperApp(App[None]):
                 self._checkpoints.hint = "Move to the checkpoint to go back to, and press b."
 
         self.push_screen(ChooseTarget(), chosen)
+
+    def _do_undo(self) -> None:
+        live = self._live()
+        asking = ask_to_go_back(live, Path(live.snapshot.workspace), None, self._settings)
+        self.run_worker(asking, group="ask", exclusive=True)
 
     def _do_show_start(self) -> None:
         self._go_to("start")
@@ -311,8 +332,16 @@ class TuiScraperApp(App[None]):
         self._leaving = True
         self._live().say("Stopping; what is done is saved.")
         ended = await aside(partial(self._host.close, CLOSE_S))
-        late = None if ended else "tui-scraper: the engine is still finishing; nothing acknowledged is lost."
-        self.exit(message=late)
+        late = "tui-scraper: the engine is still finishing; nothing acknowledged is lost."
+        self.exit(message=self._way_back() if ended else late)
+
+    def _way_back(self) -> str | None:
+        """How to go on with what was left in the middle."""
+        snapshot = self._host.snapshot()
+        if not snapshot.workspace or not snapshot.counts.pending:
+            return None
+        left = f"{documents(snapshot.counts.pending)} {'is' if snapshot.counts.pending == 1 else 'are'} left"
+        return f"tui-scraper: {left}; `tui-scraper {safe_text(snapshot.workspace)}` goes on from here."
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the registry's actions for the screen in view, and the themes."""
@@ -334,6 +363,9 @@ class TuiScraperApp(App[None]):
         """Go: begin, after a question where another run would be stopped for it."""
         message.stop()
         snapshot = self._host.snapshot()
+        if message.look:
+            self._start(message.source, message.workspace, look=True)
+            return
         if not self._live().situation().working:
             self._open(message)
             return
@@ -355,14 +387,16 @@ class TuiScraperApp(App[None]):
             self._go_to("run")
         self._paint()
 
-    def _start(self, source: Path, workspace: Path | None, budget_usd: float | None = None) -> bool:
+    def _start(
+        self, source: Path, workspace: Path | None, budget_usd: float | None = None, *, look: bool = False
+    ) -> bool:
         """Hand a folder to the host, which closes another one first. False where it was refused."""
         self._start_problem = ""
         settings = self._settings
         if budget_usd is not None:
             settings = replaced(settings, BUDGET, budget_usd)
         try:
-            self._host.start(RunRequest(source, settings, workspace))
+            self._host.start(RunRequest(source, settings, workspace, look=look))
         except TuiScraperError as error:
             self._start_problem = safe_text(str(error))
         return not self._start_problem
@@ -380,26 +414,25 @@ class TuiScraperApp(App[None]):
     def on_label_by_hand(self, message: LabelByHand) -> None:
         """Give a document a label."""
         message.stop()
-        self._host.give_label(
-            message.version, message.labels, lambda given: self._label_given(message.version, given)
-        )
+        version = message.version
 
-    def _label_given(self, version: int, given: Given) -> None:
-        """From the engine's thread: say so, and have the list read it."""
+        def told(sentence: str, done: bool) -> None:
+            self.call_later(self._label_given, version, sentence, done)
 
-        def show() -> None:
-            self._live().say(str(given), "ok")
-            self._documents.labelled(version)
+        self._host.give_label(version, message.labels, message.seen, told)
 
-        self.call_later(show)
+    def _label_given(self, version: int, sentence: str, done: bool) -> None:
+        """Say what became of it, and have the list read it."""
+        self._live().say(safe_text(sentence), "ok" if done else "bad")
+        self._documents.labelled(version)
 
     def on_go_back(self, message: GoBack) -> None:
         """Move the head; what is in hand is finished first."""
         message.stop()
         if message.target is None:
-            self._host.undo_rollback()
+            self._host.undo_rollback(moves=message.moves)
         else:
-            self._host.roll_back(message.target)
+            self._host.roll_back(message.target, moves=message.moves)
 
     def on_checkpoints_screen_rename(self, message: CheckpointsScreen.Rename) -> None:
         """Give a checkpoint a name."""

@@ -25,11 +25,11 @@ from tui_scraper.engine import (
     RunSnapshot,
     RunState,
     TuiScraperError,
+    UsageError,
 )
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.standing_still import PatientLoop
-from tui_scraper.engine.store.human import Given
 from tui_scraper.telling import limit_lines, limits_in_force, phases, progress_line, totals
 
 _WANTED_S = 0.5
@@ -103,21 +103,31 @@ class EngineHost:
         """Have failures count as skipped: one, or those of a cause."""
         self._ask(lambda engine: engine.set_aside(version=version, cause=cause, phase=phase))
 
-    def give_label(self, version: int, labels: Sequence[str], given: Callable[[Given], None]) -> None:
-        """Give a document a label by hand; none takes it away. `given` is called in the engine's thread."""
+    def give_label(
+        self, version: int, labels: Sequence[str], expected: Sequence[str], told: Callable[[str, bool], None]
+    ) -> None:
+        """Give a document a label by hand, where it still has those expected; none takes it away.
+
+        `told` is called in the engine's thread with a sentence, and whether it was done.
+        """
 
         async def giving(engine: Engine) -> None:
-            given(await engine.give_label(labels, version=version))
+            try:
+                given = await engine.give_label(labels, version=version, expected=expected)
+            except UsageError as error:
+                told(str(error), False)
+            else:
+                told(str(given), True)
 
         self._ask(giving)
 
-    def roll_back(self, target: PhaseName | int, *, fresh: bool = False) -> None:
-        """Go back to a phase or a checkpoint; `resume` works on from there."""
-        self._ask(lambda engine: engine.roll_back(target, fresh=fresh))
+    def roll_back(self, target: PhaseName | int, *, fresh: bool = False, moves: int | None = None) -> None:
+        """Go back to a phase or a checkpoint; `resume` works on from there. See `Engine.roll_back`."""
+        self._ask(lambda engine: engine.roll_back(target, fresh=fresh, moves=moves))
 
-    def undo_rollback(self) -> None:
+    def undo_rollback(self, *, moves: int | None = None) -> None:
         """Take the last rollback back."""
-        self._ask(lambda engine: engine.undo_rollback())
+        self._ask(lambda engine: engine.undo_rollback(moves=moves))
 
     def embed(self, words: str) -> str:
         """The vector of a query, packed. Waits for it; raises as `searching.embed`, or TuiScraperError."""
@@ -276,7 +286,7 @@ class _Session:
         match request:
             case {"command": "rollback", "target": str(target)}:
                 doing = engine.roll_back(PhaseName(target), fresh=bool(request.get("fresh")))
-            case {"command": "rollback", "target": int(target)}:
+            case {"command": "rollback", "target": int(target)} if target is not True and target is not False:
                 doing = engine.roll_back(target)
             case {"command": "undo"}:
                 doing = engine.undo_rollback()
@@ -300,7 +310,7 @@ class _Session:
             case {"command": "retry"}:
                 again = engine.retry(**_which(request), of_models=request.get("method") == "openai")
                 return {"documents": self._obeyed(again, loop, wanted)}
-            case {"command": "skip"}:
+            case {"command": "skip"} if any(request.get(key) for key in ("cause", "phase", "path")):
                 return {"documents": self._obeyed(engine.set_aside(**_which(request)), loop, wanted)}
             case {"command": "name", "checkpoint": int(checkpoint), "name": str(name)}:
                 naming = engine.name_checkpoint(checkpoint, name, request.get("note"))

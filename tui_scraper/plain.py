@@ -62,12 +62,14 @@ def status_record(report: StatusReport) -> dict[str, object]:
     }
 
 
-def status_lines(report: StatusReport, who: str | None) -> Iterator[str]:
-    """`status`."""
+def status_lines(report: StatusReport, who: str | None, notice: str = "") -> Iterator[str]:
+    """`status`. `notice` is what the engine that works there has to say."""
     counts = report.counts
     yield f"source     {report.source}"
     yield f"workspace  {report.workspace}"
     yield f"state      {report.state}" + (f" ({who})" if who else "")
+    said = formatting.wrap(notice, 88) if notice else []
+    yield from (f"{'' if at else 'says':<10} {line}" for at, line in enumerate(said))
     yield (
         f"documents  {counts.found:,} found{formatting.with_inside(counts)} = {counts.done:,} done + "
         f"{counts.failed:,} failed + {counts.skipped:,} skipped + {counts.empty:,} empty + "

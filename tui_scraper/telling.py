@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tui_scraper import formatting
 from tui_scraper.engine import PhaseName, RunSnapshot, RunState, Spend
 from tui_scraper.engine.limits import BUDGET, CONCURRENCY, NO_MODEL, WORKERS
+from tui_scraper.engine.safe_text import safe_text
 
 
 def progress_line(snapshot: RunSnapshot) -> str:
@@ -46,6 +47,7 @@ def totals(snapshot: RunSnapshot) -> dict[str, object]:
     counts = snapshot.counts
     return {
         "state": str(snapshot.state),
+        "notice": safe_text(snapshot.notice),
         "found": counts.found,
         "inside": counts.inside,
         "done": counts.done,

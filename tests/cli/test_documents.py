@@ -50,6 +50,18 @@ def test_show_tells_all_of_a_document(workspace: Path) -> None:
     assert (unknown.code, "there is no such document here" in unknown.err) == (2, True)
 
 
+def test_a_document_can_be_named_as_lists_show_it(workspace: Path) -> None:
+    listed = [one["path"] for one in run("documents", "-w", workspace, "--json").objects]
+    odd = [path for path in listed if "␛" in path or "\\x" in path or " break" in path]
+    assert len(odd) == 3, listed
+    for path in odd:
+        assert run("show", path, "-w", workspace, "--json").objects[0]["path"] == path
+        assert run("label", path, "legal", "-w", workspace).code == 0
+    several = run("label", "guide.md", "legal", "news", "-w", workspace)
+    assert (several.code, "A document has one label here" in several.err) == (2, True)
+    assert run("label", "guide.md", "legal", "legal", "-w", workspace).code == 0
+
+
 def test_a_label_is_given_accepted_and_taken_away(workspace: Path) -> None:
     said = run("label", "guide.md", "Legal", "-w", workspace).out
     assert said == "guide.md is labelled by hand: legal. The next run exports it so.\n"
@@ -71,7 +83,8 @@ def test_what_failed_is_set_aside_and_no_longer_ends_a_run_with_3(workspace: Pat
     assert "no failed document" in run("skip", "guide.md", "-w", workspace).err
     assert "1 document is set aside" in run("skip", "broken.pdf", "-w", workspace).out
     assert run("run", workspace.parent / "source", "-w", workspace).code == 0
-    assert run("retry", "broken.pdf", "-w", workspace).code == 0
+    assert "0 documents" in run("retry", "-w", workspace).out
+    assert "1 document is" in run("retry", "--cause", "set aside by hand", "-w", workspace).out
     assert run("run", workspace.parent / "source", "-w", workspace).code == 3
 
 

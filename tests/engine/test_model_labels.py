@@ -114,6 +114,41 @@ def test_what_a_person_has_labelled_is_not_asked_about(
     assert rows(tmp_path / "w")["0007.txt"]["method"] == "openai"
 
 
+def test_what_is_labelled_by_hand_while_it_waits_is_not_asked_about_either(
+    source: Path, tmp_path: Path
+) -> None:
+    few = {"docs_per_request": 1, "concurrency": 1}
+    with (
+        serving(latency_s=0.1) as server,
+        running(source, tmp_path / "w", settings=asking(server, **few)) as run,
+    ):
+        run.wait(lambda now: now.spend is not None and now.spend.waiting > 40, "documents that wait")
+        run.host.pause()
+        run.wait(lambda now: now.spend is not None and not now.spend.in_flight, "the answers in flight")
+        unlabelled = "SELECT id FROM version WHERE id NOT IN (SELECT version FROM result WHERE phase = 3)"
+        mine = [version for (version,) in table(tmp_path / "w", unlabelled)][:20]
+        for version in mine:
+            run.host.give_label(version, ["finance"], (), lambda _sentence, _done: None)
+        run.wait(lambda now: now.given == len(mine), "the labels")
+        run.host.resume()
+        run.complete()
+    found = rows(tmp_path / "w").values()
+    assert len([row for row in found if row["method"] == "human"]) == len(mine) == 20
+    assert len(table(tmp_path / "w", "SELECT key FROM ledger_key")) == len(found) - len(mine)
+    assert audit(tmp_path / "w").proven
+
+
+def test_checkpoints_are_taken_while_a_model_labels(source: Path, tmp_path: Path) -> None:
+    often = {"checkpoint_every_docs": 10, "checkpoint_every_s": 0.0}
+    few = {"docs_per_request": 1, "concurrency": 2}
+    with serving(latency_s=0.15) as server:
+        run_once(source, tmp_path / "w", settings=asking(server, **few) | {"engine": often})
+    with Reader(tmp_path / "w") as reader:
+        history = reader.checkpoints(everything=True)
+    labelled = {(point.counts or {}).get("classify", {}).get("done", 0) for point in history}
+    assert len(labelled - {0, 60}) >= 2, labelled
+
+
 def test_chat_says_nothing_of_confidence_and_none_is_made_up(source: Path, tmp_path: Path) -> None:
     with serving(decisions=False) as server:
         run_once(source, tmp_path / "w", settings=asking(server))

@@ -16,6 +16,7 @@ from tests.ui.stored import HOSTILE, Bad, write_failures
 from tui_scraper.engine import Cause, Status
 from tui_scraper.engine.document_details import DocumentReader
 from tui_scraper.engine.models import DocumentRow
+from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.catalogue import Catalogue, Order
 from tui_scraper.engine.store.head import STATUSES
 
@@ -102,6 +103,15 @@ def test_the_largest_come_first(found: tuple[Catalogue, list[DocumentRow]]) -> N
     catalogue, rows = found
     sizes = [rows[place].size_bytes for place in catalogue.sort(catalogue.select("reports"), Order.LARGEST)]
     assert sizes == [900, 70, 5]
+
+
+def test_what_a_person_has_decided_comes_after_what_nobody_is_sure_of() -> None:
+    labels = [("human", 1.0), ("openai", None), ("local", 0.9), ("local", 0.2)]
+    catalogue = Catalogue(*(np.arange(1, 6, dtype=np.int64),) * 2, b"a\nb\nc\nd\ne\n", np.arange(0, 10, 2))
+    for place, (method, sure) in enumerate(labels):
+        catalogue.give(place, StoredLabel(["x"], sure, method, []))
+    ordered = catalogue.sort(catalogue.select(""), Order.LEAST_SURE)
+    assert ordered.tolist() == [3, 2, 1, 0, 4]
 
 
 def test_an_empty_workspace_has_an_empty_catalogue(tmp_path: Path) -> None:

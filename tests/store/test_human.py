@@ -15,7 +15,12 @@ from tui_scraper.engine.store.checkpoints import take_checkpoint
 from tui_scraper.engine.store.connection import STATE_FILE, connect, open_blobs, open_state
 from tui_scraper.engine.store.head import read_head
 from tui_scraper.engine.store.human import give_label, given_since, last_given
-from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase
+from tui_scraper.engine.store.rollback import (
+    if_unmoved,
+    moves,
+    roll_back_to_checkpoint,
+    roll_back_to_phase,
+)
 from tui_scraper.engine.store.setbacks import put_back, set_aside
 from tui_scraper.engine.verify import repair, verify
 
@@ -87,6 +92,27 @@ def test_what_failed_can_have_one_and_what_was_never_read_cannot(store: History)
     assert labels(store)["broken"] == ("by hand",)
     with pytest.raises(UsageError, match="no such document"):
         store.writer.call(give_label(["by hand"], path=b"nowhere"))
+
+
+def test_a_label_that_nobody_has_seen_is_not_written_over(store: History) -> None:
+    with DocumentReader(store.directory) as reader:
+        version = reader.version("a")
+        (row,) = reader.rows([version])
+    store.writer.call(give_label(["one"], version=version, expected=row.labels))
+    with pytest.raises(UsageError, match="its label has changed meanwhile: one"):
+        store.writer.call(give_label(["two"], version=version, expected=row.labels))
+    assert labels(store)["a"] == ("one",)
+
+
+def test_a_move_decided_on_before_another_one_is_refused(store: History) -> None:
+    state = open_state(store.directory, read_only=True)
+    try:
+        before = moves(state)
+    finally:
+        state.close()
+    store.writer.call(if_unmoved(roll_back_to_phase(PhaseName.CHUNK), before))
+    with pytest.raises(UsageError, match="moved meanwhile"):
+        store.writer.call(if_unmoved(roll_back_to_phase(PhaseName.CLEAN), before))
 
 
 def test_it_is_known_whose_label_has_changed_since(store: History) -> None:

@@ -133,10 +133,10 @@ class ServedHost(EngineHost):
     ) -> None:
         self.calls.append(("retry", version, cause, phase))
 
-    def roll_back(self, target: PhaseName | int, *, fresh: bool = False) -> None:
+    def roll_back(self, target: PhaseName | int, *, fresh: bool = False, moves: int | None = None) -> None:
         self.calls.append(("roll_back", target, fresh))
 
-    def undo_rollback(self) -> None:
+    def undo_rollback(self, *, moves: int | None = None) -> None:
         self.calls.append(("undo",))
 
     def name_checkpoint(self, checkpoint: int, name: str, named: Callable[[], None]) -> None:

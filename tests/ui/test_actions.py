@@ -56,7 +56,7 @@ def test_the_footer_fits_and_always_names_help_and_quit() -> None:
 
 
 def test_an_action_that_cannot_be_used_stays_in_the_footer_in_parentheses() -> None:
-    now = actions.Situation("run", RunState.COMPLETE, open=True)
+    now = actions.Situation("run", RunState.STOPPING, open=True)
     assert "(p) pause" in "".join(span.text for span in footer_line(now, 80))
 
 

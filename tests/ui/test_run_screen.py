@@ -96,12 +96,21 @@ async def test_p_pauses_and_resumes(make_app: MakeApp) -> None:
 
 
 async def test_a_key_that_cannot_be_used_says_why(make_app: MakeApp) -> None:
+    host = ServedHost(busy(workspace=OPEN, state=RunState.STOPPING))
+    async with make_app(host=host).run_test(size=NARROW) as pilot:
+        await until_text(pilot, "STOPPING", "(p) pause")
+        await pilot.press("p")
+        await until_text(pilot, "The run is stopping already.")
+    assert ("pause",) not in host.calls
+
+
+async def test_a_complete_run_can_be_run_again(make_app: MakeApp) -> None:
     host = ServedHost(complete(workspace=OPEN))
     async with make_app(host=host).run_test(size=NARROW) as pilot:
-        await until_text(pilot, "✓ COMPLETE", "(p) pause")
+        await until_text(pilot, "✓ COMPLETE", "p run again")
         await pilot.press("p")
-        await until_text(pilot, "The run is complete, so there is nothing to pause.")
-    assert ("pause",) not in host.calls
+        await until_text(pilot, "RUNNING")
+    assert ("resume",) in host.calls
 
 
 async def test_a_complete_run_says_where_the_result_is(make_app: MakeApp) -> None:
@@ -218,12 +227,12 @@ async def test_quitting_asks_nothing_when_nothing_is_worked_on(make_app: MakeApp
 
 
 async def test_help_is_made_from_the_registry_and_names_reasons(make_app: MakeApp) -> None:
-    async with make_app(complete(workspace=OPEN)).run_test(size=WIDE) as pilot:
-        await until_text(pilot, "COMPLETE")
+    async with make_app(busy(workspace=OPEN, state=RunState.STOPPING)).run_test(size=WIDE) as pilot:
+        await until_text(pilot, "STOPPING")
         await pilot.press("question_mark")
         text = await until_text(pilot, "esc close")
         assert "Pause or resume. Take up no further documents" in text
-        assert "Not now: The run is complete, so there is nothing to pause." in text
+        assert "Not now: The run is stopping already." in text
         assert "ctrl+q ctrl+c" in text
         await pilot.press("escape")
         await until_text(pilot, "Phases")
@@ -334,10 +343,10 @@ async def test_a_cut_log_line_says_so_beside_the_scrollbar(make_app: MakeApp) ->
 
 
 async def test_what_a_key_says_leaves_the_keys_where_they_are(make_app: MakeApp) -> None:
-    async with make_app(complete(workspace=OPEN)).run_test(size=NARROW) as pilot:
-        before = (await until_text(pilot, "✓ COMPLETE", "(p) pause")).splitlines()[-1]
+    async with make_app(busy(workspace=OPEN, state=RunState.STOPPING)).run_test(size=NARROW) as pilot:
+        before = (await until_text(pilot, "STOPPING", "(p) pause")).splitlines()[-1]
         await pilot.press("p")
-        text = await until_text(pilot, "The run is complete, so there is nothing to pause.")
+        text = await until_text(pilot, "The run is stopping already.")
     assert text.splitlines()[-1] == before
 
 
@@ -387,10 +396,10 @@ async def test_help_opened_again_tells_what_is_possible_now(make_app: MakeApp) -
         await until_text(pilot, "RUNNING")
         await pilot.press("question_mark")
         text = await until_text(pilot, "esc close")
-        assert "nothing to pause" not in text
+        assert "stopping already" not in text
         assert "10,431" not in text  # what is below costs nothing while it cannot be seen
-        host.now = complete(workspace=OPEN)
+        host.now = busy(workspace=OPEN, state=RunState.STOPPING)
         await pilot.press("question_mark")
-        await until_text(pilot, "✓ COMPLETE")
+        await until_text(pilot, "STOPPING")
         await pilot.press("question_mark")
-        await until_text(pilot, "Not now: The run is complete, so there is nothing to pause.")
+        await until_text(pilot, "Not now: The run is stopping already.")

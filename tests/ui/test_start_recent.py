@@ -174,7 +174,12 @@ async def test_who_is_working_in_a_workspace_is_told(make_workspace: MakeWorkspa
     try:
         app = without_argument()
         async with app.run_test(size=WIDE) as pilot:
-            await until_text(pilot, f"▶ process {os.getpid()} on", "is working in it")
+            await until_text(pilot, "▶ open here")
+        lock = default_directory(source) / "lock"
+        lock.write_text(lock.read_text().replace(f'"pid": {os.getpid()}', '"pid": 7'))
+        app = without_argument()
+        async with app.run_test(size=WIDE) as pilot:
+            await until_text(pilot, "▶ process 7 on", "is working in it")
             assert "✓ complete" not in screen_text(app)
     finally:
         held.close()

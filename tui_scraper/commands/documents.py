@@ -110,8 +110,10 @@ def label(options: argparse.Namespace) -> int:
         raise UsageError("Name a label, or give --accept or --clear.")
     directory = directory_of(options)
     with DocumentReader(directory) as reader:
-        version = reader.version(options.path)
-        labels = [reader.known_label(name) for name in options.labels]
+        version, path = reader.version(options.path), reader.path(options.path)
+        labels = list(dict.fromkeys(reader.known_label(name) for name in options.labels))
+        if len(labels) > 1 and not reader.allows_several():
+            raise UsageError("A document has one label here; classify.multi_label = true allows several.")
         if options.accept:
             labels = list(next(iter(reader.rows([version]))).labels)
             if not labels:
@@ -124,14 +126,16 @@ def label(options: argparse.Namespace) -> int:
 
     given = change(
         directory,
-        give_label(labels, path=os.fsencode(options.path)),
-        {"command": "label", "path": options.path, "labels": labels},
+        give_label(labels, path=path),
+        {"command": "label", "path": os.fsdecode(path), "labels": labels},
         answered,
     )
     if options.json:
         print_one({"path": given.path, "labels": list(given.labels), "documents": given.documents})
     else:
         print_lines([f"{given} The next run exports it so."])
+        if options.clear:
+            print_lines(["Where a model labels, `tui-scraper retry --method openai` has it asked."])
     return 0
 
 
@@ -164,5 +168,6 @@ def skip(options: argparse.Namespace) -> int:
     if options.path and not count:
         raise UsageError(f"{plain.shown(options.path)}: no failed document has this path.")
     are = "is" if count == 1 else "are"
-    print_lines([f"{formatting.documents(count)} {are} set aside; `tui-scraper retry` tries them again."])
+    again = "`tui-scraper retry --cause 'set aside by hand'`"
+    print_lines([f"{formatting.documents(count)} {are} set aside; {again} tries them again."])
     return 0

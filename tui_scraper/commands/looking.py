@@ -42,9 +42,14 @@ def status(options: argparse.Namespace) -> int:
     who = holder(directory)
     with Reader(directory) as reader:
         report = reader.status(locked=who is not None)
+    notice = ""
     if who is not None:  # it may only have it open, as a TUI does after a run
-        report = dataclasses.replace(report, state=state_now(directory) or report.state)
-    print_one(plain.status_record(report)) if options.json else print_lines(plain.status_lines(report, who))
+        state, notice = state_now(directory)
+        report = dataclasses.replace(report, state=state or report.state)
+    if options.json:
+        print_one(plain.status_record(report))
+    else:
+        print_lines(plain.status_lines(report, who, notice))
     return 0
 
 

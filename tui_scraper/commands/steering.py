@@ -98,16 +98,18 @@ def _ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def state_now(directory: Path) -> str:
-    """What the engine that holds a workspace does; '' where none answers."""
+def state_now(directory: Path) -> tuple[str, str]:
+    """What the engine that holds a workspace does, and what it has to say; '' where none answers."""
     from tui_scraper.control import RefusedError, ask
 
     try:
         answer = ask(directory, {"command": "snapshot"})
     except RefusedError:  # it is only starting, or ending
-        return ""
-    state = str(answer["record"]["state"]) if answer is not None else ""
-    return "running" if state == "scanning" else state
+        return "", ""
+    if answer is None:
+        return "", ""
+    state = str(answer["record"]["state"])
+    return "running" if state == "scanning" else state, str(answer["record"].get("notice", ""))
 
 
 def watch(directory: Path, *, as_json: bool) -> int:

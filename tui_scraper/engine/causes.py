@@ -25,7 +25,7 @@ WHAT_TO_DO: Final[dict[Cause, str]] = {
     "then retry.",
     Cause.NEEDS_OCR: "These are pictures of text: install tesseract (Debian: tesseract-ocr) with clean.ocr "
     'set to "auto" and retry, or give the files a text layer with an OCR program such as ocrmypdf.',
-    Cause.SET_ASIDE: "You have set these aside; retry tries them again.",
+    Cause.SET_ASIDE: "You have set these aside; retry them by this cause, or one by one, to try them again.",
     Cause.NO_TEXT: "There is nothing in the files to read; if there should be, look at what wrote them.",
 }
 """One sentence for each cause, with the settings that matter."""

@@ -102,17 +102,25 @@ class DocumentReader:
             return read_catalogue(self._state, read_head(self._state))
 
     def version(self, path: str) -> int:
-        """The document with a path as lists show it. Raises UsageError where there is none."""
+        """The document with a path, as it is or as lists show it. Raises UsageError where there is none."""
+        return self._find(path)[0]
+
+    def path(self, path: str) -> bytes:
+        """The real path of a document that is named by what lists show. Raises as `version` does."""
+        return self._find(path)[1]
+
+    def _find(self, path: str) -> tuple[int, bytes]:
         with snapshot(self._state, self._directory):
             head = read_head(self._state)
-            found = self._state.execute(
-                f"""SELECT v.id FROM document d JOIN version v ON v.document = d.id
-                WHERE d.path = ? AND {head.live()}""",  # noqa: S608
-                (os.fsencode(path),),
-            ).get
+            those = f"""SELECT v.id, d.path FROM document d JOIN version v ON v.document = d.id
+                WHERE {head.live()}"""  # noqa: S608
+            found: Any = self._state.execute(f"{those} AND d.path = ?", (os.fsencode(path),)).fetchone()
+            if found is None:  # what a terminal could act on is shown otherwise, so each is looked at
+                shown = (row for row in self._state.execute(those) if safe_text(show_path(row[1])) == path)
+                found = next(shown, None)
         if found is None:
             raise UsageError(f"{safe_text(path)}: there is no such document here.")
-        return int(found)
+        return int(found[0]), bytes(found[1])
 
     def labels(self) -> list[str]:
         """The labels of the taxonomy in force. Raises UsageError before the first run."""
@@ -121,6 +129,12 @@ class DocumentReader:
         if settings is None:
             raise UsageError("Nothing has run here yet, so there are no labels.")
         return [label.name for label in from_settings(settings.classify.labels).labels]
+
+    def allows_several(self) -> bool:
+        """Whether a document may have more than one label."""
+        with snapshot(self._state, self._directory):
+            settings = settings_at(self._state, read_head(self._state))
+        return settings is not None and settings.classify.multi_label
 
     def known_label(self, name: str) -> str:
         """A label of the taxonomy as a person has typed it. Raises UsageError with the nearest."""

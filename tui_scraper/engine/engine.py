@@ -34,7 +34,12 @@ from tui_scraper.engine.store.head import read_head
 from tui_scraper.engine.store.human import Given, give_label
 from tui_scraper.engine.store.labelling import method_in_force
 from tui_scraper.engine.store.ledger import CapReachedError
-from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase, undo
+from tui_scraper.engine.store.rollback import (
+    if_unmoved,
+    roll_back_to_checkpoint,
+    roll_back_to_phase,
+    undo,
+)
 from tui_scraper.engine.store.setbacks import put_back, set_aside
 from tui_scraper.engine.store.vectors import ask_models_again
 from tui_scraper.engine.store.writer import Operation
@@ -78,6 +83,7 @@ class Engine:
         self._waits_for_money = False
         self._asks = False
         self._limited = ""
+        self._given = 0
         self._queries: dict[str, asyncio.Task[str]] = {}
         self.error: TuiScraperError | None = None
 
@@ -97,6 +103,9 @@ class Engine:
             from tui_scraper.engine.watching import Watching
 
             self._watching = Watching(workspace, self._request)
+        if self._request.look:
+            self._go.clear()
+            self._rest()
         try:
             while True:
                 await self._go.wait()
@@ -195,10 +204,17 @@ class Engine:
         return count
 
     async def give_label(
-        self, labels: Sequence[str], *, version: int | None = None, path: bytes | None = None
+        self,
+        labels: Sequence[str],
+        *,
+        version: int | None = None,
+        path: bytes | None = None,
+        expected: Sequence[str] | None = None,
     ) -> Given:
         """Give a document a person's label; without any, take it away. See `store.human.give_label`."""
-        given = await self._workspace.writer.submit(give_label(labels, version=version, path=path))
+        giving = give_label(labels, version=version, path=path, expected=expected)
+        given = await self._workspace.writer.submit(giving)
+        self._given += 1
         self._log.info(str(given))
         self._show_change()
         return given
@@ -215,27 +231,31 @@ class Engine:
         count = await self._workspace.writer.submit(
             set_aside(version=version, cause=cause, phase=phase, path=path)
         )
-        self._log.info(f"Set aside by hand: {count:,} of the documents that failed.")
+        if count:
+            self._log.info(f"Set aside by hand: {count:,} of the documents that failed.")
         self._show_change()
         return count
 
-    async def roll_back(self, target: PhaseName | int, *, fresh: bool = False) -> int:
+    async def roll_back(
+        self, target: PhaseName | int, *, fresh: bool = False, moves: int | None = None
+    ) -> int:
         """Go back to a phase (all later results become pending) or to a checkpoint.
 
         A pass that is going on is drained first. Returns the checkpoint that is now the head;
         `resume` works on from there. With `fresh` what comes after the phase is made anew although nothing
-        changed. Raises UsageError where the target does not exist.
+        changed. `moves` is how often the head had been moved when the person decided. Raises UsageError where
+        the target does not exist, or the head was moved since.
         """
         operation = (
             roll_back_to_phase(target, fresh=fresh)
             if isinstance(target, PhaseName)
             else roll_back_to_checkpoint(target)
         )
-        return await self._move_head(operation, f"Rolled back to {target}")
+        return await self._move_head(if_unmoved(operation, moves), f"Rolled back to {target}")
 
-    async def undo_rollback(self) -> int:
+    async def undo_rollback(self, *, moves: int | None = None) -> int:
         """Take the last rollback back, or the last undo; otherwise as `roll_back`."""
-        return await self._move_head(undo(), "The rollback is taken back")
+        return await self._move_head(if_unmoved(undo(), moves), "The rollback is taken back")
 
     async def name_checkpoint(self, checkpoint: int, name: str, note: str | None = None) -> None:
         """Give a checkpoint a name; '' takes it away. Raises UsageError where it cannot have it."""
@@ -399,7 +419,7 @@ class Engine:
         spend = snapshot.spend
         if spend is not None:  # it may be that of a pass which is over
             spend = dataclasses.replace(spend, budget_nano_usd=round(limits.budget_usd * 1e9))
-        snapshot = dataclasses.replace(snapshot, limits=limits, spend=spend)
+        snapshot = dataclasses.replace(snapshot, limits=limits, spend=spend, given=self._given)
         if self._watches and snapshot.state is RunState.COMPLETE:
             self._last = dataclasses.replace(snapshot, state=RunState.WATCHING)
             return  # it is shown once the workers have ended too
@@ -414,6 +434,13 @@ class Engine:
                 last, counts=now.counts, phases=now.phases, ignored=now.ignored, export_dir=now.export_dir
             )
         self._take(dataclasses.replace(last, state=state, notice=safe_text(notice), log=self._log.lines))
+
+    def _rest(self) -> None:
+        """Publish what the workspace has, before anything was done."""
+        snapshot = self._look(self._at_rest(RunState.STOPPED))
+        if snapshot.counts.found and not snapshot.counts.pending:
+            snapshot = dataclasses.replace(snapshot, state=RunState.COMPLETE)
+        self._take(dataclasses.replace(snapshot, notice="Nothing was run: p does."))
 
     def _show_change(self) -> None:
         """Publish what was changed between passes; a pass publishes by itself."""

@@ -20,6 +20,7 @@ from tui_scraper.engine.store.checkpoints import find_checkpoint
 from tui_scraper.engine.store.connection import open_state, snapshot
 from tui_scraper.engine.store.counters import PhaseCount, Totals, counts_of, read_totals, totals_at
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, Head, decode_head, read_head, read_point
+from tui_scraper.engine.store.rollback import moves
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Preview:
     that are in force then, `cached_nano_usd` and `cached_tokens` what they cost once. `redo_nano_usd` and
     `redo_tokens` is what making the rest again would cost, estimated by what it did cost. `tried_again` are
     documents that had failed, were skipped or empty. `waiting` are the settings of the file that differ from
-    those in force then, `if_accepted` says what taking them would redo.
+    those in force then, `if_accepted` says what taking them would redo. `head` is the checkpoint that the
+    head returns to (0: none), `moves` how often it has been moved so far.
     """
 
     target: str
@@ -46,6 +48,8 @@ class Preview:
     redo_nano_usd: int
     waiting: tuple[KeyChange, ...]
     if_accepted: tuple[str, ...]
+    head: int
+    moves: int
 
 
 def find_target(directory: Path, word: str) -> PhaseName | int:
@@ -148,6 +152,8 @@ def _compare(
         redo_nano_usd=cost if fresh else 0,
         waiting=waiting,
         if_accepted=sentences(waiting, touched, redone),
+        head=point.checkpoint,
+        moves=moves(state),
     )
 
 

@@ -181,6 +181,7 @@ class RunSnapshot:
     path as the system has it: whoever shows it makes it safe for a terminal. `tokens_counted` is the
     number of o200k tokens in all chunks made so far; `tokens_in`/`tokens_out` are tokens sent to and received
     from a model. `spend` is there where one is asked. `limits` are those in force, once there is an engine.
+    `given` counts the labels that people have given or taken away since then.
     """
 
     state: RunState = RunState.IDLE
@@ -214,6 +215,7 @@ class RunSnapshot:
     export_dir: str = ""
     spend: Spend | None = None
     limits: RunLimits | None = None
+    given: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,7 +261,8 @@ class Pipeline:
             self._retrying -= 1
             self._rewind = True  # only now: looked for earlier, they would not be found
         self._registered.set()
-        self._log.info(f"{count:,} documents are tried again.")
+        if count:
+            self._log.info(f"{count:,} documents are tried again.")
         return count
 
     async def passage_settled(self, text: str) -> None:

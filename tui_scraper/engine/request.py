@@ -17,6 +17,7 @@ class RunRequest:
     many documents only, the same ones each time. `export_dir` None means what the settings say. `offline`
     asks no model, whatever the settings say. `accept_settings` puts `settings` in force also after a
     rollback. `watch` takes up changes of the folder after that, pass after pass, until it is told to stop.
+    `look`: nothing is begun before `resume`; what the workspace has can be looked at until then.
     """
 
     source: Path
@@ -28,3 +29,4 @@ class RunRequest:
     accept_settings: bool = False
     offline: bool = False
     watch: bool = False
+    look: bool = False

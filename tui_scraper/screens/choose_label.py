@@ -39,14 +39,16 @@ async def ask_label(screen: LiveScreen, directory: Path, version: int) -> None:
         screen.say(safe_text(str(error)), "bad")
         return
 
+    if not rows or not screen.is_here:
+        return
+    (row,) = rows
+
     def chosen(labels: list[str] | None) -> None:
         if labels is not None:
-            screen.post_message(LabelByHand(version, labels))
+            screen.post_message(LabelByHand(version, labels, row.labels))
 
-    if rows and screen.is_here:
-        (row,) = rows
-        by_hand = row.method == "human"
-        screen.app.push_screen(ChooseLabel(row.path, labels, row.labels, by_hand=by_hand), chosen)
+    question = ChooseLabel(row.path, labels, row.labels, by_hand=row.method == "human")
+    screen.app.push_screen(question, chosen)
 
 
 class _Labels:
@@ -101,6 +103,7 @@ class ChooseLabel(ModalScreen[list[str] | None]):
         with Container(id="label-question"):
             yield Lines(id="label-title")
             yield TextField(id="label-typed", placeholder="type to find, enter takes the one marked ▸")
+            yield Lines(id="label-nothing")
             yield PagedTable(self._rows, id="label-rows")
 
     def on_mount(self) -> None:
@@ -125,6 +128,8 @@ class ChooseLabel(ModalScreen[list[str] | None]):
         table = self.query_one(PagedTable)
         table.reload()
         table.move_to(0)
+        nothing = [(Span(" No label holds that.", "warn"),)] if not len(self._rows) else []
+        self.query_one("#label-nothing", Lines).show(nothing)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter in the field takes the marked one."""

@@ -5,6 +5,7 @@ Only rows that were in view are kept, the last few thousand; everything else is 
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -28,16 +29,23 @@ def read_first(directory: Path) -> tuple[int, list[DocumentRow]]:
         return reader.count(), reader.first(_PAGE_ROWS)
 
 
-def read_all(directory: Path) -> Catalogue:
-    """The catalogue."""
+def read_all(directory: Path) -> tuple[Catalogue, float]:
+    """The catalogue, and the seconds of a processor that it has cost."""
+    started = time.thread_time()
     with DocumentReader(directory) as reader:
-        return reader.catalogue()
+        return reader.catalogue(), time.thread_time() - started
 
 
 def read_page(directory: Path, versions: Sequence[int]) -> list[DocumentRow]:
     """Some documents."""
     with DocumentReader(directory) as reader:
         return reader.rows(versions)
+
+
+def read_version(directory: Path, path: str) -> int:
+    """The document with a path as it is shown. Raises UsageError where there is none."""
+    with DocumentReader(directory) as reader:
+        return reader.version(path)
 
 
 def read_details(directory: Path, version: int) -> DocumentDetails | None:

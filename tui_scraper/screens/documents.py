@@ -27,6 +27,7 @@ from tui_scraper.screens.document_rows import (
     read_details,
     read_first,
     read_page,
+    read_version,
 )
 from tui_scraper.screens.live import NO_FOLDER, LiveScreen
 from tui_scraper.screens.requests import LabelByHand, Retry
@@ -63,6 +64,7 @@ class DocumentsScreen(LiveScreen):
         self._pages: set[int] = set()
         self._shown: DocumentRow | None = None
         self._details: DocumentDetails | None = None
+        self._wanted: int | None = None
 
     def body(self) -> ComposeResult:
         """List and document, above or beside each other."""
@@ -105,7 +107,8 @@ class DocumentsScreen(LiveScreen):
             self._rows.forget_all()
             self._seen, self._due, self._shown, self._details = None, 0.0, None, None
             self.query_one(PagedTable).reload()
-        seen = (self.snapshot.counts, self.snapshot.checkpoint, self.snapshot.state)
+        now = self.snapshot
+        seen = (now.counts, now.checkpoint, now.state, now.given)
         if self._directory and seen != self._seen and time.monotonic() >= self._due and not self._reading:
             self._reading = True
             self.run_worker(self._load(seen), group="documents")
@@ -144,7 +147,7 @@ class DocumentsScreen(LiveScreen):
 
     async def _load(self, seen: object) -> None:
         directory = Path(self._directory)
-        started = time.monotonic()
+        cost_s = 0.0
         try:
             if self._rows.catalogue is None:
                 count, first = await aside(lambda: read_first(directory))
@@ -152,7 +155,7 @@ class DocumentsScreen(LiveScreen):
                     return
                 self._rows.begin(count, first)
                 self._came()
-            catalogue = await aside(lambda: read_all(directory))
+            catalogue, cost_s = await aside(lambda: read_all(directory))
             while True:  # what is typed meanwhile counts
                 view = self._view
                 shown = await aside(lambda: view.of(catalogue))  # noqa: B023
@@ -166,8 +169,7 @@ class DocumentsScreen(LiveScreen):
             return
         finally:
             self._reading = False
-            now = time.monotonic()
-            self._due = now + max(_RELOAD_S, _SHARE * (now - started))
+            self._due = time.monotonic() + max(_RELOAD_S, _SHARE * cost_s)
         if self._is_still(directory):
             self._seen = seen
             self._rows.set(catalogue, shown)
@@ -179,6 +181,7 @@ class DocumentsScreen(LiveScreen):
 
     def _came(self) -> None:
         self.query_one(PagedTable).reload()
+        self._go_to_wanted()
         self.repaint()
 
     async def _show_view(self, view: View, *, top: bool) -> None:
@@ -194,6 +197,7 @@ class DocumentsScreen(LiveScreen):
             table.reload()
             if top:
                 table.move_to(0)
+            self._go_to_wanted()
         self.repaint()
 
     def on_paged_table_wanted(self, event: PagedTable.Wanted) -> None:
@@ -261,6 +265,32 @@ class DocumentsScreen(LiveScreen):
         event.stop()
         self.query_one("#one").focus()
 
+    def find(self, path: str) -> None:
+        """Put the cursor on a document, once the list is read."""
+        self.run_worker(self._find(path), group="find", exclusive=True)
+
+    async def _find(self, path: str) -> None:
+        directory = Path(self._directory or self.snapshot.workspace)
+        try:
+            self._wanted = await aside(lambda: read_version(directory, path))
+        except TuiScraperError as error:
+            self.say(safe_text(str(error)), "bad")
+        self._go_to_wanted()
+
+    def _go_to_wanted(self) -> None:
+        """The filter gives way where it hides what is wanted."""
+        if self._wanted is None or self._rows.catalogue is None or not self.is_here:
+            return
+        index = self._rows.index_of(self._wanted)
+        if index is not None:
+            self._wanted = None
+            table = self.query_one(PagedTable)
+            table.move_to(index)
+            table.focus()
+        elif self._view.query:
+            self.query_one("#documents-field", TextField).value = ""
+            self.query_one("#documents-field-row").display = False
+
     # Labels by hand
 
     def labelled(self, version: int) -> None:
@@ -295,7 +325,7 @@ class DocumentsScreen(LiveScreen):
         elif name == "retry" and row is not None:
             self.post_message(Retry(version=row.version))
         elif name == "accept" and row is not None:
-            self.post_message(LabelByHand(row.version, row.labels))
+            self.post_message(LabelByHand(row.version, row.labels, row.labels))
             table.action_move(1)
         elif name == "set_label" and row is not None:
             label = ask_label(self, Path(self._directory), row.version)
@@ -310,7 +340,8 @@ class DocumentsScreen(LiveScreen):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter as one types."""
         event.stop()
-        self._change(View(event.value.strip(), self._view.order), top=True)
+        query = event.value.strip()
+        self._change(View(query, self._view.order), top=bool(query))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter keeps the filter and goes to the list."""

@@ -265,6 +265,7 @@ class FailedScreen(LiveScreen):
         elif name == "skip":
             row = self._rows.row(cursor)
             if row is not None:
+                self._leave_row(cursor)
                 self.post_message(SetAside(row.version))
                 self.say(f"Set aside: {cut_left(safe_text(row.path), self.size.width - 20)}", "ok")
         elif name == "copy_path":
@@ -286,6 +287,13 @@ class FailedScreen(LiveScreen):
         else:
             return False
         return True
+
+    def _leave_row(self, cursor: int) -> None:
+        """Put the cursor on a document beside one that is about to leave its group."""
+        table = self.query_one(PagedTable)
+        beside = next((at for at in (cursor + 1, cursor - 1) if self._rows.row(at) is not None), None)
+        if beside is not None:
+            table.move_to(beside)
 
     def _ask_to_retry(self, key: Key) -> None:
         phase, _status, cause = key

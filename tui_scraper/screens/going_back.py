@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -23,11 +23,11 @@ from tui_scraper.widgets.lines import Lines
 from tui_scraper.widgets.paged_table import PagedTable
 
 _CHOICES: tuple[tuple[PhaseName | None, str], ...] = (
-    (PhaseName.INPUT, "keep the list of files; read them again"),
-    (PhaseName.CLEAN, "keep the texts; make chunks, labels and index again"),
-    (PhaseName.CHUNK, "keep texts and chunks; make labels and index again"),
-    (PhaseName.CLASSIFY, "keep texts, chunks and labels; index again"),
-    (PhaseName.INDEX, "keep everything; export again"),
+    (PhaseName.INPUT, "takes back texts, chunks, labels and index"),
+    (PhaseName.CLEAN, "takes back chunks, labels and index"),
+    (PhaseName.CHUNK, "takes back labels and index"),
+    (PhaseName.CLASSIFY, "takes back the index"),
+    (PhaseName.INDEX, "takes back the export alone"),
     (None, "a point of the history, from the Checkpoints screen"),
 )
 
@@ -64,7 +64,7 @@ class ChooseTarget(ModalScreen[PhaseName | str]):
 
     def on_mount(self) -> None:
         """Show the words; the cursor begins where most go back to."""
-        title = "Go back to … (what this does and costs is said before it is done)"
+        title = "Go back to the end of … (what it does and costs is said first)"
         self.query_one("#target-title", Lines).show([(Span(f" {title}", "title"),), ()])
         table = self.query_one(PagedTable)
         table.styles.height = len(_CHOICES)
@@ -86,7 +86,7 @@ async def ask_to_go_back(
 ) -> None:
     """Say what going back does, ask, and post GoBack to the screen. `target` None: undo the last time."""
     try:
-        sentences = await aside(lambda: list(_preview(directory, target, settings)))
+        sentences, moves = await aside(lambda: _preview(directory, target, settings))
     except TuiScraperError as error:
         screen.say(safe_text(str(error)), "bad")
         return
@@ -94,26 +94,32 @@ async def ask_to_go_back(
         return
     if screen.situation().working:
         sentences.append("What is in hand is finished first, then the run stops; p goes on from there.")
-    where = "Take the last rollback back"
+    where, yes_word = "Undo", "Undo"
     if target is not None:
+        yes_word = "Go back"
         where = f"Go back to {target}" if isinstance(target, PhaseName) else f"Go back to checkpoint {target}"
 
     def answered(yes: bool | None) -> None:
         if yes:
-            screen.post_message(GoBack(target))
-            screen.say(f"{where}: asked for. p goes on from there.", "ok")
+            screen.post_message(GoBack(target, moves))
+            screen.say(f"{where}: asked for.", "ok")
 
-    screen.app.push_screen(Confirm(f"{where}?", sentences, "Go back"), answered)
+    screen.app.push_screen(Confirm(f"{where}?", sentences, yes_word), answered)
 
 
-def _preview(directory: Path, target: PhaseName | int | None, settings: Settings) -> Iterator[str]:
+def _preview(directory: Path, target: PhaseName | int | None, settings: Settings) -> tuple[list[str], int]:
+    """What going back does, in sentences, and how often the head has been moved so far."""
     from tui_scraper import plain_history
     from tui_scraper.engine.going_back import preview, preview_undo
 
+    sentences = []
     if target is None:
         found = preview_undo(directory, settings)
-        yield f"The head goes back to where it was {safe_text(found.target)}."
+        what = safe_text(found.target.removeprefix("before: "))
+        where = f"checkpoint {found.head}" if found.head else "where it was"
+        sentences.append(f"The head returns to {where}. This undoes its last move: {what}.")
     else:
         found = preview(directory, target, settings)
     for line in plain_history.preview_lines(found):
-        yield from wrap(safe_text(line), 300)
+        sentences += wrap(safe_text(line), 300)
+    return sentences, found.moves

@@ -32,15 +32,21 @@ class SetAside(Message):
 class LabelByHand(Message):
     """The person gives a document a label; without any, takes the one given by hand away."""
 
-    def __init__(self, version: int, labels: Sequence[str]) -> None:
+    def __init__(self, version: int, labels: Sequence[str], seen: Sequence[str]) -> None:
+        """`seen` are the labels that it had when the person decided."""
         super().__init__()
         self.version = version
         self.labels = tuple(labels)
+        self.seen = tuple(seen)
 
 
 class GoBack(Message):
-    """The person has decided to go back: to a phase, a checkpoint, or (None) where the head was before."""
+    """The person has decided to go back: to a phase, a checkpoint, or (None) where the head was before.
 
-    def __init__(self, target: PhaseName | int | None) -> None:
+    `moves` is how often the head had been moved when they decided.
+    """
+
+    def __init__(self, target: PhaseName | int | None, moves: int) -> None:
         super().__init__()
         self.target = target
+        self.moves = moves

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widgets import Input
 
+from tui_scraper.actions import Situation
 from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.models import SearchHit
 from tui_scraper.engine.safe_text import safe_text
@@ -84,6 +86,7 @@ class SearchScreen(LiveScreen):
         self._look = OneAtATime()
         self._directory = ""
         self._asked = ""
+        self._missing = False
         self._how = ""
 
     def body(self) -> ComposeResult:
@@ -156,7 +159,7 @@ class SearchScreen(LiveScreen):
             return
         if answer is None or not self.is_here or str(directory) != self._directory:
             return
-        self._asked = query
+        self._asked, self._missing = query, answer.pending > 0
         how = "by words and meaning" if answer.by_meaning else "by words"
         self._show(answer.hits, f"{how}; {number(answer.pending)} not indexed yet" if answer.pending else how)
         if answer.notice and by_meaning and self._settings.index.embeddings != "none":
@@ -214,6 +217,22 @@ class SearchScreen(LiveScreen):
         """Wrap the passage to the new width."""
         super().on_resize()
         self.call_after_refresh(lambda: self._show_hit(self.query_one(PagedTable).cursor))
+
+    @property
+    def path(self) -> str:
+        """The document of the hit under the cursor; '' for none."""
+        hit = self._hits.hit(self.query_one(PagedTable).cursor) if self.is_here else None
+        return hit.path if hit is not None else ""
+
+    def situation(self) -> Situation:
+        """Whether there is a hit to open."""
+        return replace(super().situation(), document=bool(self.path))
+
+    def on_screen_resume(self) -> None:
+        """Look again, where documents were missing from the index the last time."""
+        super().on_screen_resume()
+        if self._asked and self._missing:
+            self.run_worker(self._find(self._asked, by_meaning=False), group="find", exclusive=True)
 
     def type_query(self) -> None:
         """Put the cursor into the field, the query of before selected. A new screen begins there anyway."""

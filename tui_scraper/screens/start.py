@@ -6,6 +6,7 @@ sent or spent before Go.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -15,6 +16,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input
 
+from tui_scraper.actions import Situation
 from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.models import FolderSurvey
 from tui_scraper.engine.recent import RecentWorkspace, are_gone, recent_workspaces
@@ -55,8 +57,12 @@ class StartScreen(LiveScreen):
     class Go(Message):
         """The person wants this folder processed, for at most `budget_usd` (None: what the settings say)."""
 
-        def __init__(self, source: Path, workspace: Path | None, budget_usd: float | None) -> None:
+        def __init__(
+            self, source: Path, workspace: Path | None, budget_usd: float | None, *, look: bool = False
+        ) -> None:
+            """`look`: only open it, to see what is there."""
             super().__init__()
+            self.look = look
             self.source = source
             self.workspace = workspace
             self.budget_usd = budget_usd
@@ -139,9 +145,11 @@ class StartScreen(LiveScreen):
         return typed_path(text)
 
     def _workspace_of(self, path: Path) -> Path | None:
-        """The workspace to use for a folder: the one that was taken from the list, or named with -w."""
+        """The workspace to use for a folder: the one taken from the list, or named with -w beside it."""
         taken = self._taken
-        return taken.directory if taken is not None and path == taken.source else self._workspace
+        if taken is not None and path == taken.source:
+            return taken.directory
+        return self._workspace if path == self._first else None
 
     # Recent workspaces
 
@@ -370,6 +378,19 @@ class StartScreen(LiveScreen):
             heading("Labels", self._forecast.labels(width), width, tight=tight),
             plan_lines(plan, width, here=here and bool(plan.holder), tight=tight),
         )
+
+    def situation(self) -> Situation:
+        """Whether there is something to look at without a run."""
+        plan = self._plan
+        there = plan is not None and bool(plan.counts and plan.counts.found) and not plan.holder
+        return replace(super().situation(), can_look=there)
+
+    def look(self) -> None:
+        """Open what is there, without a run."""
+        plan = self._plan
+        if plan is not None and plan.source is not None:
+            self._forecast.give_up()
+            self.post_message(self.Go(plan.source, plan.workspace, None, look=True))
 
     def perform(self, name: str) -> bool:
         """Enter, wherever the focus is."""

@@ -56,6 +56,8 @@ def workspace_state(one: RecentWorkspace, *, gone: bool) -> tuple[str, Role]:
     counts = one.counts
     if one.trouble:
         return f"✗ {one.trouble.removeprefix(f'{safe_text(str(one.directory))}').lstrip('/: ')}", "bad"
+    if one.holder.startswith(f"process {os.getpid()} on "):
+        return "▶ open here", "accent"
     if one.holder:
         return f"▶ {one.holder} is working in it", "accent"
     if gone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,6 @@ class Plan:
 
 def make_plan(path: Path, workspace: Path | None) -> Plan:
     """Look at a path: a folder of documents, a workspace, or neither. Reads the file system."""
-    import os
-
     from tui_scraper.engine.errors import StoreOutdatedError, TuiScraperError
     from tui_scraper.engine.store.reader import Reader
     from tui_scraper.engine.workspace import choose_directory, holder, is_workspace, source_of
@@ -127,7 +126,7 @@ def plan_lines(plan: Plan, width: int, *, here: bool, tight: bool) -> list[Line]
     where: Line = (Span("   "), Span(cut_left(plan.directory, width - 4)))
     if here:
         lines: list[Line] = [(Span("   ▶ ", "accent"), Span("its run is going on here"))]
-    elif plan.holder:
+    elif plan.holder and not plan.holder.startswith(f"process {os.getpid()} on "):
         lines = [(Span("   ✗ ", "bad"), Span(cut(f"{plan.holder} is working in it", width - 6), "bad"))]
     elif plan.outdated:
         lines = [(Span("   · an older tui-scraper made it; Go renews it, after a copy", "dim"),)]

@@ -35,7 +35,7 @@ def spend_lines(
 
 def _money(spend: Spend, pace: Pace, *, plain_track: bool) -> list[Line]:
     filled, rest = bar(spend.spent_nano_usd, spend.budget_nano_usd, _METER)
-    budget = f"${spend.budget_nano_usd / 1e9:,.2f}"
+    budget = usd(spend.budget_nano_usd)
     parts: list[Line] = [
         (
             Span(f"{usd(spend.spent_nano_usd):>8}", "strong"), Span(f" of {budget} "), Span(filled, "bar"),

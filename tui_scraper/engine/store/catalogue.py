@@ -21,7 +21,7 @@ from tui_scraper.engine.models import DocumentRow, PhaseName, Status
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.store.artifacts import StoredLabel, labels_in_store
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, STATUS_NUMBER, STATUSES, Head
-from tui_scraper.engine.store.human import human_labels
+from tui_scraper.engine.store.human import METHOD, human_labels
 from tui_scraper.engine.store.results import label_of, reached, status_of
 from tui_scraper.engine.store.setbacks import bad_results
 
@@ -101,8 +101,11 @@ class Catalogue:
         """Put documents, given in path order, into another order."""
         if order is Order.LARGEST:
             return rows[np.argsort(-self._sizes[rows], kind="stable")]
-        if order is Order.LEAST_SURE:  # what has no confidence comes last
-            return rows[np.argsort(self.confidence[rows], kind="stable")]
+        if order is Order.LEAST_SURE:  # then what nobody said how sure it is, what people said, and no label
+            by_hand = np.array([method == METHOD for method in self.methods], np.bool_)[self.method]
+            sure = np.where(np.isnan(self.confidence), np.float32(2), self.confidence)
+            sure = np.where(by_hand, np.float32(3), np.where(self.label == 0, np.float32(4), sure))
+            return rows[np.argsort(sure[rows], kind="stable")]
         return rows
 
     def _passing(self, word: str) -> NDArray[np.bool_]:

@@ -98,12 +98,16 @@ def given_since(state: apsw.Connection, number: int) -> list[int]:
 
 
 def give_label(
-    labels: Sequence[str], *, version: int | None = None, path: bytes | None = None
+    labels: Sequence[str],
+    *,
+    version: int | None = None,
+    path: bytes | None = None,
+    expected: Sequence[str] | None = None,
 ) -> Operation[Given]:
     """Give a document, and every other with its very content, a label; without any, take it away again.
 
-    The document is named by its version, or by its path at the head. Raises UsageError where there is no such
-    document, or it was never read.
+    The document is named by its version, or by its path at the head. `expected` are the labels that whoever
+    decides has seen. Raises UsageError where there is no such document, it was never read, or it has others.
     """
 
     def operation(transaction: Transaction) -> Given:
@@ -115,6 +119,8 @@ def give_label(
                 f"{safe_text(show_path(named))}: this was never read, so there is nothing that a label could "
                 "belong to."
             )
+        if expected is not None and version is not None:
+            _refuse_unseen(state, head, version, expected)
         data = None
         if labels:
             data = msgspec.msgpack.encode(StoredLabel(list(labels), 1.0, METHOD, []))
@@ -129,6 +135,15 @@ def give_label(
         return Given(safe_text(show_path(named)), tuple(labels), count)
 
     return operation
+
+
+def _refuse_unseen(state: apsw.Connection, head: Head, version: int, expected: Sequence[str]) -> None:
+    from tui_scraper.engine.store.catalogue import read_rows  # which asks here for labels
+
+    for row in read_rows(state, head, [version]):
+        if row.labels != tuple(expected):
+            now = ", ".join(row.labels) or "none"
+            raise UsageError(f"{row.path}: its label has changed meanwhile: {now}. Look again.")
 
 
 def _document(

@@ -179,3 +179,19 @@ def _asked_anew(
             config[SALT] = salt
         lineages[phase] = lineage_of(state, phase, version, config, parent_lineage(lineages, phase))
     return lineages
+
+
+def moves(state: apsw.Connection) -> int:
+    """How often the head has been moved."""
+    return int(state.execute("SELECT coalesce(max(id), 0) FROM reflog").get)
+
+
+def if_unmoved(operation: Operation[int], expected: int | None) -> Operation[int]:
+    """The operation, refused with UsageError where the head was moved since somebody looked."""
+
+    def checked(transaction: Transaction) -> int:
+        if expected is not None and moves(transaction.state) != expected:
+            raise UsageError("The head was moved meanwhile, so this would do something else. Look again.")
+        return operation(transaction)
+
+    return checked
