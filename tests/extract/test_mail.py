@@ -622,3 +622,18 @@ def test_a_long_body_is_cut_and_says_so() -> None:
     found = read(mail("\n" + "word " * 5_000), "a.eml", max_chars=1_000)
     assert found.truncated
     assert len(found.text) <= 1_000
+
+
+def test_a_mail_says_what_it_is_called_and_what_it_answers_the_nearest_first() -> None:
+    header = (
+        b"From: a@x.org\r\nMessage-ID: <3.b%c@x.org>\r\nIn-Reply-To: Your message\r\n <2@x.org>\r\n"
+        b"References: <0@x.org>\r\n\t<1@\r\n x.org> <2@x.org>\r\n\r\nSee https://x.org\r\n"
+    )
+    assert extract_mail(header, "message/rfc822", CleanSettings()).links == [
+        ("mid:3.b%25c@x.org", "self"),
+        ("mid:2@x.org", "reference"),
+        ("mid:1@x.org", "reference"),
+        ("mid:0@x.org", "reference"),
+    ]
+    many = b"References: " + b"<a@x.org> " * 50_000 + b"<" * 50_000 + b"\r\n\r\nHello\r\n"
+    assert extract_mail(many, "message/rfc822", CleanSettings()).links == [("mid:a@x.org", "reference")]

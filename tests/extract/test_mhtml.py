@@ -3,6 +3,8 @@ from __future__ import annotations
 from tests.extract.files import read
 from tests.extract.mails import b64
 from tui_scraper.engine.extract.detect import detect
+from tui_scraper.engine.extract.mail.mhtml import extract_mhtml
+from tui_scraper.engine.settings import CleanSettings
 
 PAGE = (
     '<!DOCTYPE html><html><head><meta charset=3D"utf-8"><title>A =C3=9C page</title></head>'
@@ -47,3 +49,12 @@ def test_frames_are_read_where_the_page_only_arranges_them() -> None:
 
 def test_a_page_without_html_is_read_as_a_mail() -> None:
     assert read(saved("Content-Type: text/plain\n\nplain"), "a.mht").text.endswith("plain")
+
+
+def test_a_saved_page_knows_its_address() -> None:
+    page = (
+        b"Content-Type: multipart/related; boundary=x\r\n\r\n--x\r\nContent-Type: text/html\r\n"
+        b"Content-Location: https://x.org/page\r\n\r\n<p>Text <a href='other'>there</a></p>\r\n--x--\r\n"
+    )
+    found = extract_mhtml(page, "application/x-mimearchive", CleanSettings())
+    assert found.links == [("https://x.org/page", "self"), ("other", "hyperlink")]

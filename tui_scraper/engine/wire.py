@@ -115,7 +115,8 @@ class CleanText(msgspec.Struct, array_like=True, frozen=True):
 
     `text` is NFC with Markdown-like structure. `pages` holds the offset in `text` at which each
     page starts (empty where the format has no pages). `links` are (target, kind) pairs with kind
-    `hyperlink`, `image`, `include` or `reference`. `title` is None unless the document names one.
+    `hyperlink`, `image`, `include` or `reference`, or `self` for a name that the document has, such as the
+    Message-ID of a mail. `title` is None unless the document names one.
     `language` is an ISO 639-1 code, or '' where it is unclear.
     """
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final
+from urllib.parse import quote
 
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.extract import media_types as mt
@@ -43,6 +44,9 @@ _NAME_CHARS: Final = 120
 _MAX_WRAPPED: Final = 3
 _NOTHING, _OTHER, _HTML, _PLAIN = range(4)
 _SIMPLE_FIELD = re.compile(rb"^([A-Za-z-]{2,20}):[ \t]{0,10}([^\r\n]{0,2000})", re.MULTILINE)
+_MESSAGE_NAME = re.compile(rb"<([^<>]{1,998})>")
+_THREAD_FIELDS: Final = (b"message-id", b"in-reply-to", b"references")
+_MAX_THREAD: Final = 200
 _ENCODED_LINES = re.compile(
     rb"^(?:[A-Za-z0-9+/=]{60,}(?:\r?\n|\Z))+(?:[A-Za-z0-9+/]+={0,2}\r?$\n?)?", re.MULTILINE
 )
@@ -68,7 +72,7 @@ def extract_mail(data: bytes, media_type: str, settings: CleanSettings) -> Extra
     return Extracted(
         text=text,
         title=subject or None,
-        links=reading.links.as_list(),
+        links=thread_links(*map(mail.root.field, _THREAD_FIELDS)) + reading.links.as_list(),
         truncated=reading.is_cut or is_cut,
         declared_language=mail.root.text_of(b"content-language")[:20] or reading.language,
     )
@@ -103,6 +107,26 @@ def header_fields(root: Part) -> list[tuple[str, str]]:
     if not found[0][1]:
         found[0] = (found[0][0], root.text_of(b"sender"))
     return [(label, value) for label, value in found if value]
+
+
+def thread_links(message_id: bytes, in_reply_to: bytes, references: bytes) -> list[tuple[str, str]]:
+    """The name of a mail (`self`), and those of the mails it answers (`reference`), the nearest first.
+
+    Takes the raw header fields of these names. Names are `mid:` addresses (RFC 2392).
+    """
+    links = Links()
+    for name in _message_names(message_id)[:1]:
+        links.add(name, "self")
+    for name in [*_message_names(in_reply_to), *reversed(_message_names(references))]:
+        links.add(name, "reference")
+    return links.as_list()[:_MAX_THREAD]
+
+
+def _message_names(raw: bytes) -> list[str]:
+    return [
+        "mid:" + quote(found.decode("utf-8", "replace"), safe="@!$*+-.=_~/:")
+        for found in _MESSAGE_NAME.findall(b"".join(raw.split()))
+    ]
 
 
 class Reading:

@@ -26,6 +26,9 @@ def extract_mhtml(data: bytes, media_type: str, settings: CleanSettings) -> Extr
         frames = [_page(mail, part, settings) for part in pages if part is not first]
         found.text = "\n\n".join(frame.text for frame in frames if frame.text.strip())
         found.truncated = found.truncated or any(frame.truncated for frame in frames)
+    address = first.text_of(b"content-location")
+    if address.startswith(("http://", "https://")):
+        found.links.insert(0, (address, "self"))
     found.title = found.title or mail.root.text_of(b"subject") or None
     found.truncated = found.truncated or mail.is_cut
     return found

@@ -22,7 +22,7 @@ from tui_scraper.engine.extract.mail import outlook_properties as tag
 from tui_scraper.engine.extract.mail import security
 from tui_scraper.engine.extract.mail.body import written_text
 from tui_scraper.engine.extract.mail.headers import field_text
-from tui_scraper.engine.extract.mail.message import Reading, mail_text
+from tui_scraper.engine.extract.mail.message import Reading, mail_text, thread_links
 from tui_scraper.engine.extract.mail.outlook_body import stored_page
 from tui_scraper.engine.extract.mail.outlook_properties import Properties
 from tui_scraper.engine.extract.mail.parts import part_entries, refuse_encrypted
@@ -161,7 +161,7 @@ def extract_outlook(data: bytes, media_type: str, settings: CleanSettings) -> Ex
     return Extracted(
         text=text,
         title=subject or None,
-        links=reading.links.as_list(),
+        links=_thread(message.properties) + reading.links.as_list(),
         truncated=is_cut or reading.is_cut or message.is_damaged,
         declared_language=reading.language,
     )
@@ -244,6 +244,11 @@ def _header_fields(message: _Item) -> Iterator[tuple[str, str]]:
     for label, value in values:
         if value:
             yield label, value
+
+
+def _thread(properties: Properties) -> list[tuple[str, str]]:
+    names = (tag.MESSAGE_ID, tag.IN_REPLY_TO, tag.REFERENCES)
+    return thread_links(*(properties.text(name).encode() for name in names))
 
 
 def _first_address(properties: Properties, *names: int) -> str:
