@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tui_scraper import __version__
-from tui_scraper.commands import documents, history, looking, money, running, steering, themes, upkeep
+from tui_scraper.commands import documents, graph, history, looking, money, running, steering, themes, upkeep
 from tui_scraper.commands.arguments import (
     add_config,
     add_workspace,
@@ -242,6 +242,11 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
         documents.add_show,
         "all that is known of one document: text, chunks, label, links, copies",
         "tui-scraper show a/report.pdf -w ~/reports",
+    ),
+    "graph": (
+        graph.add_graph,
+        "who refers to whom: links, imports, replies, citations; what is broken, unreferenced, circular",
+        "tui-scraper graph a/report.md -w ~/reports",
     ),
     "label": (
         documents.add_label,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tui_scraper.engine.document_details import DocumentDetails
 from tui_scraper.engine.safe_text import safe_text
@@ -24,15 +24,17 @@ from tui_scraper.formatting import (
 )
 
 _NAME = 9
+_KIND = 10
 _MOST_LISTED = 5
+_UNKNOWN = "`tui-scraper graph` works out what, and who to it"
 
 
-def document_lines(found: DocumentDetails, width: int) -> list[Line]:
-    """All of it, wrapped to `width` cells."""
+def document_lines(found: DocumentDetails, width: int, unknown: str = _UNKNOWN) -> list[Line]:
+    """All of it, wrapped to `width` cells. `unknown` is shown for references not worked out yet."""
     return [
         *_what_it_is(found, width),
         *_label(found, width),
-        *_relations(found, width),
+        *_relations(found, width, unknown),
         *_text(found, width),
     ]
 
@@ -90,17 +92,33 @@ def _label(found: DocumentDetails, width: int) -> Iterator[Line]:
         yield from _entry("paid", f"{usd(made.cost_nano_usd)} for {tokens}", width, "dim")
 
 
-def _relations(found: DocumentDetails, width: int) -> Iterator[Line]:
+def _relations(found: DocumentDetails, width: int, unknown: str) -> Iterator[Line]:
+    yield from _listed("links", found.link_count, [("", target) for target, _kind in found.links], width)
+    near = found.neighbours
+    if near is None:
+        yield from _entry("refers to", unknown, width, "dim")
+    else:
+        yield from _listed("refers to", near.refers_to_count, near.refers_to, width)
+        yield from _listed("broken", near.broken_count, near.broken, width, "warn")
+        yield from _listed("referrers", near.referred_by_count, near.referred_by, width)
+    yield from _listed("copies", found.copy_count, [("", path) for path in found.copies], width)
+
+
+def _listed(
+    name: str, count: int, values: Sequence[tuple[str, str]], width: int, role: Role = ""
+) -> Iterator[Line]:
+    """The first of some (kind, name) pairs, and how many more there are."""
     room = max(10, width - _NAME - 3)
-    listed = (
-        ("links", found.link_count, [target for target, _kind in found.links]),
-        ("copies", found.copy_count, list(found.copies)),
-    )
-    for name, count, values in listed:
-        for at, value in enumerate(values[:_MOST_LISTED]):
-            yield (Span(f" {name if not at else '':<{_NAME}} ", "dim"), Span(cut_left(value, room)))
-        if count > _MOST_LISTED:
-            yield (Span(f" {'':<{_NAME}} … {number(count - _MOST_LISTED)} more", "dim"),)
+    for at, (kind, value) in enumerate(values[:_MOST_LISTED]):
+        before = f"{kind:<{_KIND}}" if kind else ""
+        shown = cut_left(value, max(10, room - len(before)))
+        yield (
+            Span(f" {name if not at else '':<{_NAME}} ", "dim"),
+            Span(before, "dim"),
+            Span(shown, role),
+        )
+    if count > _MOST_LISTED:
+        yield (Span(f" {'':<{_NAME}} … {number(count - _MOST_LISTED)} more", "dim"),)
 
 
 def _text(found: DocumentDetails, width: int) -> Iterator[Line]:

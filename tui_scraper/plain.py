@@ -195,10 +195,23 @@ def details_record(found: DocumentDetails) -> dict[str, object]:
         if made is not None
         else None,
         "links": [{"target": target, "kind": kind} for target, kind in found.links],
+        **_neighbours_record(found),
         "copies": list(found.copies),
         "copy_count": found.copy_count,
         "members": found.members,
         "parent": found.parent or None,
+    }
+
+
+def _neighbours_record(found: DocumentDetails) -> dict[str, object]:
+    """Null where the graph has not been made."""
+    near = found.neighbours
+    if near is None:
+        return {"refers_to": None, "referred_by": None, "broken": None}
+    return {
+        "refers_to": [{"path": path, "kind": str(kind)} for kind, path in near.refers_to],
+        "referred_by": [{"path": path, "kind": str(kind)} for kind, path in near.referred_by],
+        "broken": [{"target": target, "kind": str(kind)} for kind, target in near.broken],
     }
 
 

@@ -40,6 +40,7 @@ COMMANDS = (
     "rollback",
     "estimate",
     "audit",
+    "graph",
     "gc",
     "verify",
     "export",

@@ -16,6 +16,9 @@ from tui_scraper.engine.errors import StoreError, UsageError
 from tui_scraper.engine.export.documents import Document
 from tui_scraper.engine.export.parts import PartsReader
 from tui_scraper.engine.export.row import CHUNK, CLASSIFY, Parts
+from tui_scraper.engine.graph.kept import read_kept
+from tui_scraper.engine.graph.model import Edge
+from tui_scraper.engine.graph.references import SELF
 from tui_scraper.engine.labels.taxonomy import from_settings
 from tui_scraper.engine.models import DocumentRow, PhaseName
 from tui_scraper.engine.safe_text import safe_text, show_path
@@ -33,12 +36,28 @@ _MOST_LINKS, _MOST_COPIES = 100, 20
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What a document refers to and what refers to it: some of them as (kind, path), and how many there are.
+
+    One document that is referred to in two ways is there twice. `broken` are links to what is not there.
+    """
+
+    refers_to: tuple[tuple[str, str], ...]
+    refers_to_count: int
+    referred_by: tuple[tuple[str, str], ...]
+    referred_by_count: int
+    broken: tuple[tuple[str, str], ...]
+    broken_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentDetails:
     """One document. `text` is at most the first `MOST_CHARACTERS` of `characters`; chunks refer to all of it.
 
     `made` is the label that the classify phase has made, where a person has given another over it, else the
     one in force. `copies` are some of the `copy_count` other documents with the very same text; `members` is
     how many documents are directly inside this one. `message` says why it is failed, skipped or empty.
+    `neighbours` is None where the graph of this point of history has not been made.
     """
 
     row: DocumentRow
@@ -59,6 +78,7 @@ class DocumentDetails:
     copy_count: int
     members: int
     parent: str
+    neighbours: Neighbours | None = None
 
 
 class DocumentReader:
@@ -177,7 +197,7 @@ class DocumentReader:
     ) -> DocumentDetails:
         clean, error = parts.clean, parts.error
         text = clean.text if clean is not None else ""
-        links = clean.links if clean is not None else []
+        links = [link for link in clean.links if link[1] != SELF] if clean is not None else []
         copies, copy_count = self._copies(head, document)
         made = document.results.get(CLASSIFY, (0, None, 0))[1]
         return DocumentDetails(
@@ -199,6 +219,28 @@ class DocumentReader:
             copy_count=copy_count,
             members=document.members,
             parent=self._parent(document),
+            neighbours=self._neighbours(head, document),
+        )
+
+    def _neighbours(self, head: Head, document: Document) -> Neighbours | None:
+        graph = read_kept(self._directory, self._state, head)
+        place = graph.place(document.version) if graph is not None else None
+        if graph is None or place is None:
+            return None
+        to, by, broken = graph.refers_to(place), graph.referred_by(place), list(graph.broken(place))
+
+        def some(edges: list[Edge], ends: list[int]) -> tuple[tuple[str, str], ...]:
+            shown = [int(graph.versions[end]) for end in ends[:_MOST_LINKS]]
+            paths = {row.version: row.path for row in read_rows(self._state, head, shown)}
+            return tuple((edge.kind, paths.get(at, "")) for edge, at in zip(edges, shown, strict=False))
+
+        return Neighbours(
+            some(to, [edge.target for edge in to]),
+            len(to),
+            some(by, [edge.source for edge in by]),
+            len(by),
+            tuple((one.kind, safe_text(one.target)) for one in broken[:_MOST_LINKS]),
+            len(broken),
         )
 
     def _copies(self, head: Head, document: Document) -> tuple[tuple[str, ...], int]:
