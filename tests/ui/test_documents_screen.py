@@ -169,3 +169,30 @@ async def test_the_list_follows_a_run(make_app: MakeApp, tmp_path: Path) -> None
         put_back_one(tmp_path / "w", 1)
         host.now = busy(workspace=str(tmp_path / "w"), counts=Counts(1, pending=1))
         await until_text(pilot, "▸·")
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_a_document_tells_what_it_refers_to_and_what_refers_to_it(
+    make_app: MakeApp, source: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    folder = tmp_path / "linked"
+    folder.mkdir()
+    (folder / "a.md").write_text("# A\n\nSee [b](b.md), and [what is gone](gone.md).\n")
+    (folder / "b.md").write_text("# B\n\nBack to [a](a.md).\n")
+    run_once(folder, tmp_path / "w")
+    async with make_app(workspace_of(complete(), tmp_path / "w")).run_test(size=size) as pilot:
+        await pilot.press("4")
+        await until_text(pilot, "2, by path", "a.md")
+        await pilot.press("z")
+        text = await until_text(pilot, "refers to hyperlink b.md", "broken    hyperlink gone.md")
+        assert "referrers hyperlink b.md" in text
+        await pilot.press("escape", "j", "z")
+        await until_text(pilot, "refers to hyperlink a.md", "referrers hyperlink a.md")
+
+
+async def test_references_wait_for_the_end_of_a_run(make_app: MakeApp, workspace: Path) -> None:
+    async with make_app(workspace_of(busy(), workspace)).run_test(size=WIDE) as pilot:
+        await pilot.press("4")
+        await until_text(pilot, "5, by path")
+        await until_words(pilot, "refers to worked out when the run has ended")
+    assert not (workspace / "graph.kept").exists()

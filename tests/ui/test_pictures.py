@@ -29,6 +29,7 @@ from test_settings_screen import at_work
 
 from tests.engine.running import run_once
 from tui_scraper.engine.errors import StoreError
+from tui_scraper.engine.graph.kept import keep_graph
 from tui_scraper.engine.models import Counts, RunSnapshot, RunState
 from tui_scraper.engine.runlog import FILE_NAME
 from tui_scraper.engine.store.connection import STATE_FILE, connect
@@ -87,6 +88,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.closing(connect(directory / STATE_FILE)) as state:
         state.execute("UPDATE checkpoint SET time = ? + id; UPDATE failure SET time = ?", (WHEN, WHEN))
         state.execute("UPDATE run SET started = ?, ended = ?", (WHEN, WHEN + 60))
+    keep_graph(directory)  # or a picture may be taken while it is being worked out
     lines = [
         {"time": f"2026-01-02T00:00:{at:02}Z", "level": level, "message": text}
         for at, (level, text) in enumerate(_LOG * 4)

@@ -30,6 +30,7 @@ from tui_scraper.screens.document_rows import (
     read_version,
 )
 from tui_scraper.screens.live import NO_FOLDER, LiveScreen
+from tui_scraper.screens.references import ReferencesAside
 from tui_scraper.screens.requests import LabelByHand, Retry
 from tui_scraper.widgets.key_footer import KeyFooter
 from tui_scraper.widgets.lines import Lines, ScrollLines
@@ -65,6 +66,8 @@ class DocumentsScreen(LiveScreen):
         self._shown: DocumentRow | None = None
         self._details: DocumentDetails | None = None
         self._wanted: int | None = None
+        self._references = ReferencesAside()
+        self._unrelated = ""
 
     def body(self) -> ComposeResult:
         """List and document, above or beside each other."""
@@ -247,12 +250,25 @@ class DocumentsScreen(LiveScreen):
             return
         if self._is_still(directory) and self._shown is not None and self._shown.version == version:
             self._details = found
+            if found is not None and found.neighbours is None:
+                self._relate()
             self._show_document(top=False)
+
+    def _relate(self) -> None:
+        """Work out who refers to whom, once for each state in which a run has left the documents."""
+        self._unrelated = self._references.why_not(self.snapshot, self._rows.total)
+        if not self._unrelated:
+            self._unrelated = "being worked out …"
+            self.run_worker(self._make_graph(Path(self._directory)), group="graph")
+
+    async def _make_graph(self, directory: Path) -> None:
+        if await self._references.make(directory) and self._is_still(directory) and self._shown is not None:
+            self.run_worker(self._read_details(self._shown.version), group="details", exclusive=True)
 
     def _show_document(self, *, top: bool) -> None:
         pane = self.query_one("#one", ScrollLines)
         if self._details is not None:
-            pane.show(document_lines(self._details, max(20, pane.size.width - 1)))
+            pane.show(document_lines(self._details, max(20, pane.size.width - 1), self._unrelated))
         elif self._shown is not None:
             pane.show([(Span(f" {self._shown.path}", "strong"),), (Span(" reading …", "dim"),)])
         else:
