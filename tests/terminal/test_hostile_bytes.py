@@ -197,7 +197,10 @@ def _visit(terminal: Terminal, key: str) -> None:
     terminal.settle(0.1)
     paste(terminal, EVERYTHING)
     terminal.settle(0.1)
-    _escape(terminal)
+    for _ in range(9):
+        _escape(terminal)
+        if "No matches" not in terminal.text:
+            return
 
 
 def _escape(terminal: Terminal) -> None:

@@ -75,9 +75,9 @@ def test_an_evening_with_a_folder(folder: Path, tmp_path: Path) -> None:
         terminal.until("STOPPED")
         terminal.until(" u undo")
         terminal.press("u")
-        terminal.until("Take the last rollback back")
+        terminal.until("Undo?")
         terminal.press("y")
-        terminal.until("Take the last rollback back?", gone=True)
+        terminal.until("Undo?", gone=True)
         terminal.press("1")
         terminal.until("Phases")
         terminal.until("pending      0")  # as if nothing had been

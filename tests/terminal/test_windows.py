@@ -50,9 +50,10 @@ def test_a_storm_of_sizes_during_a_run(folder: Path, tmp_path: Path) -> None:
             terminal.until("q quit")
             terminal.until("60x15", gone=True)
         terminal.resize(COLUMNS, LINES)
-        terminal.press("1")
-        terminal.until("COMPLETE")
         terminal.until("q quit")
+        terminal.press("1")
+        terminal.until("Phases")
+        terminal.until("COMPLETE")
         terminal.settle()
         assert all(len(line) == COLUMNS for line in terminal.screen.display)
         assert [line for line in terminal.screen.display if "input" in line]
