@@ -12,10 +12,12 @@ import pytest
 from seeing import NARROW, WIDE, MakeApp, screen_text, until, until_text, until_words
 from served import IDLE, ServedHost, busy
 
+from tests.engine.running import run_once
 from tui_scraper.app import TuiScraperApp
 from tui_scraper.engine.foreseeing import Estimating, foresee
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.settings import ClassifySettings, Settings, UiSettings
+from tui_scraper.engine.workspace import default_directory
 from tui_scraper.screens.start_budget import dollars_of
 from tui_scraper.widgets.text_field import TextField
 
@@ -123,6 +125,29 @@ async def test_a_budget_that_was_left_alone_is_that_of_the_settings(
         await pilot.press("enter")
         await until_text(pilot, "RUNNING", "Phases")
     assert host.request.settings == settings
+
+
+async def test_documents_that_have_labels_are_not_asked_about_without_a_question(
+    folder: Path, endpoint: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_once(folder, default_directory(folder), settings={"classify": {"backend": "local"}})
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    host = Noting(IDLE)
+    app = TuiScraperApp(host, asking(endpoint), folder)
+    async with app.run_test(size=NARROW) as pilot:
+        await until_text(pilot, "4 documents to label", "complete: 4 documents")
+        await pilot.press("enter")
+        await until_words(
+            pilot, "Have a model label what is complete?", "asked about 4 documents, for about $"
+        )
+        await pilot.press("escape")
+        await until_text(pilot, "Folder to process")
+        assert host.calls == []
+        await pilot.press("enter")
+        await until_text(pilot, "Have a model label")
+        await pilot.press("y")
+        await until_text(pilot, "RUNNING", "Phases")
+    assert nobody_came(endpoint)
 
 
 async def test_a_missing_key_is_a_sentence_before_anything_begins(

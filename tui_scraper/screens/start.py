@@ -24,6 +24,7 @@ from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
 from tui_scraper.formatting import Line, Span, cut_left, number, rule
 from tui_scraper.screens.aside import OneAtATime, aside
+from tui_scraper.screens.confirm import Confirm
 from tui_scraper.screens.live import LiveScreen
 from tui_scraper.screens.start_budget import BudgetRow
 from tui_scraper.screens.start_forecast import Forecast
@@ -310,9 +311,24 @@ class StartScreen(LiveScreen):
         plan = await aside(lambda: make_plan(path, self._workspace_of(path)))
         self._plan, self._trouble, self._hint, self._looking = plan, plan.trouble, "", False
         self.repaint()
-        if plan.source is not None:
-            self._forecast.give_up()
-            self.post_message(self.Go(plan.source, plan.workspace, self.query_one(BudgetRow).changed_usd))
+        if plan.source is None:
+            return
+        source, asked = plan.source, self._forecast.asks_anew(plan)
+
+        def go(yes: bool | None) -> None:
+            if yes:
+                self._forecast.give_up()
+                self.post_message(self.Go(source, plan.workspace, self.query_one(BudgetRow).changed_usd))
+
+        if not asked:
+            go(True)
+            return
+        sentences = [
+            asked,
+            "Until it has answered they have no label, and cannot be found. The labels of now stay in the "
+            "store: going back brings them back for nothing. 2 to 6 look at them without a run.",
+        ]
+        self.app.push_screen(Confirm("Have a model label what is complete?", sentences, "Go"), go)
 
     # Painting
 

@@ -10,7 +10,7 @@ from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.models import FolderSurvey
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
-from tui_scraper.formatting import Line, Span
+from tui_scraper.formatting import Line, Span, documents, usd
 from tui_scraper.screens.aside import aside
 from tui_scraper.screens.start_words import Plan, estimate_lines, who_labels
 from tui_scraper.widgets.notice import sentence_lines
@@ -91,6 +91,19 @@ class Forecast:
         return (
             found is not None and found.files > 0 and not plan.holder and (self.spends or not plan.complete)
         )
+
+    def asks_anew(self, plan: Plan) -> str:
+        """What Go would have a model do with documents that have all their labels; '' for nothing."""
+        if not (self.spends and plan.complete):
+            return ""
+        if self._report is None:
+            return "A model labels now: what it has not labelled yet is asked about, within the budget."
+        asked = self._report.labels or self._report.vectors
+        left = asked.estimate.documents.expected - asked.estimate.have if asked is not None else 0
+        if left < 1:
+            return ""
+        cost = usd(round(self._report.cost_nano_usd.expected))
+        return f"A model is asked about {documents(round(left))}, for about {cost}."
 
     def estimate(self, plan: Plan, found: FolderSurvey | None, budget_usd: float, width: int) -> list[Line]:
         """Cost and time."""
