@@ -147,6 +147,7 @@ class SettingsScreen(LiveScreen):
     def _begin(self) -> None:
         if not self.is_here:
             return
+        self.query_one(SettingsTable).focus()  # also where one had left it from the other panel
         self.repaint()
         entry = self._entry()
         if entry is None or entry.kind != "setting":
