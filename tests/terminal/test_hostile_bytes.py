@@ -142,7 +142,14 @@ def paste(terminal: Terminal, text: str) -> None:
     terminal.press(f"\x1b[200~{text}\x1b[201~")
 
 
-def test_no_screen_sends_what_a_document_says(hostile: Hostile) -> None:
+@pytest.mark.parametrize(
+    "screens",
+    [
+        pytest.param(("documents", "search"), id="some"),
+        pytest.param(tuple(sorted(EVERYWHERE - {"start"})), id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_no_screen_sends_what_a_document_says(hostile: Hostile, screens: tuple[str, ...]) -> None:
     inside = ["sh", "-c", 'cd "$HOME" && exec "$@"', "sh", *PROGRAM]
     terminal = Terminal([*inside, str(hostile.source), "-w", str(hostile.workspace)], hostile.around)
     try:
@@ -151,7 +158,7 @@ def test_no_screen_sends_what_a_document_says(hostile: Hostile) -> None:
         terminal.until("COMPLETE")
         shown = {action.name.removeprefix("show_"): action for action in ACTIONS}
         assert shown.keys() >= EVERYWHERE
-        for name in sorted(EVERYWHERE - {"start"}):
+        for name in screens:
             _visit(terminal, _letter(shown[name].keys))
         for _ in range(5):
             if "Phases" not in terminal.text:

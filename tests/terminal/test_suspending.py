@@ -95,6 +95,7 @@ def test_the_screen_is_given_back_and_painted_again_and_the_run_goes_on(
     assert len(exported(tmp_path / "w").splitlines()) == FOUND
 
 
+@pytest.mark.slow
 def test_it_is_suspended_and_continued_from_anywhere_and_by_anybody(
     terminal: Terminal, folder: Path, tmp_path: Path
 ) -> None:

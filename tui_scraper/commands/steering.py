@@ -109,7 +109,8 @@ def state_now(directory: Path) -> tuple[str, str]:
     if answer is None:
         return "", ""
     state = str(answer["record"]["state"])
-    return "running" if state == "scanning" else state, str(answer["record"].get("notice", ""))
+    running = state in {"scanning", "watching"}
+    return "running" if running else state, str(answer["record"].get("notice", ""))
 
 
 def watch(directory: Path, *, as_json: bool) -> int:

@@ -143,8 +143,8 @@ def _refuse(state: apsw.Connection, spent: Spending, intent: Intent, caps: Caps)
     usd = spent.most_nano_usd
     if caps.nano_usd is not None and usd + intent.cost_nano_usd > caps.nano_usd:
         raise CapReachedError(
-            f"The budget does not cover the next call: {dollars(usd)} of {dollars(caps.nano_usd)} are spent "
-            f"or reserved, and it may cost up to {dollars(intent.cost_nano_usd)}. "
+            f"The budget is used up: {dollars(usd)} of {dollars(caps.nano_usd)} are spent or reserved, and "
+            f"the next call may cost up to {dollars(intent.cost_nano_usd)}. "
             "Raise classify.budget_usd (or --budget) and go on; everything finished is saved."
         )
     tokens = spent.tokens_in + spent.tokens_out + spent.open_tokens
