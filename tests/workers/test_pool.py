@@ -99,9 +99,19 @@ async def test_the_number_of_workers_follows_what_is_wanted_and_no_document_is_l
         assert all(reply.status is Status.DONE for task in working for reply in task.result())
         return most
 
-    assert await busy(5) == 2
+    async def comes_to(most: int) -> None:
+        """A further worker comes where those that are there do not keep up, so it may take some turns."""
+        found = 0
+        for _ in range(20):
+            found = await busy(2 * most + 1)
+            assert found <= most
+            if found == most:
+                return
+        assert found == most
+
+    await comes_to(2)
     pool.resize(4)
-    assert max([await busy(6) for _ in range(5)]) == 4  # a fourth is there once three have enough to do
+    await comes_to(4)
     working = [asyncio.create_task(tried.run("one", "another")) for _ in range(6)]
     await asyncio.sleep(0)
     pool.resize(1)
@@ -109,7 +119,7 @@ async def test_the_number_of_workers_follows_what_is_wanted_and_no_document_is_l
     assert len(pool.pids) - 1 == 1
     pool.resize(3)
     pool.resize(2)
-    assert await busy(4) == 2
+    await comes_to(2)
     assert tried.warnings == []
 
 
