@@ -154,7 +154,9 @@ def test_workers_are_started_and_ended_while_they_work(slow_source: Path, tmp_pa
             before = run.host.snapshot().phases[1].done
             run.wait(lambda now, before=before: now.phases[1].done > before, "a result")
             run.host.limit({WORKERS: workers})
-            assert run.host.snapshot().workers == workers
+            run.wait(  # on a busy machine all may be done before the last of them
+                lambda now, n=workers: now.workers == n or now.state is RunState.COMPLETE, "the workers"
+            )
         run.complete()
         run.host.limit({WORKERS: 0})
         assert run.host.snapshot().limits == RunLimits(1.0, 0, None, asks=False)
