@@ -13,13 +13,12 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError, wait
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tui_scraper.control import ControlServer
 from tui_scraper.engine import (
     Cause,
     Emit,
-    Engine,
     PhaseName,
     RunRequest,
     RunSnapshot,
@@ -32,11 +31,14 @@ from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.standing_still import PatientLoop
 from tui_scraper.telling import limit_lines, limits_in_force, phases, progress_line, totals
 
+if TYPE_CHECKING:
+    from tui_scraper.engine.engine import Engine
+
 _WANTED_S = 0.5
 """How often to see whether another shell still waits for what it has asked for."""
 _WORKING = frozenset({RunState.SCANNING, RunState.RUNNING})
 _WAITING = frozenset({RunState.PAUSED, RunState.WATCHING})
-_Command = Callable[[Engine], Coroutine[Any, Any, Any] | None]
+_Command = Callable[["Engine"], Coroutine[Any, Any, Any] | None]
 
 
 class EngineHost:
@@ -353,6 +355,10 @@ class _Session:
         self._take(self, RunSnapshot(state=RunState.FAILED, notice=str(error)))
 
     async def _serve(self) -> None:
+        from tui_scraper.engine.engine import (
+            Engine,  # a quarter of a second, which the first frame need not wait
+        )
+
         loop = asyncio.get_running_loop()
         # Results that nobody waits for any more, after the first error of a pass has been reported.
         loop.set_exception_handler(lambda _loop, _context: None)
