@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from tui_scraper.engine.document_details import DocumentDetails
 from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.engine.wire import Chunk
 from tui_scraper.formatting import (
     STATUS_SIGNS,
     Line,
@@ -22,6 +21,10 @@ from tui_scraper.formatting import (
     usd,
     wrap,
 )
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.document_details import DocumentDetails
+    from tui_scraper.engine.wire import Chunk
 
 _NAME = 9
 _KIND = 10

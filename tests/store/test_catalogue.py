@@ -15,9 +15,9 @@ from tests.store.histories import STEPS, History
 from tests.ui.stored import HOSTILE, Bad, write_failures
 from tui_scraper.engine import Cause, Status
 from tui_scraper.engine.document_details import DocumentReader
-from tui_scraper.engine.models import DocumentRow
+from tui_scraper.engine.models import DocumentRow, Order
 from tui_scraper.engine.store.artifacts import StoredLabel
-from tui_scraper.engine.store.catalogue import Catalogue, Order
+from tui_scraper.engine.store.catalogue import Catalogue
 from tui_scraper.engine.store.head import STATUSES
 
 

@@ -20,11 +20,11 @@ from tui_scraper.engine.graph.kept import read_kept
 from tui_scraper.engine.graph.model import Edge
 from tui_scraper.engine.graph.references import SELF
 from tui_scraper.engine.labels.taxonomy import from_settings
-from tui_scraper.engine.models import DocumentRow, PhaseName
+from tui_scraper.engine.models import DocumentRow, Order, PhaseName
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.settings_in_force import settings_at
 from tui_scraper.engine.store.artifacts import StoredLabel, labels_in_store
-from tui_scraper.engine.store.catalogue import Catalogue, Order, first_versions, read_catalogue, read_rows
+from tui_scraper.engine.store.catalogue import Catalogue, first_versions, read_catalogue, read_rows
 from tui_scraper.engine.store.connection import closed_on_error, open_blobs, open_state, snapshot
 from tui_scraper.engine.store.counters import counts_of, read_totals
 from tui_scraper.engine.store.head import Head, read_head

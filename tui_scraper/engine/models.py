@@ -55,6 +55,14 @@ class Cause(StrEnum):
     SET_ASIDE = "set aside by hand"
 
 
+class Order(StrEnum):
+    """What comes first in a list of documents."""
+
+    PATH = "path"
+    LEAST_SURE = "least sure"
+    LARGEST = "largest"
+
+
 class RunState(StrEnum):
     """What the engine is doing. `watching`: a pass is complete, and the next change begins another."""
 

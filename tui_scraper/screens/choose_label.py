@@ -11,7 +11,6 @@ from textual.containers import Container
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from tui_scraper.engine.document_details import DocumentReader
 from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.models import DocumentRow
 from tui_scraper.engine.safe_text import safe_text
@@ -30,6 +29,8 @@ async def ask_label(screen: LiveScreen, directory: Path, version: int) -> None:
     """Ask which label a document is to have, and post LabelByHand to the screen."""
 
     def read() -> tuple[list[str], list[DocumentRow]]:
+        from tui_scraper.engine.document_details import DocumentReader
+
         with DocumentReader(directory) as reader:
             return reader.labels(), reader.rows([version])
 

@@ -10,13 +10,14 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from tui_scraper.engine.document_details import Catalogue, DocumentDetails, DocumentReader, Order
-from tui_scraper.engine.models import DocumentRow
-from tui_scraper.engine.store.catalogue import Rows
+from tui_scraper.engine.models import DocumentRow, Order
 from tui_scraper.formatting import STATUS_SIGNS, Line, Span, cut_left, pad, percent
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.document_details import Catalogue, DocumentDetails
+    from tui_scraper.engine.store.catalogue import Rows
 
 _PAGE_ROWS = 200
 _KEPT = 8_000
@@ -25,12 +26,16 @@ _LABEL = 14
 
 def read_first(directory: Path) -> tuple[int, list[DocumentRow]]:
     """How many documents there are, and the first ones by path."""
+    from tui_scraper.engine.document_details import DocumentReader
+
     with DocumentReader(directory) as reader:
         return reader.count(), reader.first(_PAGE_ROWS)
 
 
 def read_all(directory: Path) -> tuple[Catalogue, float]:
     """The catalogue, and the seconds of a processor that it has cost."""
+    from tui_scraper.engine.document_details import DocumentReader
+
     started = time.thread_time()
     with DocumentReader(directory) as reader:
         return reader.catalogue(), time.thread_time() - started
@@ -38,18 +43,24 @@ def read_all(directory: Path) -> tuple[Catalogue, float]:
 
 def read_page(directory: Path, versions: Sequence[int]) -> list[DocumentRow]:
     """Some documents."""
+    from tui_scraper.engine.document_details import DocumentReader
+
     with DocumentReader(directory) as reader:
         return reader.rows(versions)
 
 
 def read_version(directory: Path, path: str) -> int:
     """The document with a path as it is shown. Raises UsageError where there is none."""
+    from tui_scraper.engine.document_details import DocumentReader
+
     with DocumentReader(directory) as reader:
         return reader.version(path)
 
 
 def read_details(directory: Path, version: int) -> DocumentDetails | None:
     """All of one document."""
+    from tui_scraper.engine.document_details import DocumentReader
+
     with DocumentReader(directory) as reader:
         return reader.details(version)
 
@@ -71,14 +82,14 @@ class DocumentRows:
 
     def __init__(self) -> None:
         self.catalogue: Catalogue | None = None
-        self.shown: Rows = np.zeros(0, np.int64)
+        self.shown: Rows | None = None
         self._first: list[int] = []
         self._count = 0
         self._rows: OrderedDict[int, DocumentRow | None] = OrderedDict()
 
     def __len__(self) -> int:
         """Number of rows."""
-        return self._count if self.catalogue is None else len(self.shown)
+        return self._count if self.shown is None else len(self.shown)
 
     @property
     def total(self) -> int:
@@ -88,7 +99,7 @@ class DocumentRows:
     def forget_all(self) -> None:
         """Another workspace."""
         self.catalogue = None
-        self.shown = np.zeros(0, np.int64)
+        self.shown = None
         self._first, self._count = [], 0
         self._rows.clear()
 
@@ -116,7 +127,7 @@ class DocumentRows:
 
     def version(self, index: int) -> int | None:
         """A row's document."""
-        if self.catalogue is None:
+        if self.catalogue is None or self.shown is None:
             return self._first[index] if 0 <= index < len(self._first) else None
         if not 0 <= index < len(self.shown):
             return None
@@ -163,8 +174,8 @@ class DocumentRows:
         """Where a document stands now."""
         if not isinstance(identity, int):
             return None
-        if self.catalogue is None:
+        if self.catalogue is None or self.shown is None:
             return self._first.index(identity) if identity in self._first else None
         places, here = self.catalogue.places([identity])
-        found = np.flatnonzero(self.shown == places[0])
+        (found,) = (self.shown == places[0]).nonzero()
         return int(found[0]) if here[0] and len(found) else None

@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -13,9 +14,8 @@ from textual.widgets import Input
 
 from tui_scraper.actions import Situation
 from tui_scraper.document_lines import document_lines
-from tui_scraper.engine.document_details import DocumentDetails, Order
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.models import DocumentRow, Status
+from tui_scraper.engine.models import DocumentRow, Order, Status
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.formatting import Line, Span, number, rule
 from tui_scraper.screens.aside import OneAtATime, aside
@@ -36,6 +36,9 @@ from tui_scraper.widgets.key_footer import KeyFooter
 from tui_scraper.widgets.lines import Lines, ScrollLines
 from tui_scraper.widgets.paged_table import PagedTable
 from tui_scraper.widgets.text_field import TextField
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.document_details import DocumentDetails
 
 _RELOAD_S = 2.0
 _SHARE = 20

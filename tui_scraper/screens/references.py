@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.graph.kept import keep_graph
 from tui_scraper.engine.models import RunSnapshot, RunState
 from tui_scraper.formatting import number
 from tui_scraper.screens.aside import aside
@@ -34,6 +33,8 @@ class ReferencesAside:
 
     async def make(self, directory: Path) -> bool:
         """Make it and keep it. Whether it is there now."""
+        from tui_scraper.engine.graph.kept import keep_graph
+
         self._busy = True
         try:
             await aside(lambda: keep_graph(directory))

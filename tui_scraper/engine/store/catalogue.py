@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from enum import StrEnum
 from typing import Any
 
 import apsw
@@ -17,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_scraper.engine.models import DocumentRow, PhaseName, Status
+from tui_scraper.engine.models import DocumentRow, Order, PhaseName, Status
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.store.artifacts import StoredLabel, labels_in_store
 from tui_scraper.engine.store.head import DOCUMENT_PHASES, STATUS_NUMBER, STATUSES, Head
@@ -32,14 +31,6 @@ _FIELDS = ("path", "label", "status", "method")
 
 Rows = NDArray[np.int64]
 """Places in a catalogue, in the order in which they are to be shown."""
-
-
-class Order(StrEnum):
-    """What comes first in a list of documents."""
-
-    PATH = "path"
-    LEAST_SURE = "least sure"
-    LARGEST = "largest"
 
 
 class Catalogue:
