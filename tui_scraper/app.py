@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -214,8 +215,8 @@ class TuiScraperApp(EndingApp):
             screen.say(f"{action.shown} ({action.title.lower()}) works on: {where}.")
             return
         reason = action.reason(now)
-        if not reason and now.can_look and not now.open and name.startswith("show_") and name != "show_start":
-            self._start_screen.look()
+        if not reason and action.reason(replace(now, can_look=False)):
+            self._start_screen.look()  # it is possible only because there is something to open
         if reason:
             screen.say(reason)
         elif not screen.perform(name):

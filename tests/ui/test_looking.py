@@ -39,6 +39,10 @@ async def test_a_complete_workspace_is_opened_without_a_run(source: Path) -> Non
     try:
         async with app.run_test(size=NARROW) as pilot:
             await until_text(pilot, "complete: 9 documents")
+            await pilot.press("escape", "7")
+            await until_text(pilot, "Settings", "no folder is open")
+            await pilot.press("o")
+            await until_text(pilot, "complete: 9 documents")
             await pilot.press("escape", "4")
             await until_text(pilot, "9, by path", "letter 0.txt")
             await pilot.press("1")
