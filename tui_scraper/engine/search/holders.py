@@ -58,7 +58,6 @@ class Filter:
         self._path = None if path is None else _shown(path).removeprefix("./")
         self._glob = self._path is not None and any(sign in self._path for sign in "*?[")
         self._cache: dict[int, list[Holder]] = {}
-        self._given = human_labels(state)
         clean, chunk, classify, index = (
             head.lineages[name]
             for name in (PhaseName.CLEAN, PhaseName.CHUNK, PhaseName.CLASSIFY, PhaseName.INDEX)
@@ -106,10 +105,12 @@ class Filter:
 
     def _look_up(self, artifact: int) -> list[Holder]:
         found: list[Holder] = []
-        for path, clean, chunks, label_artifact, content in self._state.execute(self._sql, (artifact,)):
+        rows: list[Any] = self._state.execute(self._sql, (artifact,)).fetchall()
+        by_hand = human_labels(self._state, {row[4] for row in rows if row[4] is not None})
+        for path, clean, chunks, label_artifact, content in rows:
             if clean is None or not self._path_passes(path):
                 continue
-            given = self._given.get(content)
+            given = by_hand.get(content)
             labels = self._labels(label_artifact) if given is None else given.labels
             if self._label is not None and self._label not in labels:
                 continue
