@@ -110,7 +110,7 @@ def label(options: argparse.Namespace) -> int:
         raise UsageError("Name a label, or give --accept or --clear.")
     directory = directory_of(options)
     with DocumentReader(directory) as reader:
-        version, path = reader.version(options.path), reader.path(options.path)
+        version, path = reader.find(options.path)
         labels = list(dict.fromkeys(reader.known_label(name) for name in options.labels))
         if len(labels) > 1 and not reader.allows_several():
             raise UsageError("A document has one label here; classify.multi_label = true allows several.")

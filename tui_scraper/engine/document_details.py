@@ -9,7 +9,6 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tui_scraper.engine.errors import StoreError, UsageError
@@ -25,9 +24,10 @@ from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.settings_in_force import settings_at
 from tui_scraper.engine.store.artifacts import StoredLabel, labels_in_store
 from tui_scraper.engine.store.catalogue import Catalogue, first_versions, read_catalogue, read_rows
-from tui_scraper.engine.store.connection import closed_on_error, open_blobs, open_state, snapshot
+from tui_scraper.engine.store.connection import snapshot
 from tui_scraper.engine.store.counters import counts_of, read_totals
 from tui_scraper.engine.store.head import Head, read_head
+from tui_scraper.engine.store.reader import Reader
 from tui_scraper.engine.wire import Chunk
 
 MOST_CHARACTERS = 60_000
@@ -81,24 +81,8 @@ class DocumentDetails:
     neighbours: Neighbours | None = None
 
 
-class DocumentReader:
-    """Reads the documents of a workspace for a screen or a command. A context manager, for one thread.
-
-    Each call sees the head as it is then. Raises StoreError where the workspace cannot be read.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._state = open_state(directory, read_only=True)
-        with closed_on_error(self._state):
-            self._blobs = open_blobs(directory, read_only=True)
-
-    def __enter__(self) -> DocumentReader:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._state.close()
-        self._blobs.close()
+class DocumentReader(Reader):
+    """A reader that also knows documents one by one. Each call sees the head as it is then."""
 
     def count(self) -> int:
         """How many documents there are at the head."""
@@ -122,14 +106,14 @@ class DocumentReader:
             return read_catalogue(self._state, read_head(self._state))
 
     def version(self, path: str) -> int:
-        """The document with a path, as it is or as lists show it. Raises UsageError where there is none."""
-        return self._find(path)[0]
+        """The document with a path. Raises UsageError where there is none."""
+        return self.find(path)[0]
 
-    def path(self, path: str) -> bytes:
-        """The real path of a document that is named by what lists show. Raises as `version` does."""
-        return self._find(path)[1]
+    def find(self, path: str) -> tuple[int, bytes]:
+        """(version, real path) of the document with a path, given as it is or as lists show it.
 
-    def _find(self, path: str) -> tuple[int, bytes]:
+        Raises UsageError where there is none.
+        """
         with snapshot(self._state, self._directory):
             head = read_head(self._state)
             those = f"""SELECT v.id, d.path FROM document d JOIN version v ON v.document = d.id

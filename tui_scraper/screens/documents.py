@@ -120,10 +120,6 @@ class DocumentsScreen(LiveScreen):
             self.run_worker(self._load(seen), group="documents")
         self._paint_frame()
 
-    def reload(self) -> None:
-        """Something has changed that the counts do not tell."""
-        self._seen = None
-
     def _paint_frame(self) -> None:
         empty = not self._rows.total
         filled = self.has_class("-empty") and not empty
@@ -315,7 +311,6 @@ class DocumentsScreen(LiveScreen):
     def labelled(self, version: int) -> None:
         """A label was given or taken away: its rows read otherwise now."""
         self._rows.forget(version)
-        self.reload()
         self._due = 0.0
         if self.is_here:
             table = self.query_one(PagedTable)

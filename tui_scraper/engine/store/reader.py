@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from tui_scraper.engine.models import (
     PHASES,
@@ -58,7 +58,7 @@ class Reader:
         with closed_on_error(self._state):
             self._blobs = open_blobs(directory, read_only=True)
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
