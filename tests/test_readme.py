@@ -58,7 +58,7 @@ def test_the_commands_of_the_readme_work_in_their_order(home: Path) -> None:
 
 
 def test_the_commands_about_a_model_work_in_their_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(OF_A_MODEL) == 7
+    assert len(OF_A_MODEL) == 8
     monkeypatch.setenv("TUI_SCRAPER_INDEX__EMBEDDINGS", "openai")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with serving() as server:

@@ -186,7 +186,9 @@ def _model(settings: Settings) -> Iterator[Finding]:
 
 
 def _vectors(settings: Settings) -> Iterator[Finding]:
-    """The model of the vectors, where one is to be asked: its key, and one tiny call."""
+    """Who makes the vectors; where that is a model elsewhere, its key, and one tiny call."""
+    if settings.index.embeddings == "local":
+        yield Finding("embeddings", True, "made here, from word vectors; no network, no cost")
     from tui_scraper.engine.llm.choosing import choose_embedder
 
     try:

@@ -60,15 +60,25 @@ def test_what_was_embedded_is_found_by_meaning_and_accounted_for(
 
 
 def test_without_vectors_meaning_is_refused_and_both_is_words(source: Path, tmp_path: Path) -> None:
-    assert run("run", source, "-w", tmp_path / "w").code == 0
+    none = {"TUI_SCRAPER_INDEX__EMBEDDINGS": "none"}
+    assert run("run", source, "-w", tmp_path / "w", **none).code == 0
     ended = run("search", "lions", "--mode", "semantic", "-w", tmp_path / "w")
     assert ended.code == 2
-    assert 'set index.embeddings = "openai"' in ended.err
+    assert 'set index.embeddings = "local"' in ended.err
     both = run("search", "lions", "--mode", "hybrid", "-w", tmp_path / "w")
     assert both.code == 0
     assert "no vectors here" in both.err
     assert "zebra.txt" in both.out
     assert run("search", "lions", "-w", tmp_path / "w").err == ""
+
+
+def test_without_a_key_meaning_is_found_with_vectors_of_this_machine(source: Path, tmp_path: Path) -> None:
+    assert run("run", source, "-w", tmp_path / "w").code == 0
+    found = run("search", "animals", "--mode", "semantic", "-k", "1", "-w", tmp_path / "w")
+    assert (found.code, found.err) == (0, "")
+    assert "zebra.txt" in found.out
+    words = run("search", "animals", "--mode", "text", "-w", tmp_path / "w")
+    assert words.out.startswith("Nothing")
 
 
 def test_documents_without_vectors_are_counted_and_asked_about_again(

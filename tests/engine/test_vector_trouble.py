@@ -20,9 +20,10 @@ from tui_scraper.control import ask
 from tui_scraper.engine import embedding
 from tui_scraper.engine.asking.vectors import Passage, PassagePacks
 from tui_scraper.engine.errors import TuiScraperError
-from tui_scraper.engine.llm.embeddings import EmbeddingPreflight, is_too_long, kept
+from tui_scraper.engine.llm.embeddings import EmbeddingPreflight, is_too_long
 from tui_scraper.engine.llm.errors import CallError, Verdict, judge_status
 from tui_scraper.engine.llm.profile import Profile
+from tui_scraper.engine.passages import kept
 from tui_scraper.engine.phases import index as index_phase
 from tui_scraper.engine.workspace import Workspace, holder
 

@@ -62,7 +62,7 @@ def test_word_by_word_tokens_are_those_of_the_whole_text() -> None:
     words = split_words(text)
     assert " ".join(words) == text
     whole = model._tokenizer.encode(text, add_special_tokens=False).ids
-    total = model._matrix[whole].sum(axis=0)
+    total = model._matrix[whole].astype(np.float32).sum(axis=0)
     np.testing.assert_allclose(model.embed(words), total / np.linalg.norm(total), rtol=1e-4, atol=1e-6)
 
 

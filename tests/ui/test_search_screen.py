@@ -47,7 +47,9 @@ async def test_words_are_found_as_they_are_typed(
         await until_text(pilot, "Type words")
         await pilot.press(*"zebra")
         await until_text(pilot, "1 by words", "zebra.txt #1", "The zebra crossed the savanna")
-        await pilot.press(*"x")
+        await pilot.press(*["backspace"] * 5, *"animals")  # a word that none has
+        await until_text(pilot, "1 by words and meaning", "zebra.txt #1")
+        await pilot.press(*["backspace"] * 7, *"qqqxyz")
         await until_text(pilot, "Nothing was found")
 
 
@@ -64,7 +66,7 @@ async def test_letters_type_in_the_field_and_act_in_the_list(make_app: MakeApp, 
         table = app.screen.query_one(PagedTable)
         await until(pilot, lambda: table.has_focus and table.cursor == 2)
         await app.workers.wait_for_complete()
-        await until_text(pilot, "12 by words ")  # and not by meaning: there are no vectors
+        await until_text(pilot, "12 by words and meaning ")
         await pilot.press("enter")
         await until(pilot, lambda: app.screen.query_one("#hit").has_focus)
         await pilot.press("escape")

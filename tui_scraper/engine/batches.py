@@ -282,6 +282,7 @@ class Batches:
                     chunks=chunks,
                     clean_blob=0 if clean else self._payloads.blob_id(work.reached[_CLEAN]),
                     chunk_blob=0 if chunks else self._payloads.blob_id(work.reached[_CHUNK]),
+                    made=item.vectors,
                 )
             )
         if not entries:

@@ -23,8 +23,8 @@ from tui_scraper.engine.asking.parts import Company
 from tui_scraper.engine.asking.telling import Surrounding, Telling
 from tui_scraper.engine.asking.vectors import AskingForVectors, Passage, Waiting
 from tui_scraper.engine.llm.choosing import Provider
-from tui_scraper.engine.llm.embeddings import Vector, passage
 from tui_scraper.engine.models import Spend
+from tui_scraper.engine.passages import Vector, passage
 from tui_scraper.engine.phases.index import IndexEntry
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.codec import Unpacker

@@ -63,7 +63,6 @@ from tui_scraper.engine.store.members import match_members
 from tui_scraper.engine.store.results import Work, sampled, unfinished
 from tui_scraper.engine.store.runs import begin_run, end_run
 from tui_scraper.engine.store.setbacks import refuse_oversized, uphold_refusals
-from tui_scraper.engine.store.vectors import space_of
 from tui_scraper.engine.store.writer import Operation, Transaction
 from tui_scraper.engine.threads import in_thread
 from tui_scraper.engine.workspace import Workspace
@@ -307,7 +306,7 @@ class Pipeline:
                 work = Batches(around, configs, begun.newest_artifact, indexer, group, outside)
                 self._batches = work
                 if indexer is not None:
-                    indexer.space = space_of(begun.configs[PhaseName.INDEX])
+                    indexer.wants(begun.configs[PhaseName.INDEX])
                 if begun.expects_work:
                     work.start_workers()
                 watchers = [

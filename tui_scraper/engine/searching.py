@@ -1,7 +1,8 @@
 """Searching a workspace by words, by meaning or both: also has the query's vector made, which costs a little.
 
-The vector of a query is asked for once and then in the store, under the hash of its words. Who may write has
-it made: this process, where nobody works in the workspace, else the engine that does.
+Where this machine makes the vectors, it makes that of the query. That of a model is asked for once and then
+in the store, under the hash of its words. Who may write has it made: this process, where nobody works in the
+workspace, else the engine that does.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from tui_scraper.engine.store.vectors import (
     EMBEDDINGS,
     find_vectors,
     forget_vectors,
+    is_made_here,
+    made_here,
     read_vector,
     settings_of_vectors,
     space_at,
@@ -76,19 +79,23 @@ def find(
     mode: Mode | None = None,
     settings: Settings,
     remote: Remote = lambda _request: None,
+    may_ask: bool = True,
 ) -> Answer:
     """Find the `k` best chunks; see `search.query.search` for words and filters.
 
     `semantic` finds by meaning, `hybrid` by both; without a mode it is both where there are vectors. What
     cannot be done by meaning is done by words, with a notice. Where meaning alone was asked for it raises
-    UsageError if there are no vectors, and whatever kept the query from getting one.
+    UsageError if there are no vectors, and whatever kept the query from getting one. Unless it `may_ask` a
+    model, only vectors of this machine are searched for by meaning.
     """
     with Search(directory) as reader:
         pending = reader.pending()
         look = functools.partial(reader.find, query, k=k, label=label, path=path)
         space = reader.space() if mode != "text" else None
+        if not (may_ask or is_made_here(reader.embeddings())):
+            return Answer(look(), "", pending)
         if space is None:
-            none = 'There are no vectors here: set index.embeddings = "openai", and run.'
+            none = 'There are no vectors here: set index.embeddings = "local", and run.'
             if mode == "semantic":
                 raise UsageError(none)
             return Answer(look(), none if mode == "hybrid" else "", pending)
@@ -114,6 +121,9 @@ def _vector(
     """The vector of a query; None for one without words."""
     if not words:
         return None
+    made_by = reader.embeddings()
+    if is_made_here(made_by):
+        return _made_here(made_by, words)
     with contextlib.suppress(ValueError):  # it is damaged: who may write has it made again
         vector = reader.vector(vector_key(space, words))
         if vector is not None:
@@ -131,6 +141,20 @@ def _vector(
         return asyncio.run(embed(directory, words, settings, workspace.writer.submit))
     finally:
         workspace.close()
+
+
+def _made_here(made_by: object, words: str) -> NDArray[np.int8]:
+    from tui_scraper.engine.labels import model_files, use_one_thread
+
+    if made_by != made_here(model_files.identity()):
+        raise UsageError(
+            "the vectors here were made with another version of the model on this machine; "
+            "the next `tui-scraper run` makes them anew."
+        )
+    use_one_thread()
+    from tui_scraper.engine.phases.local_vectors import vector_of
+
+    return vector_of(words)
 
 
 def packed(vector: NDArray[np.int8]) -> str:

@@ -194,12 +194,16 @@ class ClassifySettings(_Section):
 class IndexSettings(_Section):
     """What a search knows besides words."""
 
-    embeddings: Literal["openai", "none"] = Field(
-        default="none",
-        description="openai: vectors of a model, so that search finds by meaning; none: words only",
+    embeddings: Literal["local", "openai", "none"] = Field(
+        default="local",
+        description="whose vectors a search finds by meaning with: local: made here; openai: a model's; "
+        "none: words only",
     )
     model: str = Field(
-        default="text-embedding-3-small", min_length=1, max_length=200, description="the model of the vectors"
+        default="text-embedding-3-small",
+        min_length=1,
+        max_length=200,
+        description="with openai: the model of the vectors",
     )
     dimensions: int = Field(
         default=512, ge=0, le=8192, description="numbers of a vector; 0: as many as the model gives"

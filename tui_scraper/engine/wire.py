@@ -54,12 +54,16 @@ class CleanResult(msgspec.Struct, array_like=True, frozen=True):
 
 
 class ChunkResult(msgspec.Struct, array_like=True, frozen=True):
-    """The chunks of a document. `payload` is a compressed list of `Chunk`; `output` its hash."""
+    """The chunks of a document. `payload` is a compressed list of `Chunk`; `output` its hash.
+
+    `vectors` are those of all chunks, made on this machine; b'' where they are not wanted.
+    """
 
     payload: bytes
     output: bytes
     chunks: int
     tokens: int
+    vectors: bytes = b""
 
 
 class LabelResult(msgspec.Struct, array_like=True, frozen=True):

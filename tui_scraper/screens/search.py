@@ -123,7 +123,7 @@ class SearchScreen(LiveScreen):
         if self._asked:
             return [(Span(" Nothing was found.", "dim"),)]
         lines: list[Line] = [(Span(" Type words: what holds them is found as you type.", "dim"),)]
-        if self._settings.index.embeddings != "none":
+        if self._settings.index.embeddings == "openai":
             words = " looks for the meaning as well (one small call)."
             lines.append((Span(" enter", "key"), Span(words, "dim")))
         return lines
@@ -162,7 +162,7 @@ class SearchScreen(LiveScreen):
         self._asked, self._missing = query, answer.pending > 0
         how = "by words and meaning" if answer.by_meaning else "by words"
         self._show(answer.hits, f"{how}; {number(answer.pending)} not indexed yet" if answer.pending else how)
-        if answer.notice and by_meaning and self._settings.index.embeddings != "none":
+        if answer.notice and by_meaning:
             self.say(safe_text(answer.notice))
 
     def _answer(self, directory: Path, query: str, *, by_meaning: bool) -> Any:
@@ -172,7 +172,7 @@ class SearchScreen(LiveScreen):
             directory,
             query,
             k=_HITS,
-            mode=None if by_meaning else "text",
+            may_ask=by_meaning,
             settings=self._settings,
             remote=lambda request: {"vector": self._host.embed(str(request["text"]))},
         )

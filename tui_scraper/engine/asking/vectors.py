@@ -22,7 +22,6 @@ from tui_scraper.engine.llm.embeddings import (
     TOGETHER,
     TOKENS_TOGETHER,
     EmbeddingPreflight,
-    Vector,
     fewer,
     is_too_long,
     vectors_in,
@@ -30,6 +29,7 @@ from tui_scraper.engine.llm.embeddings import (
 from tui_scraper.engine.llm.errors import CallError, PreflightError
 from tui_scraper.engine.llm.preflight import Preflight, Ready
 from tui_scraper.engine.llm.requests import EmbeddingRequest
+from tui_scraper.engine.passages import Vector
 from tui_scraper.engine.phases.index import IndexEntry
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.ledger import Paid

@@ -1,15 +1,16 @@
 """Static embeddings: every token has one vector, a text is the sum of its tokens' vectors.
 
-Words are tokenized one at a time and remembered. No token of this vocabulary reaches over a
-space, so the tokens are the same, and a document costs a dictionary look-up a word where the
-whole-text tokenizer took longer (140 us) than all the rest of labelling does now.
+Words are tokenized one at a time, and the vector of each is remembered. No token of this vocabulary
+reaches over a space, so the tokens are the same, and a text costs a dictionary look-up and a row for
+each of its different words: 95 us for 1,400 characters, where adding up all tokens took 255.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 Vector = NDArray[np.float32]
 
-_REMEMBERED_WORDS = 32_768
+_REMEMBERED_WORDS = 16_384
+"""17 MB a process, where so many different words have been seen."""
 
 _WORD = re.compile(r"\w{1,32}")
 """Letters, digits and underscores. Text without spaces (Chinese, base64) comes in pieces, so that
@@ -36,34 +38,60 @@ def split_words(text: str) -> list[str]:
 
 
 class StaticEmbedding:
-    """A matrix of token vectors with its tokenizer."""
+    """A matrix of token vectors with its tokenizer.
 
-    def __init__(self, matrix: Vector, tokenizer: Tokenizer) -> None:
+    The matrix stays where it is, in the file: what is looked at of it is shared by all processes.
+    """
+
+    def __init__(self, matrix: NDArray[np.float16], tokenizer: Tokenizer) -> None:
         self._matrix = matrix
         self._tokenizer = tokenizer
-        self._ids: dict[str, list[int]] = {}
+        self._places: dict[str, int] = {}
+        self._rows = np.zeros((_REMEMBERED_WORDS, DIMENSIONS), np.float32)
 
     def embed(self, words: Sequence[str]) -> Vector:
         """The unit vector of a text given as its words; all zeros where there is nothing to embed."""
-        known, ids = self._ids, []
-        for word in words:
-            of_word = known.get(word)
-            if of_word is None:
-                of_word = self._tokenize(word)
-            ids += of_word
-        if not ids:
-            return np.zeros(DIMENSIONS, np.float32)
-        rows = self._matrix.take(ids, axis=0)
-        total: Vector = np.add.reduce(rows, axis=0)
+        counts = Counter(words)
+        return self._sum(counts, np.fromiter(counts.values(), np.float32, len(counts)))
+
+    def embed_passage(self, words: Sequence[str]) -> Vector:
+        """As `embed`, for what is to be found: a word that occurs n times counts 1 + log n times.
+
+        On titles and descriptions of 59,000 Debian packages that puts the right one among the first ten for
+        67.7% of the titles, where plain sums do for 64.0% (`benchmarks.retrieval`).
+        """
+        counts = Counter(words)
+        times = np.fromiter(counts.values(), np.float32, len(counts))
+        return self._sum(counts, np.log(times) + np.float32(1))
+
+    def _sum(self, words: Mapping[str, int], weights: Vector) -> Vector:
+        rows = self._rows_of(words)
+        total: Vector = weights @ rows
         length = float(np.sqrt(total @ total))
         return total / np.float32(length) if length > 0 else total
 
-    def _tokenize(self, word: str) -> list[int]:
-        if len(self._ids) >= _REMEMBERED_WORDS:
-            self._ids.clear()
-        ids: list[int] = self._tokenizer.encode(word, add_special_tokens=False).ids
-        self._ids[word] = ids
-        return ids
+    def _rows_of(self, words: Mapping[str, int]) -> Vector:
+        places = self._places
+        try:
+            found = [places[word] for word in words]
+        except KeyError:
+            new = [word for word in words if word not in places]
+            if len(places) + len(new) > _REMEMBERED_WORDS:
+                places.clear()
+                new = list(words)
+                if len(new) > _REMEMBERED_WORDS:
+                    return np.stack([self._vector(word) for word in new])
+            for word in new:
+                self._rows[len(places)] = self._vector(word)
+                places[word] = len(places)
+            found = [places[word] for word in words]
+        return self._rows.take(found, axis=0)
+
+    def _vector(self, word: str) -> Vector:
+        """The sum of the vectors of a word's tokens."""
+        tokens = self._tokenizer.encode(word, add_special_tokens=False).ids
+        total: Vector = np.add.reduce(self._matrix[tokens], axis=0, dtype=np.float32)
+        return total
 
 
 @functools.lru_cache(maxsize=1)
@@ -78,4 +106,4 @@ def load() -> StaticEmbedding:
     weights, tokenizer = model_files.paths()
     shape, offset = model_files.read_header(weights)
     half = np.memmap(weights, dtype="<f2", mode="r", offset=offset, shape=shape)
-    return StaticEmbedding(half.astype(np.float32), Tokenizer.from_file(tokenizer))
+    return StaticEmbedding(half, Tokenizer.from_file(tokenizer))

@@ -109,7 +109,7 @@ def choose(
 def choose_embedder(
     settings: Settings, *, offline: str, environ: Mapping[str, str] = os.environ, keyless: bool = False
 ) -> Provider | None:
-    """The model that makes the vectors of passages; None where none are wanted.
+    """The model elsewhere that makes the vectors of passages; None where none of a model are wanted.
 
     A key goes only to the endpoint that it is meant for: that of the labels to the same address, and to any
     other the one that the settings of the index name. `offline` says why no model may be asked, '' where it
@@ -118,7 +118,7 @@ def choose_embedder(
     Raises PreflightError where there is no key, UsageError for settings that cannot be.
     """
     index, classify = settings.index, settings.classify
-    if index.embeddings == "none":
+    if index.embeddings != "openai":
         return None
     asked = asked_for_vectors(settings)
     if offline:
@@ -133,7 +133,7 @@ def choose_embedder(
         name = asked.api_key_env if own or shared else "one, name it in index.api_key_env"
         raise PreflightError(
             f"There is no API key for the embeddings: set {name}, or put the key into a file that only you "
-            'can read (index.api_key_file); index.embeddings = "none" and --offline do without one.'
+            'can read (index.api_key_file); index.embeddings = "local" and --offline do without one.'
         )
     return Provider(asked, endpoint, key, ask=True)
 

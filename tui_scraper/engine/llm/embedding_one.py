@@ -13,11 +13,12 @@ from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.llm.caller import Answered, Caller, caps_of
 from tui_scraper.engine.llm.choosing import Provider
 from tui_scraper.engine.llm.client import Client, UnreadableAnswerError
-from tui_scraper.engine.llm.embeddings import Vector, price_of_vectors, vectors_in
+from tui_scraper.engine.llm.embeddings import price_of_vectors, vectors_in
 from tui_scraper.engine.llm.errors import CallError, Verdict
 from tui_scraper.engine.llm.preflight import Ready
 from tui_scraper.engine.llm.profile import Profile, decode_profile
 from tui_scraper.engine.llm.requests import EmbeddingRequest
+from tui_scraper.engine.passages import Vector
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.profiles import read_profile
 from tui_scraper.engine.store.vectors import StoredVectors, record_vectors, vector_key

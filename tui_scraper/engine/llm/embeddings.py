@@ -1,17 +1,11 @@
-"""Vectors of a model: what of a passage it is shown, what is kept of its answer, and the first call.
-
-A vector is kept as whole numbers from -127 to 127, its largest at the end of the range: a search compares
-directions, and this turns one by about half a degree, for a quarter of the room.
-"""
+"""Vectors of a model elsewhere: how much it is shown at once, what of its answer is usable, a first call."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from tui_scraper.engine.llm.caller import Answered, Caller
 from tui_scraper.engine.llm.choosing import Provider
@@ -21,6 +15,7 @@ from tui_scraper.engine.llm.preflight import Preflight
 from tui_scraper.engine.llm.prices import Price, price_of
 from tui_scraper.engine.llm.profile import Profile, negotiate
 from tui_scraper.engine.llm.requests import EmbeddingRequest
+from tui_scraper.engine.passages import Vector, kept
 from tui_scraper.engine.safe_text import safe_text
 
 MOST_TOKENS = 8_000
@@ -30,7 +25,6 @@ TOKENS_TOGETHER = 60_000
 """What goes in a call: passages, and their tokens, which a small account is allowed in a minute."""
 LEAST_TOKENS = 32
 _MANY_TOKENS = 2_048
-_MOST_DIMENSIONS = 8_192
 _TEXT = "Invoice no. 4711. Three items. Total due: 100.00, payable within 30 days."
 _TEXT_TOKENS = 24
 _WORDS = "word "
@@ -43,28 +37,6 @@ _TOO_LONG = (
 """What servers say of a text that is too long for them."""
 _TOO_LONG_IN_ANY_STATUS = ("input is too large to process",)
 """llama.cpp answers 500."""
-
-Vector = NDArray[np.int8]
-
-
-def passage(title: str, heading: str, text: str) -> str:
-    """What a model is shown of a chunk: where it stands, and what it says.
-
-    A passage that is about what its title says need not say so itself.
-    """
-    above = [line for line in (title.strip(), heading.strip()) if line and not text.startswith(line)]
-    return "\n".join([*above, text])
-
-
-def kept(vector: Sequence[float]) -> Vector | None:
-    """A vector as it is kept; None where it is none: empty, all zeros, or with what is no number."""
-    if not 0 < len(vector) <= _MOST_DIMENSIONS:
-        return None
-    numbers = np.asarray(vector, np.float64)
-    largest = float(np.abs(numbers).max())
-    if not np.isfinite(largest) or largest == 0.0:
-        return None
-    return np.rint(numbers / largest * 127.0).astype(np.int8)
 
 
 def vectors_in(reply: Reply, count: int) -> dict[int, Vector]:

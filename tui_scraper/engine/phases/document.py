@@ -24,6 +24,7 @@ from tui_scraper.engine.labels.signature import signature
 from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases import chunk as chunk_phase
 from tui_scraper.engine.phases import clean as clean_phase
+from tui_scraper.engine.phases import local_vectors
 from tui_scraper.engine.phases.classify import Classifier
 from tui_scraper.engine.phases.inside import Inside
 from tui_scraper.engine.safe_text import safe_text
@@ -228,12 +229,15 @@ class _Chunk:
     def __init__(self, settings: Settings, allow: Allow) -> None:
         del allow
         self._settings = settings.chunk
+        # A document that waits for a model's label goes to the index by way of the store.
+        self._vectors = settings.index.embeddings == "local" and settings.classify.backend != "openai"
 
     def make(self, document: InHand) -> None:
         document.chunks = chunk_phase.chunk(document.text, self._settings)
         payload, output = pack(document.chunks)
         tokens = sum(part.tokens for part in document.chunks)
-        document.chunk = ChunkResult(payload, output, len(document.chunks), tokens)
+        vectors = local_vectors.vectors_of(document.text, document.chunks) if self._vectors else b""
+        document.chunk = ChunkResult(payload, output, len(document.chunks), tokens, vectors)
 
     def restore(self, document: InHand) -> bool:
         if document.item.chunks is None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from tui_scraper.engine.labels import model_files
 from tui_scraper.engine.llm.choosing import asked_for_vectors
 from tui_scraper.engine.llm.endpoint import endpoint_of
 from tui_scraper.engine.models import PhaseName
@@ -27,7 +28,14 @@ from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.head import Head
 from tui_scraper.engine.store.recording import Indexed, record_indexed, record_unindexed
-from tui_scraper.engine.store.vectors import EMBEDDINGS, held, settings_of_vectors, space_of
+from tui_scraper.engine.store.vectors import (
+    EMBEDDINGS,
+    held,
+    is_made_here,
+    made_here,
+    settings_of_vectors,
+    space_of,
+)
 from tui_scraper.engine.store.writer import Transaction, Writer
 from tui_scraper.engine.wire import Chunk, CleanText
 
@@ -51,6 +59,8 @@ def relevant(settings: Settings) -> dict[str, object]:
     index = settings.index
     if index.embeddings == "none":
         return {}
+    if index.embeddings == "local":
+        return {EMBEDDINGS: made_here(model_files.identity())}
     return {
         EMBEDDINGS: {
             "endpoint": endpoint_of(asked_for_vectors(settings)).family,
@@ -69,7 +79,7 @@ def keep_vectors(
     They are paid for, and another name of the endpoint, in an environment that has none, would hide them all.
     """
     kept = settings_of_vectors(state, head)
-    if kept is not None:
+    if kept is not None and not is_made_here(kept):
         version, wanted = configs[PhaseName.INDEX]
         configs[PhaseName.INDEX] = version, {**wanted, EMBEDDINGS: kept}
 
@@ -79,8 +89,9 @@ class IndexEntry:
     """A document whose chunks are to be searchable.
 
     `clean` and `chunks` are payloads at hand, or None to read them from the store by blob id. `vectors` are
-    the keys of its chunks' vectors, in order, b'' for a chunk that has none; () where none are wanted.
-    `without` says why it has not all that are wanted, '' where it has.
+    the keys of its chunks' vectors, in order, b'' for a chunk that has none; () where none are asked for.
+    `without` says why it has not all that are wanted, '' where it has. `made` are vectors that a worker has
+    made of its chunks, one after another; b'' where it has not.
     """
 
     version: int
@@ -94,11 +105,13 @@ class IndexEntry:
     chunk_blob: int = 0
     vectors: Sequence[bytes] = ()
     without: str = ""
+    made: bytes = b""
 
     @property
     def held_bytes(self) -> int:
         """What the entry keeps in memory while it waits."""
-        return len(self.clean or b"") + len(self.chunks or b"") + 60 * len(self.vectors) + 500
+        payloads = len(self.clean or b"") + len(self.chunks or b"") + len(self.made)
+        return payloads + 60 * len(self.vectors) + 500
 
 
 Recorded = Callable[[Sequence[int]], None]
@@ -107,13 +120,14 @@ Recorded = Callable[[Sequence[int]], None]
 class Indexer:
     """The thread that writes the index. Call from one event loop.
 
-    `recorded` is called in that loop with the versions of each commit. `space` is that of the vectors, to be
-    set before the first document that has some.
+    `recorded` is called in that loop with the versions of each commit. `space` is that of the vectors, if
+    there are any; `makes_vectors` says that they are made on this machine.
     """
 
     def __init__(self, workspace: Path, writer: Writer, recorded: Recorded) -> None:
         self.workspace = workspace
         self.space: bytes | None = None
+        self.makes_vectors = False
         self._writer = writer
         self._recorded = recorded
         self._loop = asyncio.get_running_loop()
@@ -128,6 +142,11 @@ class Indexer:
         self.cpu_ns = 0
         self._thread = threading.Thread(target=self._work, name="index-writer", daemon=True)
         self._thread.start()
+
+    def wants(self, config: tuple[int, Mapping[str, object]]) -> None:
+        """Take the configuration of the index, before the first document."""
+        self.space = space_of(config)
+        self.makes_vectors = is_made_here(config[1].get(EMBEDDINGS))
 
     async def open(self) -> bool:
         """Wait until the index is open. Returns whether it had to be made anew, empty.
@@ -241,29 +260,37 @@ class _Thread:
                 self._vectors.close()
 
     def _add(self, entry: IndexEntry) -> None:
-        if entry.artifact not in self._added and not self._is_indexed(entry.artifact):
+        words = entry.artifact not in self._added and not self._is_indexed(entry.artifact)
+        makes = self._indexer.makes_vectors and not self._copier().has(entry.artifact)
+        if words or makes:
             try:
                 clean = self._clean(entry.clean or self._blob(entry.clean_blob))
                 chunks = self._chunks(entry.chunks or self._blob(entry.chunk_blob))
             except ValueError:  # what a worker made is not believed before it has been decoded
                 self._damaged.append((entry.version, entry.size_bytes, entry.attempts))
                 return
-            text = clean.text
-            self._index.add(
-                entry.artifact,
-                clean.title or "",
-                [text[chunk.start : chunk.end] for chunk in chunks],
-                [chunk.heading for chunk in chunks],
-                replace=entry.replace,
-            )
-            self._added.add(entry.artifact)
-            self._dirty = True
+            if words:
+                self._add_words(entry, clean, chunks)
+            if makes:
+                self._copier().make(entry.artifact, clean, chunks, entry.made)
         without = entry.without
         if entry.vectors and not self._copier().add(entry.artifact, entry.vectors):
             without = without or _LOST
         self._waiting.append(
             Indexed(entry.version, entry.size_bytes, entry.attempts, entry.artifact, without)
         )
+
+    def _add_words(self, entry: IndexEntry, clean: CleanText, chunks: Sequence[Chunk]) -> None:
+        text = clean.text
+        self._index.add(
+            entry.artifact,
+            clean.title or "",
+            [text[chunk.start : chunk.end] for chunk in chunks],
+            [chunk.heading for chunk in chunks],
+            replace=entry.replace,
+        )
+        self._added.add(entry.artifact)
+        self._dirty = True
 
     def _copier(self) -> VectorCopier:
         if self._vectors is None:

@@ -1,4 +1,7 @@
-"""The part of the index thread that copies vectors from the store into files. Loaded where there are some."""
+"""The part of the index thread that brings vectors into files: a model's from the store, others as made.
+
+Loaded where there are some.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_scraper.engine.phases import local_vectors
 from tui_scraper.engine.search.vector_files import VectorFiles
 from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.vectors import (
@@ -19,6 +23,7 @@ from tui_scraper.engine.store.vectors import (
     held_by,
 )
 from tui_scraper.engine.store.writer import Writer
+from tui_scraper.engine.wire import Chunk, CleanText
 
 _CALLS_HELD = 64
 """Answers whose vectors are kept at hand: some 64 kB each."""
@@ -56,6 +61,18 @@ class VectorCopier:
         if vectors:
             self._files.add(artifact, ordinals, np.stack(vectors))
         return len(vectors) == sum(map(bool, keys))
+
+    def has(self, artifact: int) -> bool:
+        """Whether the files have vectors of a document's chunks; of those made here, all."""
+        return self._files.has(artifact)
+
+    def make(self, artifact: int, clean: CleanText, chunks: Sequence[Chunk], made: bytes) -> None:
+        """Add the vectors of a document's chunks; `made` are those of a worker, if it made them."""
+        vectors = local_vectors.unpacked(made, len(chunks))
+        if vectors is None:
+            vectors = local_vectors.unpacked(local_vectors.vectors_of(clean, chunks), len(chunks))
+        if vectors is not None and len(vectors):
+            self._files.add(artifact, range(len(chunks)), vectors)
 
     def commit(self, writer: Writer) -> None:
         """Make what was added durable and record how much there is. What was damaged is asked for again."""

@@ -6,7 +6,7 @@ phase, all on the head's lineages. So a rollback, a vanished file and a changed 
 at once, with no write to the index.
 
 By meaning: the chunks whose vectors are nearest to that of the query. Both together: each way gives its best,
-and a chunk counts by its places in both (reciprocal rank fusion; Cormack, Clarke and Büttcher 2009).
+and a chunk counts by its scores in both (`search.fusion`).
 
 Everything is read from committed data through read-only connections, so a search works beside a
 running engine. The store's snapshot is taken before the index is opened: what the store calls
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +26,7 @@ import apsw
 
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PhaseName, SearchHit, Status
+from tui_scraper.engine.search.fusion import DEPTH, Groups, Place, fused
 from tui_scraper.engine.search.hits import Found, Hits
 from tui_scraper.engine.search.holders import Filter, Holder
 from tui_scraper.engine.search.terms import Wanted, build_query, holds, only_artifacts, read_query
@@ -34,24 +34,31 @@ from tui_scraper.engine.search.text_index import DamagedIndexError, guarded, ope
 from tui_scraper.engine.store.connection import explained, open_blobs, open_state
 from tui_scraper.engine.store.counters import counts_of, read_totals
 from tui_scraper.engine.store.head import STATUS_NUMBER, Head, read_head
-from tui_scraper.engine.store.vectors import count_without, held, read_vector, space_at
+from tui_scraper.engine.store.vectors import (
+    count_without,
+    held,
+    is_made_here,
+    read_vector,
+    settings_of_vectors,
+    space_at,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tui_scraper.engine.search.vector_files import VectorReader
+
 _DONE = STATUS_NUMBER[Status.DONE]
 _LARGEST_PAGE = 8_192
-
-_FUSED = 50
-"""Chunks of each way that are put in one order, at least."""
 
 _NEAREST_LOOKED_AT = 200_000
 """Nearest chunks among which those that pass the filters are looked for: a rare label must not have every one
 of millions looked up."""
 
-_RANKS = 60
-"""What is added to each rank in the fusion: the constant of its authors."""
+_UNLIKE = 0.3
+"""Cosine below which vectors of this machine say nothing: of 2,000 titles of Debian packages 95% are nearer
+to their description, and 90% of other descriptions are further off."""
 
 
 def search(
@@ -94,6 +101,7 @@ class Search:
             self._state.close()
             raise
         self._index: tuple[Any, Any] | None = None
+        self._vectors: VectorReader | None = None
 
     def __enter__(self) -> Search:
         return self
@@ -116,6 +124,11 @@ class Search:
         """The vectors that the index has, at the head; None where it has none."""
         with explained(self._directory):
             return space_at(self._state, read_head(self._state))
+
+    def embeddings(self) -> object | None:
+        """Which model makes the vectors at the head, and how; None where there are none."""
+        with explained(self._directory):
+            return settings_of_vectors(self._state, read_head(self._state))
 
     def vectors(self) -> tuple[int, int]:
         """How many vectors there are at the head and, if any, how many documents have not all of theirs."""
@@ -151,7 +164,7 @@ class Search:
         """Find the `k` best chunks; see `search`.
 
         `vector` is that of the query, to find by meaning as well; without `words`, by meaning alone. The
-        score is that of the words, the cosine, or, where both count, the sum of 1 / (60 + rank).
+        score is that of the words, the cosine, or, where both count, one from 0 to 1 made of both.
         """
         with explained(self._directory):
             self._state.execute("BEGIN")
@@ -185,19 +198,27 @@ class Search:
         if not wanted.words or (narrow is not None and not narrow):
             return []
         hits = Hits(self._state, self._blobs, wanted.terms(), analyze.analyze)
-        depth = k if vector is None else max(k, _FUSED)
-        groups: list[tuple[Found, list[Holder]]] = []
+        depth = k if vector is None else max(k, DEPTH)
+        groups: Groups = []
         if words:
             groups = self._by_words(index, wanted, documents, narrow, depth)
-        if vector is not None:
+        reader = self._open_vectors(head, vector) if vector is not None else None
+        if vector is not None and reader is not None:
             leaves_out = functools.partial(_leaves_out, hits, wanted, analyze)
-            near = self._by_meaning(head, vector, documents, narrow, depth, leaves_out)
-            groups = _fused(groups, near) if words else near
+            aim = vector.astype("f4")
+            near = self._by_meaning(
+                reader.nearest(aim, narrow),
+                self._least(head) if words else -1.0,
+                documents,
+                depth,
+                leaves_out,
+            )
+            groups = fused(groups, near, _cosines(reader, aim, groups)) if words else near
         return [hits.make(found, holder) for found, holder in _choose(groups, k)]
 
     def _by_words(
         self, index: Any, wanted: Wanted, documents: Filter, narrow: list[int] | None, k: int
-    ) -> list[tuple[Found, list[Holder]]]:
+    ) -> Groups:
         searcher = guarded(self._directory, index.searcher)
         for every_word in (True, False) if len(wanted.words) > 1 else (True,):
             parsed = build_query(index.schema, wanted, every_word=every_word)
@@ -208,32 +229,37 @@ class Search:
                 return groups
         return []
 
-    def _by_meaning(
-        self,
-        head: Head,
-        vector: NDArray[np.int8],
-        documents: Filter,
-        narrow: list[int] | None,
-        k: int,
-        leaves_out: Callable[[Found, Holder], bool],
-    ) -> list[tuple[Found, list[Holder]]]:
-        """The `k` nearest chunks that some document of the head has."""
+    def _open_vectors(self, head: Head, vector: NDArray[np.int8]) -> VectorReader | None:
         from tui_scraper.engine.search.vector_files import open_vectors
 
         space = space_at(self._state, head)
-        reader = None if space is None else open_vectors(self._directory, space, held(self._state, space))
-        if reader is None:
-            return []
-        if reader.dimensions != len(vector):
+        if space is None:
+            return None
+        self._vectors = open_vectors(self._directory, space, held(self._state, space), self._vectors)
+        if self._vectors is not None and self._vectors.dimensions != len(vector):
             raise StoreError(
                 f"{self._directory}: the vector of the query has {len(vector)} numbers, and those of the "
-                f"documents have {reader.dimensions}."
+                f"documents have {self._vectors.dimensions}."
             )
-        groups: list[tuple[Found, list[Holder]]] = []
+        return self._vectors
+
+    def _least(self, head: Head) -> float:
+        """How near a chunk must be to be found for that alone, beside those that have the words."""
+        return _UNLIKE if is_made_here(settings_of_vectors(self._state, head)) else -1.0
+
+    def _by_meaning(
+        self,
+        nearest: Iterator[tuple[float, int, int]],
+        least: float,
+        documents: Filter,
+        k: int,
+        leaves_out: Callable[[Found, Holder], bool],
+    ) -> Groups:
+        """The `k` nearest chunks that some document of the head has."""
+        groups: Groups = []
         seen: set[tuple[int, int]] = set()
-        nearest = reader.nearest(vector.astype("f4"), narrow)
         for score, artifact, ordinal in itertools.islice(nearest, _NEAREST_LOOKED_AT):
-            if len(groups) >= k:
+            if len(groups) >= k or score < least:
                 break
             if (artifact, ordinal) in seen:
                 continue
@@ -253,15 +279,13 @@ class Search:
             except StoreError:  # the directory was built anew since
                 self._index = open_for_reading(self._directory)
 
-    def _collect(
-        self, searcher: Any, query: Any, documents: Filter, k: int
-    ) -> list[tuple[Found, list[Holder]]]:
+    def _collect(self, searcher: Any, query: Any, documents: Filter, k: int) -> Groups:
         """The best chunks that some document of the head has, in order, until there are `k`.
 
         Goes on through hits with the score of the last, so that what is cut off is decided by path
         and not by the place in the index.
         """
-        groups: list[tuple[Found, list[Holder]]] = []
+        groups: Groups = []
         seen: set[tuple[int, int]] = set()
         for found in self._pages(searcher, query, min(4 * k, _LARGEST_PAGE)):
             if len(groups) >= k and (found.score < groups[k - 1][0].score or len(groups) >= 10 * k):
@@ -310,15 +334,10 @@ def _anything_indexed(state: apsw.Connection, head: Head) -> bool:
     return row is not None and row[0] > 0
 
 
-def _fused(*ways: list[tuple[Found, list[Holder]]]) -> list[tuple[Found, list[Holder]]]:
-    """Reciprocal rank fusion: a chunk counts by its places, so different kinds of scores need no scale."""
-    scores: defaultdict[tuple[int, int], float] = defaultdict(float)
-    holders: dict[tuple[int, int], list[Holder]] = {}
-    for groups in ways:
-        for rank, (found, those) in enumerate(groups, 1):
-            scores[found.artifact, found.ordinal] += 1.0 / (_RANKS + rank)
-            holders[found.artifact, found.ordinal] = those
-    return [(Found(round(score, 6), *place), holders[place]) for place, score in scores.items()]
+def _cosines(reader: VectorReader, vector: NDArray[np.float32], groups: Groups) -> dict[Place, float]:
+    """How near each of some chunks is; of one that has no vector, nothing."""
+    artifacts = list({found.artifact for found, _holders in groups})
+    return {(artifact, ordinal): score for score, artifact, ordinal in reader.nearest(vector, artifacts)}
 
 
 def _leaves_out(hits: Hits, wanted: Wanted, analyze: Any, found: Found, holder: Holder) -> bool:
@@ -329,7 +348,7 @@ def _leaves_out(hits: Hits, wanted: Wanted, analyze: Any, found: Found, holder: 
     return any(holds(text, terms, analyze) for terms in wanted.excluded)
 
 
-def _choose(groups: list[tuple[Found, list[Holder]]], k: int) -> list[tuple[Found, Holder]]:
+def _choose(groups: Groups, k: int) -> list[tuple[Found, Holder]]:
     """One document for each text, and copies only into places that would stay empty."""
 
     def order(pair: tuple[Found, Holder]) -> tuple[float, bytes, int]:

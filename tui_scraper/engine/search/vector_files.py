@@ -108,6 +108,10 @@ class VectorFiles:
         self._added.append((artifact, list(ordinals)))
         self._added_of.setdefault(artifact, set()).update(ordinals)
 
+    def has(self, artifact: int) -> bool:
+        """Whether any vector of an artifact is there, committed or not."""
+        return artifact in self._added_of or bool(self._runs.of(artifact))
+
     def commit(self) -> bool:
         """Make what was added durable, and visible to searches. Returns whether there was anything."""
         if not self._added:
@@ -176,7 +180,8 @@ class VectorReader:
 
     def __init__(self, directory: Path, meta: _Meta) -> None:
         self.rows, self.dimensions = meta.rows, meta.dimensions
-        self._directory = directory
+        self._directory, self._meta = directory, meta
+        self._runs: Runs | None = None
         self._rows = _rows(directory, meta)
         words = _words(meta.dimensions)
         shapes = (("signs", "<u8", words), ("values", "i1", meta.dimensions))
@@ -185,6 +190,10 @@ class VectorReader:
                 np.memmap(directory / f"{name}.{meta.part}", kind, "r", shape=(meta.rows, width))
                 for name, kind, width in shapes
             )
+
+    def is_of(self, directory: Path, meta: _Meta) -> bool:
+        """Whether these are the vectors of a space as they are now."""
+        return (directory, meta) == (self._directory, self._meta)
 
     def nearest(
         self, query: NDArray[np.float32], artifacts: Sequence[int] | None = None
@@ -196,7 +205,7 @@ class VectorReader:
         many.
         """
         if artifacts is not None:
-            yield from self._ranked(query, np.flatnonzero(np.isin(self._rows[:, 0], artifacts)))
+            yield from self._ranked(query, self._rows_of(artifacts))
             return
         if self.rows <= _EXACT_ROWS:
             yield from self._ranked(query, np.arange(self.rows))
@@ -207,6 +216,12 @@ class VectorReader:
             upto = int(np.partition(distances, size)[size]) if size < self.rows else self.dimensions
             yield from self._ranked(query, np.flatnonzero((distances > beyond) & (distances <= upto)))
             beyond, size = upto, size * 4
+
+    def _rows_of(self, artifacts: Sequence[int]) -> NDArray[np.int64]:
+        if self._runs is None:
+            self._runs = Runs(np.asarray(self._rows[:, 0]))
+        runs = [run for artifact in artifacts for run in self._runs.of(artifact)]
+        return np.concatenate([np.arange(at, at + count) for at, count in runs] or [np.empty(0, np.int64)])
 
     def _distances(self, query: NDArray[np.float32]) -> NDArray[np.uint16]:
         """Of each row, in how many places its sign differs from the query's."""
@@ -229,7 +244,7 @@ class VectorReader:
         for start in range(0, len(rows), _BLOCK_ROWS):
             part = rows[start : start + _BLOCK_ROWS]
             values = self._values[part].astype(np.float32)
-            lengths = np.sqrt(np.einsum("ij,ij->i", values, values))
+            lengths = np.maximum(np.sqrt(np.einsum("ij,ij->i", values, values)), 1)  # without words: 0
             scores[start : start + len(part)] = (values @ query) / lengths
         scores /= np.float32(np.sqrt(query @ query))
         for at in np.argsort(-scores, kind="stable"):
@@ -237,8 +252,10 @@ class VectorReader:
             yield float(scores[at]), int(artifact), int(ordinal)
 
 
-def open_vectors(workspace: Path, space: bytes, at_least: int) -> VectorReader | None:
-    """The committed vectors of a space; None where there are none.
+def open_vectors(
+    workspace: Path, space: bytes, at_least: int, before: VectorReader | None = None
+) -> VectorReader | None:
+    """The committed vectors of a space; None where there are none. `before` is kept if it is still of now.
 
     Raises DamagedVectorsError, also where there are fewer than `at_least`.
     """
@@ -249,7 +266,9 @@ def open_vectors(workspace: Path, space: bytes, at_least: int) -> VectorReader |
             f"Vectors are missing from the files of the search ({directory}). "
             "The next `tui-scraper run` makes them again, without paying."
         )
-    return VectorReader(directory, meta) if meta is not None and meta.rows else None
+    if meta is None or not meta.rows:
+        return None
+    return before if before is not None and before.is_of(directory, meta) else VectorReader(directory, meta)
 
 
 def compact(

@@ -59,6 +59,8 @@ class Finished:
     """The clean artifact's id, where it was made by this reply."""
     to_ask: tuple[DigestText, LabelResult] | None = None
     """What a model is to be asked about, with the label that stands in for its own."""
+    vectors: bytes = b""
+    """Those of the chunks, where they are made on this machine and with this reply."""
 
 
 def commit_replies(
@@ -178,6 +180,7 @@ class _Commit:
             chunk_payload=reply.chunk.payload if reply.chunk else None,
             clean=cleaned,
             to_ask=(reply.to_ask, reply.label) if asks and reply.to_ask and reply.label else None,
+            vectors=reply.chunk.vectors if reply.chunk else b"",
         )
 
     def _begun_anew(self, replies: Sequence[tuple[Work, DocumentReply]], ended: set[int]) -> list[int]:

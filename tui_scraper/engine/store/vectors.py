@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 EMBEDDINGS = "embeddings"
 """A key in the settings of the index: which model makes the vectors, and how."""
 
+_MADE = "made"
+_HERE = "here"
+
 _VECTORS_HELD, _LENGTH = "vectors_held:", "vectors_length:"
 _PAGE = 10_000
 
@@ -71,6 +74,16 @@ def settings_of_vectors(state: apsw.Connection, head: Head) -> object | None:
     """Which model makes the vectors of the index at a point of history, and how; None where it has none."""
     lineage = head.lineages.get(PhaseName.INDEX)
     return None if lineage is None else config_of(state, lineage)[1].get(EMBEDDINGS)
+
+
+def made_here(model: str) -> dict[str, object]:
+    """The settings of vectors that this machine makes with a model of its own."""
+    return {_MADE: _HERE, "model": model, "passage": 1}
+
+
+def is_made_here(embeddings: object) -> bool:
+    """Whether `embeddings`, from the settings of an index, are made on this machine: nobody need be asked."""
+    return isinstance(embeddings, dict) and embeddings.get(_MADE) == _HERE
 
 
 def vector_key(space: bytes, text: str) -> bytes:
@@ -197,7 +210,8 @@ def ask_models_again(path: bytes | None = None) -> Operation[int]:
         state = transaction.state
         head = read_head(state)
         lineage = head.lineages.get(PhaseName.INDEX)
-        vectors = lineage is not None and space_at(state, head) is not None
+        wanted = settings_of_vectors(state, head)
+        vectors = wanted is not None and not is_made_here(wanted)
         if not vectors or config_of_model(state, head) is not None:
             versions = ask_again(path)(transaction)
         else:

@@ -1,0 +1,45 @@
+"""Words and meaning in one order.
+
+Each score is divided by the best of its kind, from the least that it can be on (0 for the words, -1 for the
+cosine), and the two are added up by halves: the theoretical min-max convex combination of Bruch, Gai and
+Ingber (2023), doi 10.1145/3596512. Reciprocal rank fusion, which looks at places only, loses what the scores
+know: on titles of Debian packages it found less than the words alone (`benchmarks.retrieval`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tui_scraper.engine.search.hits import Found
+from tui_scraper.engine.search.holders import Holder
+
+DEPTH = 50
+"""Chunks of each way that are put in one order, at least."""
+
+_MEANING = 0.5
+"""The share of the meaning. What is found hardly changes between .3 and .6."""
+
+Groups = list[tuple[Found, list[Holder]]]
+Place = tuple[int, int]
+"""(chunk artifact, ordinal)"""
+
+
+def fused(by_words: Groups, by_meaning: Groups, cosines: Mapping[Place, float]) -> Groups:
+    """All that was found either way, with the score of both: 0 to 1.
+
+    `cosines` are those of what was found by its words; what has none, has no vector.
+    """
+    words, meaning = _scores(by_words), {**cosines, **_scores(by_meaning)}
+    best = max(words.values(), default=0.0) or 1.0
+    nearest = max(meaning.values(), default=0.0) + 1.0
+    holders = {(found.artifact, found.ordinal): those for found, those in (*by_words, *by_meaning)}
+
+    def score(place: Place) -> float:
+        near = (meaning.get(place, 0.0) + 1.0) / nearest
+        return (1.0 - _MEANING) * words.get(place, 0.0) / best + _MEANING * near
+
+    return [(Found(round(score(place), 6), *place), those) for place, those in holders.items()]
+
+
+def _scores(groups: Sequence[tuple[Found, list[Holder]]]) -> dict[Place, float]:
+    return {(found.artifact, found.ordinal): found.score for found, _those in groups}
