@@ -1,6 +1,7 @@
 """A corpus, and what every run that was killed must leave. From the command line it kills:
 
 python -m tests.chaos.killing --kills 500 --seed 1        runs and all other commands (`kills`)
+python -m tests.chaos.killing --late 100 --seed 1         the index, and exports of all formats (`kills`)
 python -m tests.chaos.killing --rollbacks 200 --seed 1    going back, and the runs after it (`moving`)
 """
 
@@ -170,6 +171,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", "--rounds", type=int, default=0)
+    parser.add_argument("--late", type=int, default=0)
     parser.add_argument("--rollbacks", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--started", action="store_true", help="start each command as a person would")
@@ -177,7 +179,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         marked = {"VIRTUAL_ENV": scratch}
         with Programs(started=options.started, environment=marked) as programs:
-            if options.kills or not options.rollbacks:
+            if options.late:
+                print(kills.torture_late(Path(scratch), options.late, options.seed, programs))
+            if options.kills or not (options.rollbacks or options.late):
                 print(kills.torture(Path(scratch), options.kills or 100, options.seed, programs))
             if options.rollbacks:
                 print(moving.torture(Path(scratch), options.rollbacks, options.seed, programs))

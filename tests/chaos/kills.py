@@ -4,8 +4,9 @@ A kill comes after a random time, or just before the Nth write, fsync, rename, o
 workspace, so that also what takes no time is met: an export's swap, a checkpoint, a page of garbage. After
 each the workspace must be sound in every way that `verify` knows and have all that was shown as finished.
 What moves the head has done so wholly or not at all. A run that comes to its end must have exported, byte by
-byte, what an undisturbed one exports, from the same artifacts, with the same hits: nothing is lost, nothing
-there twice.
+byte, what an undisturbed one exports, from the same artifacts, with the same hits by words and by meaning:
+nothing is lost, nothing there twice. `late` rounds begin where everything is labelled, and are killed in the
+index and in exports of all formats.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from tests.chaos.older import is_older, make_older
 from tests.chaos.syscalls import CHANGING, KILL, Fault
 from tui_scraper.engine.export.manifest import read_manifest
 from tui_scraper.engine.models import PHASES
-from tui_scraper.engine.search.query import search
+from tui_scraper.engine.searching import find
+from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.head import decode_head, read_point
 from tui_scraper.engine.store.reader import Reader
@@ -37,6 +39,7 @@ from tui_scraper.engine.verify.checking import verify
 
 SOME_FAILED = 3  # the corpus has broken documents
 KILLED = -9
+FORMATS = ("jsonl", "parquet", "csv", "markdown")
 _FILES = 40
 _CALLS = tuple(sorted(CHANGING))
 _NEVER = 10**9
@@ -117,9 +120,14 @@ def artifacts_of(workspace: Path) -> set[tuple[bytes, bytes]]:
         return set(eyes.state.execute("SELECT key, output FROM artifact").fetchall())
 
 
-def hits_of(workspace: Path) -> list[tuple[str, int]]:
-    """What a search for a common word finds."""
-    return sorted((hit.path, hit.chunk) for hit in search(workspace, "invoice", k=1_000))
+def hits_of(workspace: Path) -> list[list[tuple[str, int, float]]]:
+    """What a search for a common word finds, by words and by meaning."""
+    found = []
+    for mode in ("text", "semantic"):
+        answer = find(workspace, "invoice", k=1_000, mode=mode, settings=Settings())
+        found.append([(hit.path, hit.chunk, hit.score if mode == "semantic" else 0.0) for hit in answer.hits])
+        found[-1].sort()
+    return found
 
 
 @contextmanager
@@ -279,6 +287,48 @@ def torture(scratch: Path, kills: int, seed: int, programs: Programs) -> Report:
     place.check_complete(workspace, killer.run(place.run_on(workspace), workspace, spare=True))
     report.completions += 1
     return report
+
+
+def torture_late(scratch: Path, kills: int, seed: int, programs: Programs) -> Report:
+    """As `torture`, of documents that are all labelled: only the index and exports are still to be made."""
+    rng, report = random.Random(seed), Report()
+    place = Place(scratch, programs)
+    formats = f"formats = {list(FORMATS)}".replace("'", '"')
+    settings = place.scratch / "formats.toml"
+    settings.write_text(f"[output]\n{formats}\n")
+    killer = Killer(programs, rng, report)
+    labelled, reference, workspace = (place.scratch / name for name in ("labelled", "whole", "workspace"))
+    killer.run(place.run_on(labelled, "--until", "classify"), labelled, spare=True)
+    killer.run(place.run_on(reference, "--config", str(settings)), reference, spare=True)
+    wanted = _sums(reference / "export")
+    while report.killed < kills:
+        report.rounds += 1
+        try:
+            if not workspace.exists():
+                shutil.copytree(labelled, workspace)
+            spare = rng.random() > _SHARE_KILLED
+            arguments = place.run_on(workspace, "--config", str(settings))
+            if rng.random() < 0.4:
+                some = rng.sample(FORMATS, rng.randint(1, len(FORMATS)))
+                options = [part for name in some for part in ("--format", name)]
+                arguments = ["export", str(workspace / "elsewhere"), *options, "-w", str(workspace)]
+            outcome = killer.run(arguments, workspace, spare=spare)
+            killer.judge(workspace, outcome)
+            if outcome.code != KILLED and arguments[0] == "run":
+                place.check_complete(workspace, outcome)
+                assert _sums(workspace / "export") == wanted, "a file of the export is not as undisturbed"
+                report.completions += 1
+                shutil.rmtree(workspace)
+        except AssertionError as error:
+            error.add_note(f"in round {report.rounds} with seed {seed}")
+            raise
+    return report
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    found = read_manifest(folder)
+    assert found is not None
+    return {file.name: file.sha256 for file in found[0].files}
 
 
 def _one(place: Place, killer: Killer, workspace: Path, rng: random.Random) -> None:

@@ -34,6 +34,20 @@ def test_a_killed_rollback_is_made_or_not_and_ends_equal_to_the_checkpoint(
     assert report.completions >= 1
 
 
+def test_an_index_and_exports_that_are_killed_are_whole_or_not_there(
+    programs: Programs, tmp_path: Path
+) -> None:
+    report = kills.torture_late(tmp_path, kills=5, seed=20261130, programs=programs)
+    assert report.killed == 5
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_of_the_index_and_of_exports(programs: Programs, tmp_path: Path) -> None:
+    report = kills.torture_late(tmp_path, kills=100, seed=1, programs=programs)
+    print(report)
+    assert report.completions >= 3
+
+
 @pytest.mark.slow
 def test_five_hundred_kills_lose_nothing(programs: Programs, tmp_path: Path) -> None:
     report = kills.torture(tmp_path, kills=500, seed=1, programs=programs)
