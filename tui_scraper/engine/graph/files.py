@@ -6,19 +6,14 @@ document and every reference; JSON lines hold an object for each reference.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from tui_scraper.engine import disk
-from tui_scraper.engine.errors import UsageError
 from tui_scraper.engine.graph.model import Graph
-from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.whole_file import write_whole
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """https://www.w3.org/TR/xml/#charsets"""
@@ -29,38 +24,8 @@ def write_graph(graph: Graph, paths: Sequence[str], target: Path, form: str) -> 
 
     Raises UsageError where the place is none for a file, StoreBlockedError where the disk refuses.
     """
-    lines = FORMS[form](graph, paths)
-    if target.is_dir():
-        raise UsageError(f"{safe_text(str(target))}: this is a folder; name a file.")
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:100]}-", dir=target.parent)
-    except OSError as error:
-        raise _refused(target, error) from error
-    try:
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{line}\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, target)
-    except OSError as error:
-        raise _refused(target, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
+    write_whole(target, FORMS[form](graph, paths))
     return len(graph.sources)
-
-
-def _refused(target: Path, error: OSError) -> Exception:
-    if error.errno in disk.REFUSALS:
-        return disk.refusal(target, error.errno)
-    return UsageError(f"{safe_text(str(target))}: this cannot be written ({error.strerror}).")
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _graphml(graph: Graph, paths: Sequence[str]) -> Iterator[str]:
