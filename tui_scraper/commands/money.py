@@ -67,7 +67,7 @@ def estimate(options: argparse.Namespace) -> int:
     import asyncio
 
     from tui_scraper import plain_money
-    from tui_scraper.engine import estimating
+    from tui_scraper.engine import estimating, kept_estimate
     from tui_scraper.engine.llm.choosing import choose, choose_embedder
     from tui_scraper.engine.workspace import choose_directory
 
@@ -83,7 +83,7 @@ def estimate(options: argparse.Namespace) -> int:
     if options.pilot:
         return _pilot(options, settings, directory)
     report = asyncio.run(estimating.estimate(options.path, backend, embedder, directory))
-    estimating.keep(report, directory)
+    kept_estimate.keep(report, directory)
     if options.json:
         print_one(plain_money.estimate_record(report))
     else:

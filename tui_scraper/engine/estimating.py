@@ -46,7 +46,7 @@ from tui_scraper.engine.store.codec import digest
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import PhaseCount, read_totals
 from tui_scraper.engine.store.head import config_of, read_head
-from tui_scraper.engine.store.ledger import dollars, read_spending
+from tui_scraper.engine.store.ledger import read_spending
 from tui_scraper.engine.store.profiles import Limits, read_limits
 from tui_scraper.engine.store.scans import FoundFile
 from tui_scraper.engine.store.vectors import held, space_at, space_of
@@ -54,7 +54,6 @@ from tui_scraper.engine.wire import ChunkResult, DocumentReply, WorkItem
 from tui_scraper.engine.workers.pool import Pool
 from tui_scraper.engine.workspace import is_workspace
 
-FILE_NAME = "estimate.json"
 _SAMPLE = 200
 _LEAST = 2
 """Files that are looked at of each kind, if it has so many."""
@@ -342,40 +341,3 @@ def _with_vector(state: apsw.Connection, settings: Settings) -> int:
     space = space_at(state, read_head(state))
     wanted: Any = configurations(DOCUMENT_PHASE_MODULES, settings, {})[PhaseName.INDEX]
     return held(state, space) if space is not None and space == space_of(wanted) else 0
-
-
-def keep(report: Report, directory: Path) -> None:
-    """Keep an estimate beside the workspace, to be compared with what comes of it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    documents = report.labels.estimate.documents if report.labels is not None else report.sampled.documents
-    content = {
-        "documents": _rounded(documents),
-        "cost_nano_usd": _rounded(report.cost_nano_usd),
-        "spent_before_nano_usd": report.spent_nano_usd,
-    }
-    (directory / FILE_NAME).write_text(json.dumps(content), encoding="utf-8")
-
-
-def compare(directory: Path) -> str:
-    """How an estimate compares with what was spent since; '' where there is none. Says it once."""
-    path = directory / FILE_NAME
-    try:
-        content = json.loads(path.read_bytes())
-        path.unlink()
-        low, expected, high = content["cost_nano_usd"]
-        with contextlib.closing(open_state(directory, read_only=True)) as state:
-            spent = read_spending(state).cost_nano_usd - content["spent_before_nano_usd"]
-        about = content["documents"][1]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    if not (high or spent):
-        return ""
-    inside = "within" if low <= spent <= high else ("below" if spent < low else "above")
-    return (
-        f"Estimated {dollars(expected)} ({dollars(low)} to {dollars(high)}) for {about:,} documents; spent "
-        f"{dollars(spent)} since then: {inside} the range."
-    )
-
-
-def _rounded(found: Range) -> list[int]:
-    return [round(found.low), round(found.expected), round(found.high)]

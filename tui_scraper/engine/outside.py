@@ -169,7 +169,7 @@ class Outside:
     def compare(self, directory: Path, tell: Callable[[str], None]) -> None:
         """Say how an estimate that was made before compares with what was spent."""
         if any(self._those()):
-            from tui_scraper.engine.estimating import compare
+            from tui_scraper.engine.kept_estimate import compare
 
             sentence = compare(directory)
             if sentence:
