@@ -17,7 +17,18 @@ from pathlib import Path
 from typing import NoReturn
 
 from tui_scraper import __version__
-from tui_scraper.commands import documents, graph, history, looking, money, running, steering, themes, upkeep
+from tui_scraper.commands import (
+    documents,
+    graph,
+    history,
+    looking,
+    money,
+    report,
+    running,
+    steering,
+    themes,
+    upkeep,
+)
 from tui_scraper.commands.arguments import (
     add_config,
     add_workspace,
@@ -292,6 +303,11 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
         history.add_gc,
         "free what nothing can need any more; forget old checkpoints",
         "tui-scraper gc -w ~/reports --keep 20 --dry-run",
+    ),
+    "report": (
+        report.add_report,
+        "what was found, made, paid and not got through: printed, and as one HTML page",
+        "tui-scraper report report.html -w ~/reports",
     ),
     "export": (looking.add_export, "write every document to files", "tui-scraper export ./out -w ~/reports"),
     "verify": (

@@ -43,6 +43,7 @@ COMMANDS = (
     "graph",
     "gc",
     "verify",
+    "report",
     "export",
     "init",
     "doctor",

@@ -74,14 +74,17 @@ class Reader:
     def status(self, *, locked: bool = False) -> StatusReport:
         """Where the workspace stands. `locked`: another process is working in it."""
         with snapshot(self._state, self._directory):
-            head = read_head(self._state)
-            totals = read_totals(self._state, head)
-            rows: Any = self._state.execute("SELECT key, value FROM meta")
-            meta = dict(rows)
-            ignored = self._state.execute("SELECT ignored FROM scan WHERE id = ?", (head.scan,)).get
-            run = self._state.execute("SELECT state FROM run ORDER BY id DESC LIMIT 1").get
-            paid = read_spending(self._state)
-            without = count_without(self._state, head)
+            return self._status(read_head(self._state), locked=locked)
+
+    def _status(self, head: Head, *, locked: bool) -> StatusReport:
+        """The same inside a read transaction."""
+        totals = read_totals(self._state, head)
+        rows: Any = self._state.execute("SELECT key, value FROM meta")
+        meta = dict(rows)
+        ignored = self._state.execute("SELECT ignored FROM scan WHERE id = ?", (head.scan,)).get
+        run = self._state.execute("SELECT state FROM run ORDER BY id DESC LIMIT 1").get
+        paid = read_spending(self._state)
+        without = count_without(self._state, head)
         state = run or "new"
         counts = counts_of(totals)
         if state == "running" and not locked:
