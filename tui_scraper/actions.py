@@ -271,6 +271,14 @@ def _undo_label(now: Situation) -> str:
     return "undo" if now.screen == "checkpoints" or (now.state is RunState.STOPPED and now.open) else ""
 
 
+def _report_reason(now: Situation) -> str:
+    return "" if now.open else "Nothing is open, so there is nothing to report. Press o to open a folder."
+
+
+def _report_label(now: Situation) -> str:
+    return "report" if now.screen == "run" and now.open and now.state is RunState.COMPLETE else ""
+
+
 _FAILED = frozenset({"failed"})
 _DOCUMENTS = frozenset({"documents"})
 _POINTS = frozenset({"checkpoints"})
@@ -307,6 +315,9 @@ ACTIONS: tuple[Action, ...] = (
            "The run", _roll_back_label, 72, frozenset({"run", "failed", "checkpoints"}), _roll_back_reason),
     Action("undo", ("u",), "u", "Undo the rollback", "Put the head back where it was before.",
            "The run", _undo_label, 71, _POINTS | {"run"}, _undo_reason),
+    Action("report", ("w",), "w", "Write a report",
+           "What came of the work, as one page: report.html in the workspace.",
+           "The run", _report_label, 46, EVERYWHERE - {"start"}, _report_reason),
     Action("compare", ("x",), "x", "Compare",
            "The checkpoint under the cursor with the marked one, or with how things are now.",
            "Checkpoints", _word("compare"), 71, _POINTS, _point_reason),

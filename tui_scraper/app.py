@@ -40,6 +40,7 @@ from tui_scraper.screens.help import Help
 from tui_scraper.screens.live import LiveScreen, is_too_small
 from tui_scraper.screens.log import LogScreen
 from tui_scraper.screens.palette import Palette
+from tui_scraper.screens.reporting import write_report
 from tui_scraper.screens.requests import GoBack, LabelByHand, Retry, SetAside
 from tui_scraper.screens.run import RunScreen
 from tui_scraper.screens.search import SearchScreen
@@ -274,6 +275,11 @@ class TuiScraperApp(EndingApp):
         live = self._live()
         asking = ask_to_go_back(live, Path(live.snapshot.workspace), None, self._settings)
         self.run_worker(asking, group="ask", exclusive=True)
+
+    def _do_report(self) -> None:
+        self._live().say("Writing the report …")
+        writing = write_report(self._live().snapshot, lambda text, role: self._live().say(text, role))
+        self.run_worker(writing, group="report", exclusive=True)
 
     def _do_show_start(self) -> None:
         self._go_to("start")
