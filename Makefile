@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint check chaos bench clean
+.PHONY: demo test readers lint check chaos bench clean
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,12 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto
+
+# Exports in the libraries that people open them with: a large download, so apart from the rest.
+readers: $(VENV)/.dev
+	$(PYTHON) -m venv --system-site-packages build/readers
+	build/readers/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,readers]'
+	build/readers/bin/python -m pytest -q tests/export/test_readers.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
