@@ -24,7 +24,7 @@ from benchmarks.corpus import paragraphs
 from benchmarks.history import BATCH, CONFIGS
 from tui_scraper.engine.graph.cycles import cycles
 from tui_scraper.engine.graph.files import write_graph
-from tui_scraper.engine.graph.kept import GRAPH_FILE, GraphReader
+from tui_scraper.engine.graph.kept import GRAPH, GraphReader
 from tui_scraper.engine.graph.reading import shown_paths
 from tui_scraper.engine.models import PhaseName, Status
 from tui_scraper.engine.store.artifacts import Configs
@@ -171,7 +171,7 @@ def main() -> None:
         directory = options.workspace or Path(temporary) / "w"
         if not directory.exists():
             print(f"filled at {fill(directory, corpus):,.0f} documents a second", flush=True)
-        (directory / GRAPH_FILE).unlink(missing_ok=True)
+        (directory / GRAPH.name).unlink(missing_ok=True)
         for what in ("first", "second", "neighbours", "cycles", "export"):
             command = [sys.executable, "-m", "benchmarks.graph", "--workspace", str(directory), "--ask", what]
             subprocess.run(command, check=True)

@@ -15,13 +15,13 @@ from tui_scraper.engine.export import (
     ExportCancelledError,
     export,
     is_current,
-    read_fingerprint,
     record_export,
 )
 from tui_scraper.engine.models import Cause, Counts, PhaseName, Status
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.checkpoints import take_checkpoint
 from tui_scraper.engine.store.connection import open_state
+from tui_scraper.engine.store.fingerprint import read_fingerprint
 from tui_scraper.engine.store.head import read_head
 from tui_scraper.engine.store.rollback import roll_back_to_checkpoint, roll_back_to_phase
 

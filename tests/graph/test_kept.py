@@ -10,10 +10,11 @@ import pytest
 
 from tests.cli.test_commands import run
 from tests.engine.running import run_once
+from tui_scraper.engine import kept as files
 from tui_scraper.engine.document_details import DocumentReader
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.graph import kept
-from tui_scraper.engine.graph.kept import GRAPH_FILE, GraphReader
+from tui_scraper.engine.graph.kept import GRAPH, GraphReader
 from tui_scraper.engine.store.connection import open_blobs
 
 FILES = {
@@ -51,7 +52,7 @@ def made(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """How often the texts are read when the graph is asked for."""
     calls: list[int] = []
     real = kept.make_graph
-    monkeypatch.setattr(kept, "_last", None)
+    GRAPH.forget()
     monkeypatch.setattr(kept, "make_graph", lambda *arguments: (calls.append(1), real(*arguments))[1])
     assert references(workspace) >= 6
     monkeypatch.setattr(kept, "make_graph", real)
@@ -61,7 +62,7 @@ def made(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 def test_the_second_question_reads_nothing(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert made(workspace, monkeypatch) == 1
     assert made(workspace, monkeypatch) == 0
-    assert stat.S_IMODE((workspace / GRAPH_FILE).stat().st_mode) == 0o600
+    assert stat.S_IMODE((workspace / GRAPH.name).stat().st_mode) == 0o600
     assert not [name for name in os.listdir(workspace) if name.startswith(".graph-")]
     assert run("verify", "-w", workspace).code == 0
 
@@ -84,11 +85,11 @@ def test_what_changes_the_documents_changes_the_graph(
 @pytest.mark.parametrize("at", [0, 20, 60, 200, -1])
 def test_a_damaged_file_is_made_anew(workspace: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     references(workspace)
-    data = bytearray((workspace / GRAPH_FILE).read_bytes())
+    data = bytearray((workspace / GRAPH.name).read_bytes())
     data[at] ^= 0x40
-    (workspace / GRAPH_FILE).write_bytes(data)
+    (workspace / GRAPH.name).write_bytes(data)
     assert made(workspace, monkeypatch) == 1
-    (workspace / GRAPH_FILE).write_bytes(bytes(data[: len(data) // 2]))
+    (workspace / GRAPH.name).write_bytes(bytes(data[: len(data) // 2]))
     assert made(workspace, monkeypatch) == 1
     assert made(workspace, monkeypatch) == 0
 
@@ -97,10 +98,10 @@ def test_a_file_of_another_program_or_of_another_workspace_is_not_used(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     references(workspace)
-    monkeypatch.setattr(kept, "__version__", "0.0.1")
+    monkeypatch.setattr(files, "__version__", "0.0.1")
     assert made(workspace, monkeypatch) == 1
-    (workspace / GRAPH_FILE).unlink()
-    (workspace / GRAPH_FILE).symlink_to("/dev/zero")
+    (workspace / GRAPH.name).unlink()
+    (workspace / GRAPH.name).symlink_to("/dev/zero")
     assert made(workspace, monkeypatch) == 1
 
 
@@ -110,9 +111,9 @@ def test_where_it_cannot_be_kept_it_is_made_all_the_same(
     def refused(*_arguments: object, **_named: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kept.tempfile, "mkstemp", refused)
+    monkeypatch.setattr(files.tempfile, "mkstemp", refused)
     assert made(workspace, monkeypatch) == 1
-    assert not (workspace / GRAPH_FILE).exists()
+    assert not (workspace / GRAPH.name).exists()
 
 
 def test_a_damaged_text_is_a_sentence_with_its_name(workspace: Path) -> None:

@@ -4,9 +4,7 @@ from tui_scraper.engine.export.corpus import ExportCancelledError, export
 from tui_scraper.engine.export.formats import DEFAULT_FORMATS, FORMATS, chosen
 from tui_scraper.engine.export.record import (
     ExportReport,
-    Fingerprint,
     is_current,
-    read_fingerprint,
     record_export,
 )
 
@@ -15,10 +13,8 @@ __all__ = [
     "FORMATS",
     "ExportCancelledError",
     "ExportReport",
-    "Fingerprint",
     "chosen",
     "export",
     "is_current",
-    "read_fingerprint",
     "record_export",
 ]

@@ -32,8 +32,9 @@ from tui_scraper.engine.export.formats.jsonl import JSONL
 from tui_scraper.engine.export.formats.port import Tally
 from tui_scraper.engine.export.formats.sink import READ_BYTES
 from tui_scraper.engine.export.manifest import ExportedFile, Manifest
-from tui_scraper.engine.export.record import Fingerprint, recorded
+from tui_scraper.engine.export.record import recorded
 from tui_scraper.engine.export.row import beginning
+from tui_scraper.engine.store.fingerprint import Fingerprint
 from tui_scraper.engine.store.head import Head
 from tui_scraper.engine.store.human import given_since
 

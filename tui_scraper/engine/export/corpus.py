@@ -29,10 +29,11 @@ from tui_scraper.engine.export.manifest import (
     Manifest,
     read_manifest,
 )
-from tui_scraper.engine.export.record import ExportReport, read_fingerprint
+from tui_scraper.engine.export.record import ExportReport
 from tui_scraper.engine.models import Counts
 from tui_scraper.engine.store.connection import explained as store_explained
 from tui_scraper.engine.store.connection import open_blobs, open_state
+from tui_scraper.engine.store.fingerprint import read_fingerprint
 from tui_scraper.engine.store.head import Head, config_of, read_head, settings_hash
 
 _PROCEED_ROWS, _PROCEED_CHARS = 200, 4_000_000

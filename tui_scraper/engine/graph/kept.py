@@ -1,65 +1,47 @@
-"""The graph of the head, kept in a file of the workspace for as long as nothing changes.
-
-The file is derived: it is used only where its hash is that of its content and it was made from exactly what
-the head holds now, by this version of the program. Anything else is as if there were none.
-"""
+"""The graph of the head, kept in a file of the workspace for as long as nothing changes."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import stat
-import struct
-import tempfile
-import time
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import apsw
-import msgspec
 import numpy as np
-from blake3 import blake3
 
-from tui_scraper import __version__
 from tui_scraper.engine.errors import UsageError
-from tui_scraper.engine.export.record import read_fingerprint
 from tui_scraper.engine.graph.model import KINDS, Graph
 from tui_scraper.engine.graph.reading import Progress, make_graph, source_root
+from tui_scraper.engine.kept import Columns, KeptFile, documents_at, made_from
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.store.connection import closed_on_error, open_blobs, open_state, snapshot
 from tui_scraper.engine.store.head import Head, read_head
 
-GRAPH_FILE = "graph.kept"
-_UNFINISHED, _UNFINISHED_KEPT_S = ".graph-", 86_400
-_FORMAT = 1
-_MAGIC = b"tui-scraper graph\n"
-_HASH_BYTES = 32
-_SIZE = struct.Struct("<Q")
-_LARGEST_BYTES = 4_000_000_000
-_COLUMNS: dict[str, Any] = {
-    "versions": np.int64,
-    "sources": np.int32,
-    "targets": np.int32,
-    "kinds": np.uint8,
-    "counts": np.uint32,
-    "broken_sources": np.int32,
-    "broken_kinds": np.uint8,
-    "broken_counts": np.uint32,
-    "elsewhere": np.int64,
-    "ambiguous": np.int64,
-}
+_NAMES = "broken_targets"
 
 
-class _Start(msgspec.Struct, array_like=True):
-    """What the file begins with below the hash; then come the columns and the broken names as in memory.
+def _graph(columns: Columns) -> Graph:
+    names = columns.pop(_NAMES).tobytes()
+    return Graph(**columns, broken_targets=names)
 
-    `sizes_bytes` are theirs, in the order of `_COLUMNS`, the names last.
-    """
 
-    made_from: str
-    sizes_bytes: list[int]
+GRAPH = KeptFile(
+    "graph.kept",
+    {
+        "versions": np.int64,
+        "sources": np.int32,
+        "targets": np.int32,
+        "kinds": np.uint8,
+        "counts": np.uint32,
+        "broken_sources": np.int32,
+        "broken_kinds": np.uint8,
+        "broken_counts": np.uint32,
+        "elsewhere": np.int64,
+        "ambiguous": np.int64,
+        _NAMES: np.uint8,
+    },
+    _graph,
+)
 
 
 class GraphReader:
@@ -116,36 +98,9 @@ class GraphReader:
         return self._state
 
 
-_last: tuple[tuple[int, ...], str, Graph] | None = None
-"""The last graph that was read: the file it is from, what it was made from, and itself."""
-
-
 def read_kept(directory: Path, state: apsw.Connection, head: Head) -> Graph | None:
-    """The graph that is kept, if it is that of the head. Takes a second for ten million references.
-
-    The last one stays in memory, for who looks at one document after another.
-    """
-    global _last  # noqa: PLW0603
-    made_from = _made_from(state, head)
-    try:
-        descriptor = os.open(
-            directory / GRAPH_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        )
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_BYTES:
-                return None
-            mark = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            last = _last
-            if last is not None and last[:2] == (mark, made_from):
-                return last[2]
-            data = file.read()
-    except OSError:
-        return None
-    found = _decoded(data, made_from)
-    if found is not None:
-        _last = (mark, made_from, found)
-    return found
+    """The graph that is kept, if it is that of the head. Takes a second for ten million references."""
+    return GRAPH.read(directory, _made_from(state, head))
 
 
 def keep_graph(directory: Path) -> None:
@@ -154,71 +109,12 @@ def keep_graph(directory: Path) -> None:
         reader.graph()
 
 
-def _decoded(data: bytes, made_from: str) -> Graph | None:
-    at = len(_MAGIC) + _HASH_BYTES
-    body = memoryview(data)[at:]
-    if not data.startswith(_MAGIC) or blake3(body).digest() != data[len(_MAGIC) : at]:
-        return None
-    try:
-        (size,) = _SIZE.unpack_from(body)
-        start = msgspec.msgpack.decode(body[_SIZE.size : _SIZE.size + size], type=_Start)
-        if start.made_from != made_from:
-            return None
-        ends = [_SIZE.size + size]
-        for one in start.sizes_bytes:
-            ends.append(ends[-1] + one)
-        parts = [body[begin:end] for begin, end in itertools.pairwise(ends)]
-        *columns, names = parts
-        found = {
-            name: np.frombuffer(part, kind)
-            for (name, kind), part in zip(_COLUMNS.items(), columns, strict=True)
-        }
-    except (msgspec.MsgspecError, struct.error, ValueError):
-        return None
-    return Graph(**found, broken_targets=bytes(names))
-
-
 def _made_from(state: apsw.Connection, head: Head) -> str:
-    """All that a graph depends on; labels by hand are none of it."""
-    mark = replace(read_fingerprint(state, head), given=0)
     root = source_root(state).hex()
-    made = {"format": _FORMAT, "program": __version__, "kinds": list(map(str, KINDS)), "root": root}
-    return msgspec.json.encode(made | asdict(mark), order="sorted").decode()
+    return made_from(kinds=list(map(str, KINDS)), root=root, **documents_at(state, head))
 
 
-def _keep(directory: Path, made_from: str, graph: Graph) -> None:
-    """Put the file in place at once and whole; readable for its owner alone."""
-    parts: list[memoryview] = [
-        np.ascontiguousarray(getattr(graph, name), kind).view(np.uint8).data
-        for name, kind in _COLUMNS.items()
-    ]
-    parts.append(memoryview(graph.broken_targets))
-    sizes = [part.nbytes for part in parts]
-    if sum(sizes) >= _LARGEST_BYTES:
-        return
-    start = msgspec.msgpack.encode(_Start(made_from, sizes))
-    pieces: list[bytes | memoryview] = [_SIZE.pack(len(start)), start, *parts]
-    hashed = blake3()
-    for piece in pieces:
-        hashed.update(piece)
-    _clear_unfinished(directory)
-    descriptor, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=directory)  # mode 0600
-    try:
-        with open(descriptor, "wb") as file:
-            for piece in (_MAGIC, hashed.digest(), *pieces):
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, directory / GRAPH_FILE)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-
-
-def _clear_unfinished(directory: Path) -> None:
-    """Take away what a program that was killed has left."""
-    for path in directory.glob(f"{_UNFINISHED}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.lstat().st_mtime > _UNFINISHED_KEPT_S:
-                path.unlink()
+def _keep(directory: Path, made: str, graph: Graph) -> None:
+    names = np.frombuffer(graph.broken_targets, np.uint8)
+    columns = {name: getattr(graph, name) for name in GRAPH.columns if name != _NAMES}
+    GRAPH.keep(directory, made, columns | {_NAMES: names})
