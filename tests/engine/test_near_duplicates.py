@@ -11,9 +11,10 @@ from tests.engine.running import rows, run_once
 from tests.engine.test_model_labels import PRICED, audit
 from tests.llm.answers import label_of
 from tests.llm.model_server import KEY, ModelServer, serving
-from tui_scraper.engine.labels.signature import signature
+from tui_scraper.engine.duplicates.grouping import ALIKE
+from tui_scraper.engine.duplicates.signature import signature
 from tui_scraper.engine.labels.taxonomy import general
-from tui_scraper.engine.llm.near import ALIKE, group
+from tui_scraper.engine.llm.near import group
 
 WORDS = [f"word{number}" for number in range(500)]
 NAMES = [label.name for label in general().labels]
@@ -38,7 +39,7 @@ def write_families(folder: Path, families: int, members: int, seed: int = 1) -> 
         for member in range(members):
             mine = list(words)
             if member:
-                mine[member] = f"other{family}x{member}"  # near the beginning: a digest has it
+                mine[5 * member] = f"other{family}x{member}"  # near the beginning: a digest has it
             name = f"{family}-{member}.txt"
             (folder / name).write_text(" ".join(mine))
             found[name] = family

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
+from tui_scraper.engine.duplicates.signature import SIGNATURE_BYTES
 from tui_scraper.engine.llm.near import Kin, group
 from tui_scraper.engine.store.artifacts import Configs, StoredLabel, find_artifacts
 from tui_scraper.engine.store.labelling import label_key
@@ -51,7 +52,7 @@ class Kinship:
 
     async def settle(self) -> int:
         """Find out who stands for whom, now that all has been read. Returns how many need not be asked."""
-        kept = [pair for pair in read_signatures(self._state) if pair[1]]
+        kept = [pair for pair in read_signatures(self._state) if len(pair[1]) == SIGNATURE_BYTES]
         labelled = frozenset(
             digest
             for start in range(0, len(kept), _PAGE)

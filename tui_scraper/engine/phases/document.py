@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, Protocol
 
+from tui_scraper.engine.duplicates.signature import signature
 from tui_scraper.engine.errors import DocumentError, UnreadFormatError, timeout_sentence
 from tui_scraper.engine.extract.base import Extractor, Format
 from tui_scraper.engine.extract.containers import expand, listing
@@ -20,7 +21,6 @@ from tui_scraper.engine.extract.limits import MAX_CONTAINER_BYTES, MAX_DEPTH
 from tui_scraper.engine.extract.media_types import STREAMED, unread
 from tui_scraper.engine.extract.reading import OpenFile, check_size, explained, open_file, refuse_unread
 from tui_scraper.engine.extract.registry import registry
-from tui_scraper.engine.labels.signature import signature
 from tui_scraper.engine.models import WORKER_PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.phases import chunk as chunk_phase
 from tui_scraper.engine.phases import clean as clean_phase

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tui_scraper.engine.duplicates.signature import SIGNATURE_BYTES
 from tui_scraper.engine.extract.limits import MAX_ENTRY_BYTES, MAX_MESSAGES, MAX_NAME_BYTES, MAX_TIME_NS
 from tui_scraper.engine.labels.digest import Digest
-from tui_scraper.engine.labels.signature import PERMUTATIONS
 from tui_scraper.engine.models import WORKER_PHASES, PhaseName, Status
 from tui_scraper.engine.wire import DigestText, DocumentReply, LabelResult, Member
 
-_SIGNATURE_BYTES = (0, 4 * PERMUTATIONS)
 _MAX_DIGEST_CHARS = 100_000
 _MAX_MESSAGE_CHARS = 2_000
 
@@ -35,7 +34,11 @@ def is_sound(reply: DocumentReply, until: PhaseName) -> bool:
 
 def _is_digest(asked: DigestText, label: LabelResult | None) -> bool:
     """Whether a digest is what its label was made from: answers are kept under its hash, for all."""
-    if label is None or len(asked.text) > _MAX_DIGEST_CHARS or len(asked.signature) not in _SIGNATURE_BYTES:
+    if (
+        label is None
+        or len(asked.text) > _MAX_DIGEST_CHARS
+        or len(asked.signature) not in (0, SIGNATURE_BYTES)
+    ):
         return False
     return Digest(asked.text, asked.hint).key == label.digest
 
