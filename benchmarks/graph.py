@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks.corpus import paragraphs
 from benchmarks.history import BATCH, CONFIGS
@@ -88,7 +89,19 @@ class Corpus:
         return CleanText("\n\n".join(parts), self.title(number), "en", links=links)
 
 
-def fill(directory: Path, corpus: Corpus) -> float:
+class Filling(Protocol):
+    """What a workspace can be filled with: documents by number."""
+
+    documents: int
+
+    def path(self, number: int) -> bytes:
+        """Where a document is."""
+
+    def text(self, number: int) -> CleanText:
+        """What it says."""
+
+
+def fill(directory: Path, corpus: Filling) -> float:
     """Make a workspace of a corpus. Returns documents a second."""
     directory.mkdir(parents=True)
     writer = Writer(directory)

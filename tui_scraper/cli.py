@@ -19,6 +19,7 @@ from typing import NoReturn
 from tui_scraper import __version__
 from tui_scraper.commands import (
     documents,
+    duplicates,
     graph,
     history,
     looking,
@@ -258,6 +259,11 @@ _COMMANDS: dict[str, tuple[_Add, str, str]] = {
         graph.add_graph,
         "who refers to whom: links, imports, replies, citations; what is broken, unreferenced, circular",
         "tui-scraper graph a/report.md -w ~/reports",
+    ),
+    "duplicates": (
+        duplicates.add_duplicates,
+        "documents that are there more than once, exactly or nearly, in groups; what could go",
+        "tui-scraper duplicates -w ~/reports --near --threshold 0.9",
     ),
     "label": (
         documents.add_label,

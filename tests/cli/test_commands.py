@@ -40,6 +40,7 @@ COMMANDS = (
     "rollback",
     "estimate",
     "audit",
+    "duplicates",
     "graph",
     "gc",
     "verify",

@@ -11,10 +11,10 @@ from tests.engine.running import rows, run_once
 from tests.engine.test_model_labels import PRICED, audit
 from tests.llm.answers import label_of
 from tests.llm.model_server import KEY, ModelServer, serving
-from tui_scraper.engine.duplicates.grouping import ALIKE
 from tui_scraper.engine.duplicates.signature import signature
 from tui_scraper.engine.labels.taxonomy import general
 from tui_scraper.engine.llm.near import group
+from tui_scraper.engine.settings import ALIKE
 
 WORDS = [f"word{number}" for number in range(500)]
 NAMES = [label.name for label in general().labels]

@@ -15,7 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tui_scraper.engine.errors import UsageError
 
@@ -223,6 +231,12 @@ class IndexSettings(_Section):
     )
 
 
+ALIKE = 0.85
+"""Similarity, the estimated share of common runs of words, from which on texts count as near-duplicates."""
+LEAST_ALIKE = 0.5
+"""Below this, much of what is alike would not be found."""
+
+
 class OutputSettings(_Section):
     """What is exported at the end of a run."""
 
@@ -231,6 +245,19 @@ class OutputSettings(_Section):
         description='"jsonl", "parquet", "csv", "markdown", or several; an empty list exports nothing',
     )
     dir: str = Field(default="", description="empty: the folder 'export' in the workspace")
+    near_duplicates: float = Field(
+        default=ALIKE,
+        ge=0,
+        le=1,
+        description="similarity from which on texts are near-duplicates, 0.5 to 1; 0: not exported",
+    )
+
+    @field_validator("near_duplicates")
+    @classmethod
+    def _can_be_found(cls, value: float) -> float:
+        if 0 < value < LEAST_ALIKE:
+            raise ValueError(f"must be 0, or from {LEAST_ALIKE:g} to 1: less alike is not found")
+        return value
 
 
 class EngineSettings(_Section):

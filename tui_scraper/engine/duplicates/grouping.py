@@ -19,11 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_scraper.engine.duplicates.signature import PERMUTATIONS, Signatures
+from tui_scraper.engine.settings import ALIKE
 
-ALIKE = 0.85
-"""Similarity, the estimated share of common runs of words, from which on texts count as near-duplicates."""
-LEAST_ALIKE = 0.5
-"""Below this, most of what is alike would not be found."""
 _BANDS = 32
 _MOST_OF_A_BAND = 32
 """With so many of those that share a band a text is compared, the latest. Form letters, which are somewhat

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 import apsw
 import numpy as np
 
-from tui_scraper.engine.errors import UsageError
 from tui_scraper.engine.graph.model import KINDS, Graph
 from tui_scraper.engine.graph.reading import Progress, make_graph, source_root
 from tui_scraper.engine.kept import Columns, KeptFile, documents_at, made_from
-from tui_scraper.engine.safe_text import safe_text
-from tui_scraper.engine.store.connection import closed_on_error, open_blobs, open_state, snapshot
-from tui_scraper.engine.store.head import Head, read_head
+from tui_scraper.engine.store.head import Head
+from tui_scraper.engine.store.moment import MomentReader
 
 _NAMES = "broken_targets"
 
@@ -44,58 +41,20 @@ GRAPH = KeptFile(
 )
 
 
-class GraphReader:
-    """A workspace's graph with the paths of its documents: a context manager, for one thread.
-
-    Everything is of the moment it was opened. Raises StoreError where the workspace cannot be read.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._open = contextlib.ExitStack()
-        self._state = open_state(directory, read_only=True)
-        self._open.callback(self._state.close)
-        with closed_on_error(self._state):
-            self._blobs = open_blobs(directory, read_only=True)
-            self._open.callback(self._blobs.close)
-            with closed_on_error(self._blobs):
-                self._open.enter_context(snapshot(self._state, directory))
-                self._open.enter_context(snapshot(self._blobs, directory))
-                self.head = read_head(self._state)
-
-    def __enter__(self) -> GraphReader:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._open.__exit__(None, None, None)
+class GraphReader(MomentReader):
+    """A workspace's graph with the paths of its documents."""
 
     def graph(self, progress: Progress | None = None) -> Graph:
         """The graph: the one that is kept, else made now and kept.
 
         Raises StoreError where a text is missing or damaged. Where it cannot be kept it is made all the same.
         """
-        found = read_kept(self._directory, self._state, self.head)
+        found = read_kept(self.directory, self.state, self.head)
         if found is None:
-            found = make_graph(self._state, self._blobs, self.head, progress)
+            found = make_graph(self.state, self.blobs, self.head, progress)
             with contextlib.suppress(OSError):
-                _keep(self._directory, _made_from(self._state, self.head), found)
+                _keep(self.directory, _made_from(self.state, self.head), found)
         return found
-
-    def version(self, path: bytes) -> int:
-        """The document with this path. Raises UsageError where there is none."""
-        found = self._state.execute(
-            f"""SELECT v.id FROM document d JOIN version v ON v.document = d.id
-            WHERE d.path = ? AND {self.head.live()}""",  # noqa: S608
-            (path,),
-        ).get
-        if found is None:
-            raise UsageError(f"{safe_text(os.fsdecode(path))}: there is no such document here.")
-        return int(found)
-
-    @property
-    def state(self) -> apsw.Connection:
-        """The state tables, inside the snapshot."""
-        return self._state
 
 
 def read_kept(directory: Path, state: apsw.Connection, head: Head) -> Graph | None:

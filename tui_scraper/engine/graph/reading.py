@@ -7,24 +7,16 @@ Everything comes from one read snapshot.
 from __future__ import annotations
 
 import os
-from array import array
 from collections.abc import Callable, Iterator
 
 import apsw
 
-from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.graph.build import Documents, build
 from tui_scraper.engine.graph.model import Graph
-from tui_scraper.engine.models import PhaseName, Status
 from tui_scraper.engine.safe_text import safe_text, show_path
-from tui_scraper.engine.store.codec import Unpacker
-from tui_scraper.engine.store.head import STATUS_NUMBER, Head
+from tui_scraper.engine.store.head import Head
+from tui_scraper.engine.store.texts import CleanTexts
 from tui_scraper.engine.wire import CleanText
-
-_PAGE = 400
-_PAYLOADS_BYTES = 8_000_000
-"""Of compressed texts that are held at once; a single one may be larger."""
-_DONE = STATUS_NUMBER[Status.DONE]
 
 Progress = Callable[[int, int], None]
 """Told how many texts have been read, of how many."""
@@ -44,8 +36,8 @@ def make_graph(
     Raises StoreError where a text is missing or damaged.
     """
     documents = _documents(state, head)
-    texts = _Texts(state, blobs, head, documents, progress)
-    return build(documents, texts, source_root(state))
+    texts = CleanTexts(state, blobs, head, documents.versions, lambda place: documents.paths[place])
+    return build(documents, _Texts(texts, progress), source_root(state))
 
 
 def _documents(state: apsw.Connection, head: Head) -> Documents:
@@ -71,87 +63,14 @@ def _documents(state: apsw.Connection, head: Head) -> Documents:
 class _Texts:
     """The clean texts, as often as they are asked for."""
 
-    def __init__(
-        self,
-        state: apsw.Connection,
-        blobs: apsw.Connection,
-        head: Head,
-        documents: Documents,
-        progress: Progress | None,
-    ) -> None:
-        self._blobs = blobs
-        self._documents = documents
+    def __init__(self, texts: CleanTexts, progress: Progress | None) -> None:
+        self._texts = texts
         self._progress = progress
-        self._unpack = Unpacker(CleanText)
         self._done = 0
-        self._payloads = array("q", bytes(8 * len(documents)))  # blob of each document's text, 0 for none
-        self._find(state, head)
-        self._total = 2 * sum(blob != 0 for blob in self._payloads)
-
-    def _find(self, state: apsw.Connection, head: Head) -> None:
-        lineage = head.lineages.get(PhaseName.CLEAN)
-        if lineage is None:
-            return
-        versions = self._documents.versions
-        for start in range(0, len(versions), _PAGE):
-            page = versions[start : start + _PAGE].tolist()
-            places = {version: start + at for at, version in enumerate(page)}
-            rows = state.execute(
-                f"""SELECT r.version, r.status, (SELECT a.blob FROM artifact a WHERE a.id = r.artifact),
-                    max(r.seq)
-                FROM result r WHERE r.lineage = ? AND r.version IN ({_marks(len(page))}) AND {head.visible()}
-                GROUP BY r.version""",  # noqa: S608
-                (lineage, *page),
-            )
-            for version, status, blob, _seq in rows:
-                if status == _DONE:
-                    self._payloads[places[version]] = blob or -1
+        self._total = 2 * len(texts)
 
     def __call__(self) -> Iterator[tuple[int, CleanText]]:
-        waiting: list[int] = []
-        for document, blob in enumerate(self._payloads):
-            if blob:
-                waiting.append(document)
-                if len(waiting) == _PAGE:
-                    yield from self._read(waiting)
-                    waiting = []
-        yield from self._read(waiting)
-
-    def _read(self, page: list[int]) -> Iterator[tuple[int, CleanText]]:
-        wanted = {self._payloads[document] for document in page}
-        sizes = dict(
-            self._blobs.execute(
-                f"SELECT id, length(data) FROM blob WHERE id IN ({_marks(len(wanted))})",  # noqa: S608
-                tuple(wanted),
-            )
-        )
-        batch: list[int] = []
-        size_bytes = 0
-        for document in page:
-            batch.append(document)
-            size_bytes += sizes.get(self._payloads[document], 0)
-            if size_bytes >= _PAYLOADS_BYTES:
-                yield from self._unpacked(batch)
-                batch, size_bytes = [], 0
-        yield from self._unpacked(batch)
-
-    def _unpacked(self, batch: list[int]) -> Iterator[tuple[int, CleanText]]:
-        wanted = {self._payloads[document] for document in batch}
-        payloads = dict(
-            self._blobs.execute(
-                f"SELECT id, data FROM blob WHERE id IN ({_marks(len(wanted))})",  # noqa: S608
-                tuple(wanted),
-            )
-        )
-        for document in batch:
-            try:
-                clean = self._unpack(payloads.get(self._payloads[document], b""))
-            except ValueError as error:
-                path = safe_text(show_path(self._documents.paths[document]))
-                raise StoreError(
-                    f"{path}: its text cannot be read ({error}). `tui-scraper verify` says what is lost, and "
-                    "with --repair mends it."
-                ) from error
+        for document, clean in self._texts.read(self._texts.places()):
             yield document, clean
             self._done += 1
             if self._progress is not None and self._done % 64 == 0:
@@ -165,7 +84,3 @@ def shown_paths(state: apsw.Connection, head: Head) -> dict[int, str]:
         WHERE {head.live()}"""  # noqa: S608
     )
     return {version: safe_text(show_path(path)) for version, path in rows}
-
-
-def _marks(count: int) -> str:
-    return ",".join("?" * count)
