@@ -1,6 +1,7 @@
 """A corpus in a real store to which anything can happen that happens to one, in any order.
 
-What a document holds follows from its size alone, so that documents of one size are copies of each other.
+What a document holds follows from its size alone, so that documents of one size are copies of each other, and
+those whose contents leave the same rest when divided by three are nearly the same.
 Those whose names end with `zip` have members.
 """
 
@@ -193,12 +194,13 @@ def contents(target: Path) -> dict[str, bytes]:
 
 
 def size_of(content: int) -> int:
-    return 30 + 10 * content
+    return 630 + 10 * content
 
 
 def text_of(size_bytes: int) -> str:
-    word = hashlib.sha256(str(size_bytes).encode()).hexdigest()
-    return (f"{word} é\n" * (size_bytes // 60 + 1))[:size_bytes]
+    family = size_bytes // 10 % 3
+    words = hashlib.shake_128(f"{family}é".encode()).hexdigest(size_bytes)
+    return " ".join(words[at : at + 7] for at in range(0, len(words), 7))[:size_bytes]
 
 
 def reply(work: Work, outcome: str) -> DocumentReply:

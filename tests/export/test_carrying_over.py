@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tui_scraper.engine.export import base as base_module
+from tui_scraper.engine.export import export, record_export
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.store.human import give_label
 
@@ -75,7 +76,7 @@ def test_a_label_by_hand_makes_the_rows_of_its_content_only(corpus: ChangingCorp
 
 
 def test_a_file_that_comes_goes_or_moves_makes_its_row_only(corpus: ChangingCorpus) -> None:
-    corpus.scan(FILES | {b"b/new.txt": File(8)})
+    corpus.scan(FILES | {b"x.txt": File(8)})
     corpus.work()
     expect(corpus, made_anew=1)
     corpus.scan(FILES)
@@ -99,9 +100,31 @@ def test_copies_are_made_anew_when_the_first_of_them_changes(corpus: ChangingCor
     corpus.scan(files)
     lines = contents(corpus.exported)["documents.jsonl"].splitlines()
     first = next(line for line in lines if line.startswith(b'{"path":"a.txt"')).split(b'"id":"')[1][:16]
-    copies = sum(b'"duplicate_of":"%b"' % first in line for line in lines)
+    copies = sum(b'duplicate_of":"%b"' % first in line for line in lines)  # or nearly so
     assert copies >= 2
     expect(corpus, made_anew=copies)
+
+
+def test_near_duplicates_are_made_anew_when_another_stands_for_them(corpus: ChangingCorpus) -> None:
+    corpus.scan(FILES | {b"b/new.txt": File(8)})  # before b/one.txt, which stood for caf\xe9.txt and others
+    corpus.work()
+    report = corpus.export()
+    assert contents(corpus.exported) == corpus.export_anew()
+    lines = contents(corpus.exported)["documents.jsonl"].splitlines()
+    new = next(line for line in lines if line.startswith(b'{"path":"b/new.txt"')).split(b'"id":"')[1][:16]
+    changed = sum(b'"near_duplicate_of":"%b"' % new in line for line in lines)
+    assert changed >= 2
+    assert report.documents - report.carried == 1 + changed
+
+
+def test_without_near_duplicates_nothing_of_them_is_written_or_carried_over(corpus: ChangingCorpus) -> None:
+    target = corpus.exported
+    assert b'"near_duplicate_of":"' in contents(target)["documents.jsonl"]
+    report = export(corpus.directory, target, alike=0.0)
+    assert (report.carried, b'"near_duplicate_of":"' in contents(target)["documents.jsonl"]) == (0, False)
+    corpus.writer.call(record_export(report))
+    assert not corpus.is_current()
+    assert export(corpus.directory, target, alike=0.0).carried == report.documents
 
 
 def test_a_container_is_made_anew_when_its_members_change(corpus: ChangingCorpus) -> None:

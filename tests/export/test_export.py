@@ -48,6 +48,7 @@ FIELDS = [
     "tokens_out",
     "cost_usd",
     "duplicate_of",
+    "near_duplicate_of",
     "links",
     "truncated",
     "members",

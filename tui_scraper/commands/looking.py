@@ -112,6 +112,9 @@ def add_export(parser: argparse.ArgumentParser) -> None:
         choices=("jsonl", "parquet", "csv", "markdown"),
         help="file format (default jsonl); give it again for several, which are written in one pass",
     )
+    parser.add_argument(
+        "--no-near-duplicates", action="store_true", help="do not look for them: near_duplicate_of is null"
+    )
     add_workspace(parser)
     parser.set_defaults(command=export)
 
@@ -119,10 +122,22 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 def export(options: argparse.Namespace) -> int:
     """`export DIR`."""
     from tui_scraper import plain
+    from tui_scraper.engine.alike import alike_of
     from tui_scraper.engine.export import DEFAULT_FORMATS
     from tui_scraper.engine.export import export as write
+    from tui_scraper.plain_verify import Progress
 
-    report = write(directory_of(options), options.directory, formats=options.format or DEFAULT_FORMATS)
+    directory = directory_of(options)
+    alike = 0.0 if options.no_near_duplicates else alike_of(directory)
+    with Progress() as progress:
+        report = write(
+            directory,
+            options.directory,
+            formats=options.format or DEFAULT_FORMATS,
+            alike=alike,
+            progress=lambda rows: progress.show("exporting documents:", rows),
+            comparing=lambda texts, of: progress.show(f"comparing texts, of {of:,}:", texts),
+        )
     print_lines([f"{report.documents:,} documents exported: {plain.shown_path(report.directory)}"])
     return 0
 

@@ -455,7 +455,8 @@ class Engine:
         activity = Activity(state=state, checkpoint=checkpoint, method=method)
         target = export_folder(directory, self._request)
         formats = export_formats(self._request)
-        found = current_export(directory, target, formats) if target is not None else None
+        alike = self._request.settings.output.near_duplicates
+        found = current_export(directory, target, formats, alike) if target is not None else None
         if found is not None:
             activity.export_dir = safe_text(str(target))
             activity.output_done = activity.output_total = found

@@ -7,7 +7,7 @@ reasons say so, and each alone must hold:
   has the version it had, no phase has recorded a result for that version since, and no person has given it
   a label. All of these are numbered as they are committed, so four numbers of the export's record tell.
 - The line itself says what does not follow from results: the path, the size and the time stamp, the
-  members, and the first document with the same bytes are compared with what the state tables say now.
+  members, and what the document is a copy of are compared with what the state tables say now.
 
 What the file holds is believed because its hash is that of the manifest, and the manifest's that of the
 record. The hash is known only at the end; until then nothing is put in place. Whatever does not fit
@@ -27,7 +27,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from tui_scraper.engine.export.documents import Document
+from tui_scraper.engine.export.documents import Copy, Document
 from tui_scraper.engine.export.formats.jsonl import JSONL
 from tui_scraper.engine.export.formats.port import Tally
 from tui_scraper.engine.export.formats.sink import READ_BYTES
@@ -107,18 +107,15 @@ class Base:
         self._key: _Key | None = None
         self._order = b""
 
-    def take(self, document: Document, first: str | None) -> bytes | None:
-        """The line of a document if it is still true, else None. Ask in the order of the file.
-
-        `first` is the id of the first document with the same bytes, if that is another.
-        """
+    def take(self, document: Document, copy: Copy) -> bytes | None:
+        """The line of a document if it is still true, else None. Ask in the order of the file."""
         start = beginning(document)
         line = self._line
         if line is None or not line.startswith(start):
             line = self._search(document)
             if line is None:
                 return None
-        if not self._holds(document, line, start, first):
+        if not self._holds(document, line, start, copy):
             self._drop()
             return None
         self._step()
@@ -148,7 +145,7 @@ class Base:
             self._drop()
         return None
 
-    def _holds(self, document: Document, line: bytes, start: bytes, first: str | None) -> bool:
+    def _holds(self, document: Document, line: bytes, start: bytes, copy: Copy) -> bool:
         mark = self._mark
         if document.version > mark.version or document.since > mark.scan or document.version in self._changed:
             return False
@@ -156,8 +153,10 @@ class Base:
             return False
         # A quotation mark inside a string is escaped, so these bytes can only be the field itself.
         at = line.rfind(b',"duplicate_of":')
-        wanted = b"null" if first is None else b'"%b"' % first.encode()
-        return at > 0 and line.startswith(b',"duplicate_of":%b,"links":' % wanted, at)
+        wanted = (b"null" if one is None else b'"%b"' % one.encode() for one in copy)
+        return at > 0 and line.startswith(
+            b',"duplicate_of":%b,"near_duplicate_of":%b,"links":' % tuple(wanted), at
+        )
 
     def _drop(self) -> None:
         key = self._current_key()

@@ -14,6 +14,9 @@ import apsw
 import msgspec
 
 from tui_scraper import __version__
+from tui_scraper.engine.duplicates.kept import find_kept
+from tui_scraper.engine.duplicates.model import Duplicates
+from tui_scraper.engine.duplicates.reading import Finder
 from tui_scraper.engine.errors import StoreError, TuiScraperError
 from tui_scraper.engine.export.base import Base, UnfitBaseError, open_base
 from tui_scraper.engine.export.folder import Staging, check_target, delete_contents, explained
@@ -31,6 +34,7 @@ from tui_scraper.engine.export.manifest import (
 )
 from tui_scraper.engine.export.record import ExportReport
 from tui_scraper.engine.models import Counts
+from tui_scraper.engine.settings import ALIKE
 from tui_scraper.engine.store.connection import explained as store_explained
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.fingerprint import read_fingerprint
@@ -52,12 +56,16 @@ def export(
     *,
     formats: Sequence[str] = DEFAULT_FORMATS,
     sample_versions: Collection[int] | None = None,
+    alike: float = ALIKE,
     progress: Callable[[int], None] | None = None,
+    comparing: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ExportReport:
     """Export every document that the workspace `directory` has now into the folder `target`.
 
-    With `sample_versions` only those are exported. `progress` is called with the documents written so
+    With `sample_versions` only those are exported. Texts are near-duplicates from the similarity `alike` on;
+    with 0 none are looked for. `comparing` is told how many of how many new texts have been read for that.
+    `progress` is called with the documents written so
     far, also while they are read back, and `cancelled` is asked as often. Runs in any one
     thread; holds read snapshots of the store open, so that writers go on but the write-ahead log
     grows meanwhile.
@@ -81,15 +89,26 @@ def export(
 
     with _snapshot(directory) as (state, blobs), Staging(target) as staging:
         head = read_head(state)
-        fingerprint = read_fingerprint(state, head, sample_versions)
+        fingerprint = read_fingerprint(state, head, sample_versions, alike)
         proceed(0)
+
+        def compare(texts: int, of: int) -> None:
+            proceed(0)
+            if comparing is not None:
+                comparing(texts, of)
+
+        duplicates: Duplicates | None = None
+        if alike and sample_versions is not None:
+            duplicates, _signed = Finder(state, blobs, head).find(alike, None, compare, sample_versions)
+        elif alike:
+            duplicates = find_kept(directory, state, blobs, head, alike, compare)
         with explained(staging.target):
 
             def write(base: Base | None) -> tuple[list[ExportedFile], Tally]:
                 def check_total(total: Tally) -> None:
                     _check_found(state, head, sample_versions, total)
 
-                lines = read_lines(state, blobs, head, sample_versions, base)
+                lines = read_lines(state, blobs, head, sample_versions, base, duplicates)
                 return _write(wanted, staging, map(Line, lines), base, check_total, proceed)
 
             base = open_base(state, head, staging.target, fingerprint)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import apsw
 
+from tui_scraper.engine.duplicates.model import Duplicates
 from tui_scraper.engine.store.head import Head
 
 
@@ -53,12 +55,48 @@ def read_documents(
             yield Document(*row)
 
 
-class Copies:
-    """Knows the first document with each content. Ask for every document once, in the order of the file."""
+class Copy(NamedTuple):
+    """What a document is a copy of, as ids: `of` has the same bytes, `nearly_of` nearly the same text."""
 
-    def __init__(self, state: apsw.Connection, head: Head, versions: Collection[int] | None = None) -> None:
+    of: str | None = None
+    nearly_of: str | None = None
+
+
+class Copies:
+    """Knows what each document is a copy of. Ask for every document once, in the order of the file.
+
+    Near-duplicates are those of `duplicates`, if any.
+    """
+
+    def __init__(
+        self,
+        state: apsw.Connection,
+        head: Head,
+        versions: Collection[int] | None = None,
+        duplicates: Duplicates | None = None,
+    ) -> None:
         self._repeated = _repeated_contents(state, head, versions)
         self._first: dict[bytes, str] = {}
+        self._duplicates = duplicates
+        if duplicates is not None:
+            self._versions, self._near = duplicates.versions.data, duplicates.near.data  # read one by one
+        self._next = 0
+
+    def of(self, document: Document) -> Copy:
+        """What a document is a copy of."""
+        return Copy(self.first(document), self._nearly(document.version))
+
+    def _nearly(self, version: int) -> str | None:
+        if self._duplicates is None:
+            return None
+        place = self._next  # both are in path order
+        if place == len(self._versions) or self._versions[place] != version:
+            elsewhere = self._duplicates.place(version)
+            if elsewhere is None:
+                return None
+            place = elsewhere
+        self._next = place + 1
+        return self._duplicates.near_duplicate_of(place) if self._near[place] != place else None
 
     def first(self, document: Document) -> str | None:
         """The id of the first document with exactly the same bytes; None where that is this one."""

@@ -15,7 +15,7 @@ import msgspec
 from tui_scraper.engine import disk
 
 FORMAT = "tui-scraper-export"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST_FILE = "manifest.json"
 _LARGEST_MANIFEST_BYTES = 1_000_000
 

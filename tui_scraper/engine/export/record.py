@@ -15,6 +15,7 @@ from tui_scraper import __version__
 from tui_scraper.engine.export.formats import DEFAULT_FORMATS, FORMATS
 from tui_scraper.engine.export.manifest import FORMAT_VERSION, ExportedFile, Manifest, read_manifest
 from tui_scraper.engine.models import Counts
+from tui_scraper.engine.settings import ALIKE
 from tui_scraper.engine.store.fingerprint import Fingerprint, read_fingerprint
 from tui_scraper.engine.store.head import Head
 from tui_scraper.engine.store.writer import Operation, Transaction
@@ -111,12 +112,13 @@ def is_current(
     target: Path,
     sample_versions: Collection[int] | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
+    alike: float = ALIKE,
 ) -> bool:
     """Whether `target` holds exactly what exporting now in these formats would write."""
     found = recorded(connection, target)
     if found is None or {file.format for file in found[1].files} & FORMATS.keys() != set(formats):
         return False
-    return found[0] == read_fingerprint(connection, head, sample_versions)
+    return found[0] == read_fingerprint(connection, head, sample_versions, alike)
 
 
 def _name(directory: Path) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
-from tui_scraper.engine.export.documents import Document
+from tui_scraper.engine.export.documents import Copy, Document
 from tui_scraper.engine.models import PHASES, PhaseName, Status
 from tui_scraper.engine.safe_text import show_path
 from tui_scraper.engine.store.artifacts import StoredLabel
@@ -60,7 +60,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `path_bytes` is there only for a name that is not UTF-8 (base64). `parent` is the `id` of the
     container and null for a file. `modified` is RFC 3339 in UTC with microseconds, null where the
     file system gave a time outside the years 1-9999. `duplicate_of` is the `id` of the first document,
-    by path, with exactly the same bytes. `members` counts the documents directly inside this one. What a
+    by path, with exactly the same bytes, `near_duplicate_of` that of the first of those with nearly the same
+    text, where it has other bytes. `members` counts the documents directly inside this one. What a
     document has not reached is null, 0 or empty.
     """
 
@@ -87,6 +88,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tokens_out: int
     cost_usd: float
     duplicate_of: str | None
+    near_duplicate_of: str | None
     links: list[RowLink]
     truncated: bool
     members: int
@@ -102,8 +104,8 @@ class Parts:
     error: RowError | None = None
 
 
-def make_row(document: Document, parts: Parts, first: str | None) -> Row:
-    """The row of a document. `first` is the id of the first document with the same bytes, if another."""
+def make_row(document: Document, parts: Parts, copy: Copy) -> Row:
+    """The row of a document that is a `copy`."""
     clean, label, error = parts.clean, parts.label, parts.error
     text = clean.text if clean is not None else ""
     # What may not be read now may have been read once, with other settings; the row is that of a first run.
@@ -135,7 +137,8 @@ def make_row(document: Document, parts: Parts, first: str | None) -> Row:
         tokens_in=label.tokens_in if label is not None else 0,
         tokens_out=label.tokens_out if label is not None else 0,
         cost_usd=label.cost_nano_usd / 1e9 if label is not None else 0.0,
-        duplicate_of=first if document.content is not None and not unread else None,
+        duplicate_of=copy.of if document.content is not None and not unread else None,
+        near_duplicate_of=copy.nearly_of,
         links=[RowLink(target, kind) for target, kind in clean.links] if clean is not None else [],
         truncated=clean.truncated if clean is not None else False,
         members=document.members,

@@ -20,6 +20,7 @@ from tui_scraper.engine.progress import Activity
 from tui_scraper.engine.request import RunRequest
 from tui_scraper.engine.runlog import RunLog
 from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.settings import ALIKE
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import counts_of, read_totals
 from tui_scraper.engine.store.head import read_head
@@ -27,6 +28,8 @@ from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.threads import in_thread
 
 FOLDER = "export"
+_MANY_TEXTS, _EVERY_S = 5_000, 3.0
+"""Comparing so many texts takes long enough to be told of, every few seconds."""
 
 
 def export_folder(workspace: Path, request: RunRequest) -> Path | None:
@@ -67,6 +70,7 @@ class Output:
         self._writer = writer
         self._activity = activity
         self._log = log
+        self._next_line = 0.0
 
     async def run(self, stopping: Callable[[], bool]) -> bool:
         """Export. Returns whether anything was written.
@@ -77,8 +81,9 @@ class Output:
         if target is None:
             return False
         formats = export_formats(self._request)
+        alike = self._request.settings.output.near_duplicates
         self._activity.export_dir = safe_text(str(target))
-        found = await asyncio.to_thread(current_export, self._workspace, target, formats)
+        found = await asyncio.to_thread(current_export, self._workspace, target, formats, alike)
         if found is not None:
             self._activity.output_done = self._activity.output_total = found
             self._log.info("The export is up to date.")
@@ -93,10 +98,22 @@ class Output:
             self._activity.output_done = rows
             self._activity.last_commit = time.monotonic()  # a row is a sign of life
 
+        def comparing(texts: int, of: int) -> None:
+            now = self._activity.last_commit = time.monotonic()
+            if now >= self._next_line and of >= _MANY_TEXTS:
+                self._next_line = now + _EVERY_S
+                self._log.info(f"Comparing texts for near-duplicates: {texts:,} of {of:,} new ones.")
+
         try:
             report = await in_thread(
                 lambda: export(
-                    self._workspace, target, formats=formats, progress=progress, cancelled=cancelled
+                    self._workspace,
+                    target,
+                    formats=formats,
+                    alike=alike,
+                    progress=progress,
+                    comparing=comparing,
+                    cancelled=cancelled,
                 ),
                 abandoned.set,
             )
@@ -108,12 +125,12 @@ class Output:
         return True
 
 
-def current_export(workspace: Path, target: Path, formats: Sequence[str]) -> int | None:
+def current_export(workspace: Path, target: Path, formats: Sequence[str], alike: float = ALIKE) -> int | None:
     """The number of documents in a folder that holds what exporting now would write, else None."""
     connection = open_state(workspace, read_only=True)
     try:
         head = read_head(connection)
         found = counts_of(read_totals(connection, head)).found
-        return found if is_current(connection, head, target, formats=formats) else None
+        return found if is_current(connection, head, target, formats=formats, alike=alike) else None
     finally:
         connection.close()

@@ -13,7 +13,7 @@ from tui_scraper.engine.store.head import Head
 from tui_scraper.engine.store.human import last_given
 from tui_scraper.engine.store.writer import FLOOR
 
-_SAMPLE = "sample"
+_SAMPLE, _ALIKE = "sample", "alike"
 """What may stand in the JSON of lineages beside the phases."""
 
 
@@ -23,7 +23,8 @@ class Fingerprint:
 
     `seq` is the last result, `version` the last version of a document, and `scan` the last scan at the head
     that changed anything; `changes` is all that the scans up to the head's have registered. `lineages` is
-    JSON, with a hash of the sample where there is one. `given` is the last label that a person gave.
+    JSON, with a hash of the sample and the similarity of near-duplicates where there are such. `given` is the
+    last label that a person gave.
     """
 
     branch: int
@@ -51,13 +52,21 @@ class Fingerprint:
 
 
 def read_fingerprint(
-    connection: apsw.Connection, head: Head, sample_versions: Collection[int] | None = None
+    connection: apsw.Connection,
+    head: Head,
+    sample_versions: Collection[int] | None = None,
+    alike: float = 0.0,
 ) -> Fingerprint:
-    """What the head holds now. Costs the same for any number of documents."""
+    """What the head holds now. Costs the same for any number of documents.
+
+    `alike`: near-duplicates from this similarity on are part of it; 0: they are not.
+    """
     lineages: dict[str, object] = {str(phase): lineage for phase, lineage in head.lineages.items()}
     if sample_versions is not None:
         listed = b"".join(version.to_bytes(8, "big") for version in sorted(sample_versions))
         lineages[_SAMPLE] = digest(listed).hex()
+    if alike:
+        lineages[_ALIKE] = alike
     scan, changes = connection.execute(
         """SELECT coalesce(max(iif(changes > 0, id, 0)), 0), coalesce(sum(changes), 0)
         FROM scan WHERE id <= ?""",

@@ -50,6 +50,7 @@ _FEATURES = """\
   - {name: tokens_out, dtype: int64}
   - {name: cost_usd, dtype: float64}
   - {name: duplicate_of, dtype: string}
+  - {name: near_duplicate_of, dtype: string}
   - name: links
     list:
     - {name: target, dtype: string}
@@ -78,7 +79,13 @@ def card(formats: Sequence[str], documents: int) -> bytes:
             "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n"
             f"    path: {_LOADED[best]}\n{_FEATURES if best == 'jsonl' else ''}---\n\n"
         )
-        use = '\n    from datasets import load_dataset\n    documents = load_dataset("DIR", split="train")\n'
+        use = (
+            '\n    from datasets import load_dataset\n    documents = load_dataset("DIR", split="train")\n'
+            "\nWithout copies and near-duplicates, each with one document that stands for it:\n\n"
+            "    def stands_for_itself(row):\n"
+            '        return not (row["duplicate_of"] or row["near_duplicate_of"])\n'
+            "    documents = documents.filter(stands_for_itself)\n"
+        )
     listed = "".join(f"- {_ABOUT[name]}\n" for name in formats)
     return (
         f"{head}# {documents:,} documents\n\n"

@@ -51,6 +51,7 @@ COLUMNS = (
     "tokens_out",
     "cost_usd",
     "duplicate_of",
+    "near_duplicate_of",
     "link_count",
     "truncated",
     "members",

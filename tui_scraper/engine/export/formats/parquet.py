@@ -216,6 +216,7 @@ def _schema() -> pa.Schema:
             ("tokens_out", number),
             ("cost_usd", pa.float64()),
             ("duplicate_of", text),
+            ("near_duplicate_of", text),
             ("links", pa.list_(link)),
             ("truncated", pa.bool_()),
             ("members", number),

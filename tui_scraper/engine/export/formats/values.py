@@ -39,6 +39,7 @@ def about(row: Row) -> dict[str, Value]:
         "tokens_out": row.tokens_out,
         "cost_usd": row.cost_usd,
         "duplicate_of": row.duplicate_of,
+        "near_duplicate_of": row.near_duplicate_of,
         "link_count": len(row.links),
         "truncated": row.truncated,
         "members": row.members,
