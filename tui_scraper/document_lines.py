@@ -30,14 +30,21 @@ _NAME = 9
 _KIND = 10
 _MOST_LISTED = 5
 _UNKNOWN = "`tui-scraper graph` works out what, and who to it"
+_UNCOMPARED = "`tui-scraper duplicates` works out what is nearly the same"
 
 
-def document_lines(found: DocumentDetails, width: int, unknown: str = _UNKNOWN) -> list[Line]:
-    """All of it, wrapped to `width` cells. `unknown` is shown for references not worked out yet."""
+def document_lines(
+    found: DocumentDetails, width: int, unknown: str = _UNKNOWN, uncompared: str = _UNCOMPARED
+) -> list[Line]:
+    """All of it, wrapped to `width` cells.
+
+    `unknown` is shown for references, `uncompared` for near-duplicates not worked out yet.
+    """
     return [
         *_what_it_is(found, width),
         *_label(found, width),
         *_relations(found, width, unknown),
+        *_copies(found, width, uncompared),
         *_text(found, width),
     ]
 
@@ -104,7 +111,24 @@ def _relations(found: DocumentDetails, width: int, unknown: str) -> Iterator[Lin
         yield from _listed("refers to", near.refers_to_count, near.refers_to, width)
         yield from _listed("broken", near.broken_count, near.broken, width, "warn")
         yield from _listed("referrers", near.referred_by_count, near.referred_by, width)
-    yield from _listed("copies", found.copy_count, [("", path) for path in found.copies], width)
+
+
+def _copies(found: DocumentDetails, width: int, uncompared: str) -> Iterator[Line]:
+    group = found.group
+    if group is None:
+        yield from _listed("copies", found.copy_count, [("", path) for path in found.copies], width)
+        if not found.compared:
+            yield from _entry("nearly", uncompared, width, "dim")
+        return
+    what = {
+        "": f"the one to keep of {documents(group.size)} that are the same, or nearly",
+        "exact": f"an exact copy, one of {documents(group.size)} that are the same, or nearly",
+        "near": f"{percent(group.similarity)} the same as the one to keep of {documents(group.size)}",
+    }
+    yield from _entry("duplicate", what[group.kind], width)
+    said = {"": "keep", "exact": "exact"}
+    others = [(said.get(kind, percent(similarity)), path) for kind, similarity, path in group.others]
+    yield from _listed("", group.size - 1, others, width)
 
 
 def _listed(

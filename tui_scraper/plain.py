@@ -198,8 +198,25 @@ def details_record(found: DocumentDetails) -> dict[str, object]:
         **_neighbours_record(found),
         "copies": list(found.copies),
         "copy_count": found.copy_count,
+        "duplicates": _group_record(found),
         "members": found.members,
         "parent": found.parent or None,
+    }
+
+
+def _group_record(found: DocumentDetails) -> dict[str, object] | None:
+    """Null where duplicates have not been looked for; without documents where there are none."""
+    group = found.group
+    if group is None:
+        return {"kind": None, "similarity": None, "size": 1, "documents": []} if found.compared else None
+    return {
+        "kind": group.kind or "representative",
+        "similarity": round(group.similarity, 4),
+        "size": group.size,
+        "documents": [
+            {"path": path, "kind": kind or "representative", "similarity": round(similarity, 4)}
+            for kind, similarity, path in group.others
+        ],
     }
 
 

@@ -119,3 +119,24 @@ def test_an_empty_workspace_has_an_empty_catalogue(tmp_path: Path) -> None:
     catalogue, rows = look(tmp_path / "w")
     assert (len(catalogue), rows) == (0, [])
     assert catalogue.select("anything").tolist() == []
+
+
+def test_it_is_filtered_by_what_is_there_more_than_once_where_that_is_known() -> None:
+    paths = b"a\nb\nc\nd\n"
+    found = Catalogue(np.arange(1, 5), np.ones(4, np.int64), paths, np.arange(0, 8, 2))
+    assert found.lacks_copies("is:duplicate") and not found.lacks_copies("duplicate is it")
+    assert not len(found.select("is:duplicate")) and not len(found.select("-duplicate:exact"))
+    flags = {"first": [1, 0, 0, 0], "exact": [0, 1, 0, 0], "near": [0, 0, 1, 0]}
+    found.copies = {name: np.array(values, np.bool_) for name, values in flags.items()}
+    for query, rows in (
+        ("is:duplicate", [1, 2]),
+        ("IS:dup", [1, 2]),
+        ("is:nothing", []),
+        ("-is:duplicate", [0, 3]),
+        ("duplicate:exact", [1]),
+        ("duplicate:n", [2]),
+        ("duplicate:first", [0]),
+        ("is:duplicate -c", [1]),
+        ("duplicate:", []),
+    ):
+        assert found.select(query).tolist() == rows, query

@@ -58,7 +58,7 @@ async def test_a_document_is_shown_whole_with_the_borders_of_its_chunks(
         await until_text(pilot, "5, by path", "✗ corrupt", "○ no text", "copy of one.txt", "▸✗ corrupt")
         await until_words(pilot, "in clean: corrupt.")  # of broken.pdf, the first
         await pilot.press("j")
-        await until_text(pilot, "copies    one.txt", "Chunk 1 of 1", "Dear sir")
+        await until_text(pilot, "the one to keep of 2", "exact     one.txt", "Chunk 1 of 1", "Dear sir")
         await pilot.press("j", "z")
         text = await until_text(pilot, "long.md", "title     A long one", "Chunk 1 of")
         assert "https://example.org/z" in text
@@ -188,6 +188,47 @@ async def test_a_document_tells_what_it_refers_to_and_what_refers_to_it(
         assert "referrers hyperlink b.md" in text
         await pilot.press("escape", "j", "z")
         await until_text(pilot, "refers to hyperlink a.md", "referrers hyperlink a.md")
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_what_is_there_more_than_once_is_worked_out_shown_and_filtered(
+    make_app: MakeApp, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    folder = tmp_path / "twice"
+    folder.mkdir()
+    words = [f"word{number}" for number in range(300)]
+    for name, text in (
+        ("a.txt", words),
+        ("b.txt", words),
+        ("c.txt", [*words, "more"]),
+        ("d.txt", words[::-1]),
+    ):
+        (folder / name).write_text(" ".join(text))
+    run_once(folder, tmp_path / "w", settings={"output": {"near_duplicates": 0}})
+    assert not (tmp_path / "w" / "duplicates.kept").exists()
+    async with make_app(workspace_of(complete(), tmp_path / "w")).run_test(size=size) as pilot:
+        await pilot.press("4")
+        await until_text(pilot, "4, by path")
+        await pilot.press("slash", *"is:duplicate", "enter")
+        await until_text(pilot, "2 of 4, by path", "b.txt", "an exact copy")
+        assert "d.txt" not in screen_text(pilot.app)
+        await pilot.press("j")
+        await until_text(pilot, "the same as the one to keep of 3", "keep      a.txt", "exact     b.txt")
+        await pilot.press("escape", "slash", *"duplicate:first", "enter")
+        await until_text(pilot, "1 of 4, by path", "the one to keep of 3")
+        await pilot.press("escape", "slash", *"-is:duplicate", "enter")
+        await until_text(pilot, "2 of 4, by path", "d.txt")
+
+
+async def test_duplicates_wait_for_the_end_of_a_run(make_app: MakeApp, workspace: Path) -> None:
+    (workspace / "duplicates.kept").unlink()
+    async with make_app(workspace_of(busy(), workspace)).run_test(size=WIDE) as pilot:
+        await pilot.press("4")
+        await until_text(pilot, "5, by path")
+        await until_words(pilot, "nearly worked out when the run has ended")
+        await pilot.press("slash", *"is:duplicate")
+        await until_text(pilot, "0 of 5, by path", "Duplicates: worked out when the run has ended")
+    assert not (workspace / "duplicates.kept").exists()
 
 
 async def test_references_wait_for_the_end_of_a_run(make_app: MakeApp, workspace: Path) -> None:

@@ -30,7 +30,8 @@ def add_documents(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="WORDS",
         help="only what has every word in its path, label or status; also path: label: status: method: in "
-        "front of a word, <60 for labels less than 60 %% sure, and - before what is not wanted",
+        "front of a word, <60 for labels less than 60 %% sure, is:duplicate for what is there more than once "
+        "(duplicate:exact, :near, or :first for what stands for others), and - before what is not wanted",
     )
     parser.add_argument("--order", choices=_ORDERS, default="path", help="what comes first (default: path)")
     parser.add_argument("-n", type=positive, metavar="N", help="at most N")
@@ -42,9 +43,17 @@ def add_documents(parser: argparse.ArgumentParser) -> None:
 def documents(options: argparse.Namespace) -> int:
     """`documents`: lists them."""
     from tui_scraper import plain
-    from tui_scraper.engine.document_details import DocumentReader, Order
+    from tui_scraper.engine.alike import keep_duplicates
+    from tui_scraper.engine.document_details import DocumentReader, Order, asks_for_copies
+    from tui_scraper.plain_verify import Progress
 
-    with DocumentReader(directory_of(options)) as reader:
+    directory = directory_of(options)
+    if asks_for_copies(options.filter):
+        with Progress() as progress:
+            keep_duplicates(
+                directory, lambda done, total: progress.show(f"comparing texts, of {total:,}:", done)
+            )
+    with DocumentReader(directory) as reader:
         catalogue = reader.catalogue()
         chosen = catalogue.sort(catalogue.select(options.filter), Order(options.order))
         versions = catalogue.versions[chosen].tolist()[: options.n]

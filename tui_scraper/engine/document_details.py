@@ -11,6 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from tui_scraper.engine.alike import read_duplicates
+from tui_scraper.engine.duplicates.model import Copy
 from tui_scraper.engine.errors import StoreError, UsageError
 from tui_scraper.engine.export.documents import Document
 from tui_scraper.engine.export.parts import PartsReader
@@ -23,7 +27,13 @@ from tui_scraper.engine.models import DocumentRow, Order, PhaseName
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.settings_in_force import settings_at
 from tui_scraper.engine.store.artifacts import StoredLabel, labels_in_store
-from tui_scraper.engine.store.catalogue import Catalogue, first_versions, read_catalogue, read_rows
+from tui_scraper.engine.store.catalogue import (
+    Catalogue,
+    asks_for_copies,
+    first_versions,
+    read_catalogue,
+    read_rows,
+)
 from tui_scraper.engine.store.connection import snapshot
 from tui_scraper.engine.store.counters import counts_of, read_totals
 from tui_scraper.engine.store.head import Head, read_head
@@ -33,6 +43,7 @@ from tui_scraper.engine.wire import Chunk
 MOST_CHARACTERS = 60_000
 """Of a text, so much is read for a screen."""
 _MOST_LINKS, _MOST_COPIES = 100, 20
+_KINDS = {Copy.NONE: "", Copy.EXACT: "exact", Copy.NEAR: "near"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +62,29 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyGroup:
+    """The documents that are the same as one, or nearly.
+
+    `kind` is what that one is to the first of them: 'exact', 'near', or '' where it is the first, which stays
+    where the others go; `similarity` is how like the first its text is. `others` are some of the `size` in
+    all without itself, as (kind or '' for the first, similarity, path).
+    """
+
+    kind: str
+    similarity: float
+    others: tuple[tuple[str, float, str], ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentDetails:
     """One document. `text` is at most the first `MOST_CHARACTERS` of `characters`; chunks refer to all of it.
 
     `made` is the label that the classify phase has made, where a person has given another over it, else the
     one in force. `copies` are some of the `copy_count` other documents with the very same text; `members` is
     how many documents are directly inside this one. `message` says why it is failed, skipped or empty.
-    `neighbours` is None where the graph of this point of history has not been made.
+    `neighbours` is None where the graph of this point of history has not been made; `group` where there is no
+    other document like it, or, unless `compared`, where that is not known.
     """
 
     row: DocumentRow
@@ -79,6 +106,8 @@ class DocumentDetails:
     members: int
     parent: str
     neighbours: Neighbours | None = None
+    compared: bool = False
+    group: CopyGroup | None = None
 
 
 class DocumentReader(Reader):
@@ -103,7 +132,16 @@ class DocumentReader(Reader):
     def catalogue(self) -> Catalogue:
         """All documents, to be filtered and sorted. Takes some seconds for a million."""
         with snapshot(self._state, self._directory):
-            return read_catalogue(self._state, read_head(self._state))
+            head = read_head(self._state)
+            found = read_catalogue(self._state, head)
+            duplicates = read_duplicates(self._directory, self._state, head)
+        if duplicates is not None and np.array_equal(duplicates.versions, found.versions):
+            found.copies = {
+                "exact": duplicates.kinds == Copy.EXACT,
+                "near": duplicates.kinds == Copy.NEAR,
+                "first": duplicates.standing_for_others(),
+            }
+        return found
 
     def version(self, path: str) -> int:
         """The document with a path. Raises UsageError where there is none."""
@@ -183,6 +221,7 @@ class DocumentReader(Reader):
         text = clean.text if clean is not None else ""
         links = [link for link in clean.links if link[1] != SELF] if clean is not None else []
         copies, copy_count = self._copies(head, document)
+        compared, group = self._group(head, document)
         made = document.results.get(CLASSIFY, (0, None, 0))[1]
         return DocumentDetails(
             row=row,
@@ -204,6 +243,8 @@ class DocumentReader(Reader):
             members=document.members,
             parent=self._parent(document),
             neighbours=self._neighbours(head, document),
+            compared=compared,
+            group=group,
         )
 
     def _neighbours(self, head: Head, document: Document) -> Neighbours | None:
@@ -227,6 +268,22 @@ class DocumentReader(Reader):
             len(broken),
         )
 
+    def _group(self, head: Head, document: Document) -> tuple[bool, CopyGroup | None]:
+        known = read_duplicates(self._directory, self._state, head)
+        place = known.place(document.version) if known is not None else None
+        group = known.group(place) if known is not None and place is not None else None
+        if known is None or place is None or group is None:
+            return place is not None, None
+        others = [one for one in (group.first, *group.others) if one != place][:_MOST_COPIES]
+        versions = [int(known.versions[one]) for one in others]
+        paths = {row.version: row.path for row in read_rows(self._state, head, versions)}
+        shown = tuple(
+            (_KINDS[known.kinds[one]], float(known.similarity[one]), paths.get(version, ""))
+            for one, version in zip(others, versions, strict=True)
+        )
+        similarity = float(known.similarity[place])
+        return True, CopyGroup(_KINDS[known.kinds[place]], similarity, shown, 1 + len(group.others))
+
     def _copies(self, head: Head, document: Document) -> tuple[tuple[str, ...], int]:
         """Other documents with the same chunks, which are those with the same text."""
         artifact = document.results.get(CHUNK, (0, None, 0))[1]
@@ -249,4 +306,11 @@ class DocumentReader(Reader):
         return safe_text(show_path(path)) if path is not None else ""
 
 
-__all__ = ["MOST_CHARACTERS", "Catalogue", "DocumentDetails", "DocumentReader", "Order"]
+__all__ = [
+    "MOST_CHARACTERS",
+    "Catalogue",
+    "DocumentDetails",
+    "DocumentReader",
+    "Order",
+    "asks_for_copies",
+]

@@ -114,6 +114,10 @@ class DocumentRows:
             self._rows.clear()
         self.catalogue, self.shown = catalogue, shown
 
+    def lacks_copies(self, view: View) -> bool:
+        """Whether a view asks what is there more than once where that is not known."""
+        return self.catalogue is not None and self.catalogue.lacks_copies(view.query)
+
     def put(self, asked: Sequence[int], rows: Sequence[DocumentRow]) -> None:
         """Keep rows that were read. Those asked for and not among them are gone."""
         self._rows.update(dict.fromkeys(asked))

@@ -30,7 +30,7 @@ from tui_scraper.screens.document_rows import (
     read_version,
 )
 from tui_scraper.screens.live import NO_FOLDER, LiveScreen
-from tui_scraper.screens.references import ReferencesAside
+from tui_scraper.screens.relations import Relation, RelationsAside
 from tui_scraper.screens.requests import LabelByHand, Retry
 from tui_scraper.widgets.key_footer import KeyFooter
 from tui_scraper.widgets.lines import Lines, ScrollLines
@@ -38,14 +38,15 @@ from tui_scraper.widgets.paged_table import PagedTable
 from tui_scraper.widgets.text_field import TextField
 
 if TYPE_CHECKING:
-    from tui_scraper.engine.document_details import DocumentDetails
+    from tui_scraper.engine.document_details import Catalogue, DocumentDetails
+    from tui_scraper.engine.store.catalogue import Rows
 
 _RELOAD_S = 2.0
 _SHARE = 20
 """A list that took a second to read is read again after twenty: a twentieth of a core for it at most."""
 _SETTLED_S = 0.1
 _AROUND = 100
-_FILTERS = "path, label or status; label:tax  <60  -draft"
+_FILTERS = "path, label or status; label:tax  <60  is:duplicate"
 _ORDERS = tuple(Order)
 _FIRST = {Order.PATH: "by path", Order.LEAST_SURE: "least sure first", Order.LARGEST: "largest first"}
 
@@ -69,8 +70,7 @@ class DocumentsScreen(LiveScreen):
         self._shown: DocumentRow | None = None
         self._details: DocumentDetails | None = None
         self._wanted: int | None = None
-        self._references = ReferencesAside()
-        self._unrelated = ""
+        self._relations = RelationsAside(self, self._related)
 
     def body(self) -> ComposeResult:
         """List and document, above or beside each other."""
@@ -174,9 +174,17 @@ class DocumentsScreen(LiveScreen):
             self._due = time.monotonic() + max(_RELOAD_S, _SHARE * cost_s)
         if self._is_still(directory):
             self._seen = seen
-            self._rows.set(catalogue, shown)
+            self._set(catalogue, shown)
             self._rows.put(seen_now, rows)  # so that nothing in view flickers
             self._came()
+
+    def _set(self, catalogue: Catalogue, shown: Rows) -> None:
+        self._rows.set(catalogue, shown)
+        if self._rows.lacks_copies(self._view):
+            self._want(Relation.DUPLICATES)
+        if not len(shown):
+            self._shown = self._details = None
+            self._show_document(top=True)
 
     def _is_still(self, directory: Path) -> bool:
         return self.is_here and str(directory) == self._directory
@@ -194,7 +202,7 @@ class DocumentsScreen(LiveScreen):
             shown = await self._look(lambda: view.of(catalogue))
             if shown is None or not self._is_still(directory) or catalogue is not self._rows.catalogue:
                 return
-            self._rows.set(catalogue, shown)
+            self._set(catalogue, shown)
             table = self.query_one(PagedTable)
             table.reload()
             if top:
@@ -249,29 +257,35 @@ class DocumentsScreen(LiveScreen):
             return
         if self._is_still(directory) and self._shown is not None and self._shown.version == version:
             self._details = found
+            if found is not None and not found.compared:
+                self._want(Relation.DUPLICATES)
             if found is not None and found.neighbours is None:
-                self._relate()
+                self._want(Relation.GRAPH)
             self._show_document(top=False)
 
-    def _relate(self) -> None:
-        """Work out who refers to whom, once for each state in which a run has left the documents."""
-        self._unrelated = self._references.why_not(self.snapshot, self._rows.total)
-        if not self._unrelated:
-            self._unrelated = "being worked out …"
-            self.run_worker(self._make_graph(Path(self._directory)), group="graph")
+    def _want(self, what: Relation) -> None:
+        self._relations.want(what, self.snapshot, self._rows.total)
 
-    async def _make_graph(self, directory: Path) -> None:
-        if await self._references.make(directory) and self._is_still(directory) and self._shown is not None:
+    def _related(self, directory: Path, what: Relation) -> None:
+        """Something more is known of how documents relate."""
+        if not self._is_still(directory):
+            return
+        if what is Relation.DUPLICATES:  # the list can be filtered by it now
+            self._seen, self._due = None, 0.0
+            self.repaint()
+        if self._shown is not None:
             self.run_worker(self._read_details(self._shown.version), group="details", exclusive=True)
 
     def _show_document(self, *, top: bool) -> None:
         pane = self.query_one("#one", ScrollLines)
         if self._details is not None:
-            pane.show(document_lines(self._details, max(20, pane.size.width - 1), self._unrelated))
+            width, why = max(20, pane.size.width - 1), self._relations.why
+            pane.show(document_lines(self._details, width, why[Relation.GRAPH], why[Relation.DUPLICATES]))
         elif self._shown is not None:
             pane.show([(Span(f" {self._shown.path}", "strong"),), (Span(" reading …", "dim"),)])
         else:
-            pane.show([(Span(" No document is like that.", "dim"),)] if not len(self._rows) else [])
+            nothing = self._relations.nothing(asked=self._rows.lacks_copies(self._view))
+            pane.show([(Span(f" {nothing}", "dim"),)] if not len(self._rows) else [])
         if top:
             pane.scroll_home(animate=False, immediate=True)
 

@@ -28,6 +28,8 @@ _DONE, _PENDING = STATUS_NUMBER[Status.DONE], STATUS_NUMBER[Status.PENDING]
 _PAGE = 500
 _BELOW = re.compile(r"<(\d+(?:\.\d+)?)%?")
 _FIELDS = ("path", "label", "status", "method")
+_COPIES = ("exact", "near", "first")
+_OF_COPIES = re.compile(r"-?(?:is|duplicate):\S")
 
 Rows = NDArray[np.int64]
 """Places in a catalogue, in the order in which they are to be shown."""
@@ -53,6 +55,8 @@ class Catalogue:
         self.confidence = np.full(count, np.nan, np.float32)
         self.method = np.zeros(count, np.uint8)
         self.methods: list[str] = [""]
+        self.copies: dict[str, NDArray[np.bool_]] | None = None
+        """Which are exact copies, which near-duplicates, which the first of such; None: not known."""
 
     def __len__(self) -> int:
         """Number of documents."""
@@ -79,14 +83,20 @@ class Catalogue:
 
         A word passes where it is part of the path or of a label, or begins the status or a word of the cause.
         `label:`, `path:`, `status:` and `method:` ask for one of these; `<60` for labels that are less than
-        60 % sure; a `-` before a word, for what does not pass it. An empty query passes all.
+        60 % sure; `is:duplicate` for what is there more than once and could go, `duplicate:exact`,
+        `duplicate:near`, `duplicate:first` for some of it; a `-` before a word, for what does not pass it. An
+        empty query passes all; one about duplicates none where they are not known.
         """
-        kept = np.ones(len(self), np.bool_)
+        kept = np.full(len(self), not self.lacks_copies(query), np.bool_)
         for word in query.casefold().split():
             asked = word.removeprefix("-") or word
             passing = self._passing(asked)
             kept &= ~passing if asked != word else passing
         return np.flatnonzero(kept)
+
+    def lacks_copies(self, query: str) -> bool:
+        """Whether a query asks for duplicates, which are not known."""
+        return self.copies is None and asks_for_copies(query)
 
     def sort(self, rows: Rows, order: Order) -> Rows:
         """Put documents, given in path order, into another order."""
@@ -105,6 +115,8 @@ class Catalogue:
             limit = float(below[1])
             return self.confidence < (limit / 100 if limit > 1 else limit)
         field, colon, value = word.partition(":")
+        if _OF_COPIES.match(word):
+            return self._copied(field, value)
         fields = (field,) if colon and value and field in _FIELDS else _FIELDS[:3]
         if len(fields) > 1:
             value = word
@@ -124,6 +136,16 @@ class Catalogue:
             passing |= _among(self.method, [value in method for method in self.methods])
         return passing
 
+    def _copied(self, field: str, value: str) -> NDArray[np.bool_]:
+        names = [name for name in _COPIES if name.startswith(value)]
+        if field == "is":
+            names = ["exact", "near"] if "duplicate".startswith(value) else []
+        passing = np.zeros(len(self), np.bool_)
+        if self.copies is not None:
+            for name in names:
+                passing |= self.copies[name]
+        return passing
+
     def _with_path(self, part: str) -> NDArray[np.bool_]:
         found = np.zeros(len(self), np.bool_)
         wanted = re.escape(part.encode("utf-8", "replace"))
@@ -131,6 +153,11 @@ class Catalogue:
         if hits:
             found[np.searchsorted(self._starts, np.array(hits, np.int64), side="right") - 1] = True
         return found
+
+
+def asks_for_copies(query: str) -> bool:
+    """Whether a query needs to know what is there more than once."""
+    return any(map(_OF_COPIES.match, query.casefold().split()))
 
 
 def _number(known: list[Any], value: object) -> int:

@@ -1,0 +1,209 @@
+"""`duplicates`, and what else tells of documents that are there more than once."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_commands import run
+from tests.engine.running import rows, run_once, table
+from tui_scraper.engine.alike import count_duplicates, keep_duplicates
+from tui_scraper.engine.duplicates import reading
+from tui_scraper.engine.duplicates.kept import DUPLICATES, SIGNATURES
+
+WORDS = [f"word{number}" for number in range(500)]
+
+
+def text(seed: int, changes: int = 0) -> str:
+    chance = random.Random(seed)
+    words = chance.choices(WORDS, k=300)
+    for change in range(changes):
+        words[change * 30] = f"other{change}"
+    return " ".join(words)
+
+
+FILES = {
+    "a/one.txt": text(1),
+    "b/copy of one.txt": text(1),
+    "b/nearly one.txt": text(1, 2),
+    "c/rather like one.txt": text(1, 9),
+    "c/copy of nearly one.txt": text(1, 2),
+    "d/another.txt": text(2),
+    "e/page.html": f"<html><body><p>{text(2)}</p></body></html>",
+    "e/short.txt": "Thank you.",
+    "f/alone.txt": text(3),
+}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for name, content in FILES.items():
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).write_text(content)
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def workspace(source: Path, tmp_path: Path) -> Path:
+    run_once(source, tmp_path / "w")
+    return tmp_path / "w"
+
+
+def groups(workspace: Path, *more: object) -> dict[str, list[tuple[str, str]]]:
+    """Path to keep -> (path, kind) of the others."""
+    found = run("duplicates", "-w", workspace, "--json", *more).objects
+    return {
+        one["representative"]: [(other["path"], other["kind"]) for other in one["documents"][1:]]
+        for one in found
+    }
+
+
+def test_groups_have_one_to_keep_and_say_what_the_others_are(workspace: Path) -> None:
+    assert groups(workspace) == {
+        "a/one.txt": [
+            ("b/copy of one.txt", "exact"),
+            ("b/nearly one.txt", "near"),
+            ("c/copy of nearly one.txt", "exact"),
+        ],
+        "d/another.txt": [("e/page.html", "near")],
+    }
+    first, second = run("duplicates", "-w", workspace, "--json").objects
+    assert (first["size"], first["could_go"]) == (4, 3)
+    assert first["bytes_could_go"] == sum(one["bytes"] for one in first["documents"][1:])
+    assert [one["duplicate_of"] for one in first["documents"]] == [
+        None, "a/one.txt", None, "b/nearly one.txt",
+    ]  # fmt: skip
+    assert 0.85 <= first["documents"][2]["similarity"] < 1
+    assert second["documents"][1]["similarity"] == 1.0, "the same text in another format"
+    said = run("duplicates", "-w", workspace).out
+    assert said.startswith("4 of 9 documents could go, ")
+    assert "2 exact copies and 2 near-duplicates (texts 85 % or more the same), in 2 groups." in said
+    assert "   keep  a/one.txt\n  exact  b/copy of one.txt\n" in said
+    counts = count_duplicates(workspace)
+    assert counts is not None
+    assert (counts.groups, counts.exact, counts.near, counts.documents) == (2, 2, 2, 9)
+
+
+def test_one_kind_another_threshold_one_document(workspace: Path) -> None:
+    assert groups(workspace, "--exact") == {
+        "a/one.txt": [("b/copy of one.txt", "exact")],
+        "b/nearly one.txt": [("c/copy of nearly one.txt", "exact")],
+    }
+    assert groups(workspace, "--near") == {
+        "a/one.txt": [("b/nearly one.txt", "near")],
+        "d/another.txt": [("e/page.html", "near")],
+    }
+    kept = (workspace / DUPLICATES.name).read_bytes()
+    assert ("c/rather like one.txt", "near") in groups(workspace, "--threshold", "0.6")["a/one.txt"]
+    assert ("b/nearly one.txt", "near") not in groups(workspace, "--threshold", "99%")["a/one.txt"]
+    assert (workspace / DUPLICATES.name).read_bytes() == kept, (
+        "another question has not replaced the usual answer"
+    )
+    assert list(groups(workspace, "--path", "c/copy of nearly one.txt")) == ["a/one.txt"]
+    assert len(groups(workspace, "-n", "1")) == 1
+    alone = run("duplicates", "-w", workspace, "--path", "f/alone.txt")
+    assert alone.out == "f/alone.txt: no other document is a copy of it, or 85 % or more the same.\n"
+
+
+def test_what_is_asked_wrongly_ends_with_2(workspace: Path) -> None:
+    assert run("duplicates", "-w", workspace, "--threshold", "0.3").code == 2
+    assert run("duplicates", "-w", workspace, "--exact", "--near").code == 2
+    unknown = run("duplicates", "-w", workspace, "--path", "nothing.txt")
+    assert (unknown.code, "there is no such document here" in unknown.err) == (2, True)
+
+
+def test_where_there_are_none_a_sentence_says_so(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    run_once(tmp_path / "source", tmp_path / "w")
+    (tmp_path / "source" / "a.txt").write_text(text(1))
+    run_once(tmp_path / "source", tmp_path / "w")
+    for flags, sentence in (
+        ((), "No document is a copy of another, or 85 % or more the same.\n"),
+        (("--exact",), "No document has the same bytes as another.\n"),
+        (("--near", "--threshold", "0.7"), "No two documents have texts that are 70 % or more the same.\n"),
+    ):
+        assert run("duplicates", "-w", tmp_path / "w", *flags).out == sentence
+    assert run("duplicates", "-w", tmp_path / "w", "--json").out == ""
+
+
+def test_documents_are_filtered_by_it_and_show_tells_of_it(workspace: Path) -> None:
+    (workspace / DUPLICATES.name).unlink()
+
+    def listed(query: str) -> list[str]:
+        return [
+            one["path"] for one in run("documents", "-w", workspace, f"--filter={query}", "--json").objects
+        ]
+
+    assert listed("is:duplicate") == [
+        "b/copy of one.txt", "b/nearly one.txt", "c/copy of nearly one.txt", "e/page.html",
+    ]  # fmt: skip
+    assert listed("duplicate:exact") == ["b/copy of one.txt", "c/copy of nearly one.txt"]
+    assert listed("duplicate:near path:e/") == ["e/page.html"]
+    assert listed("duplicate:first") == ["a/one.txt", "d/another.txt"]
+    assert len(listed("-is:duplicate")) == 5
+    (found,) = run("show", "b/nearly one.txt", "-w", workspace, "--json").objects
+    assert (found["duplicates"]["kind"], found["duplicates"]["size"]) == ("near", 4)
+    assert found["duplicates"]["documents"][0] == {
+        "path": "a/one.txt", "kind": "representative", "similarity": 1.0,
+    }  # fmt: skip
+    said = run("show", "b/nearly one.txt", "-w", workspace).out
+    assert "the same as the one to keep of 4 documents" in said
+    (alone,) = run("show", "f/alone.txt", "-w", workspace, "--json").objects
+    assert alone["duplicates"] == {"kind": None, "similarity": None, "size": 1, "documents": []}
+
+
+def signed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts are signed, each time that some are."""
+    calls: list[int] = []
+    real = reading.signatures
+    monkeypatch.setattr(reading, "signatures", lambda texts: (calls.append(len(texts)), real(texts))[1])
+    return calls
+
+
+def test_only_new_texts_are_read(source: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = signed(monkeypatch)
+    keep_duplicates(workspace)
+    assert calls == [], "the run has exported, and so has compared them"
+    (source / "g.txt").write_text(text(3, 1))
+    run_once(source, workspace)
+    assert calls == [1]
+    assert groups(workspace)["f/alone.txt"] == [("g.txt", "near")]
+    (source / "a" / "one.txt").unlink()
+    run_once(source, workspace)
+    assert groups(workspace)["b/copy of one.txt"][0] == ("b/nearly one.txt", "near")
+    checkpoint = table(workspace, "SELECT min(id) FROM checkpoint WHERE phase = 5")[0][0]
+    run("rollback", str(checkpoint), "--yes", "-w", workspace)
+    keep_duplicates(workspace)
+    assert list(groups(workspace)) == ["a/one.txt", "d/another.txt"]
+    assert len(calls) == 1
+    run("rollback", "--undo", "--yes", "-w", workspace)
+    (workspace / SIGNATURES.name).write_bytes(b"damaged")
+    (workspace / DUPLICATES.name).write_bytes(b"damaged")
+    keep_duplicates(workspace)
+    assert sum(calls[1:]) > 5
+    assert groups(workspace)["b/copy of one.txt"][0] == ("b/nearly one.txt", "near")
+    assert run("verify", "-w", workspace).code == 0
+
+
+def test_an_export_names_them_or_does_not_look(source: Path, workspace: Path, tmp_path: Path) -> None:
+    found = rows(workspace)
+    ids = {path: row["id"] for path, row in found.items()}
+
+    def said(path: str, of: dict[str, dict[str, Any]]) -> tuple[str | None, str | None]:
+        return of[path]["duplicate_of"], of[path]["near_duplicate_of"]
+
+    assert said("a/one.txt", found) == (None, None)
+    assert said("b/copy of one.txt", found) == (ids["a/one.txt"], None)
+    assert said("b/nearly one.txt", found) == (None, ids["a/one.txt"])
+    assert said("c/copy of nearly one.txt", found) == (ids["b/nearly one.txt"], ids["a/one.txt"])
+    assert said("e/page.html", found) == (None, ids["d/another.txt"])
+    assert run("export", tmp_path / "w", "-w", workspace).code == 2
+    assert run("export", tmp_path / "out", "-w", workspace, "--no-near-duplicates").code == 0
+    assert '"near_duplicate_of":"' not in (tmp_path / "out" / "documents.jsonl").read_text()
+    run_once(source, workspace, settings={"output": {"near_duplicates": 0.6}})
+    assert said("c/rather like one.txt", rows(workspace)) == (None, ids["a/one.txt"])
+    run_once(source, workspace, settings={"output": {"near_duplicates": 0}})
+    assert said("b/nearly one.txt", rows(workspace)) == (None, None)
