@@ -21,6 +21,7 @@ from tui_scraper.engine.models import (
 )
 from tui_scraper.engine.runlog import rfc3339
 from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.marking import bold, wrap_marked
 
 if TYPE_CHECKING:
     from tui_scraper.engine.document_details import DocumentDetails
@@ -105,18 +106,20 @@ def hit_record(hit: SearchHit) -> dict[str, object]:
         "start": hit.start,
         "end": hit.end,
         "snippet": hit.snippet,
+        "marks": [list(mark) for mark in hit.snippet_marks],
     }
 
 
-def hit_lines(hits: Sequence[SearchHit]) -> Iterator[str]:
-    """`search`."""
+def hit_lines(hits: Sequence[SearchHit], *, in_bold: bool = False) -> Iterator[str]:
+    """`search`; with the words that were found in bold, where a terminal shows them."""
     if not hits:
         yield "Nothing was found."
     for number, hit in enumerate(hits, 1):
         label = f"  [{hit.label}]" if hit.label else ""
         title = f"  {hit.title}" if hit.title else ""
         yield f"{number:>2}. {hit.path}{label}{title}"
-        yield from (f"    {line}" for line in formatting.wrap(hit.snippet, 90))
+        for line in wrap_marked(hit.snippet, hit.snippet_marks if in_bold else (), 90):
+            yield f"    {bold(line)}"
 
 
 def failure_record(row: FailureRow) -> dict[str, object]:

@@ -53,6 +53,8 @@ class Doc:
     links: list[tuple[str, str]] = field(default_factory=list)
     mtime_ns: int = MTIME_NS
     truncated: bool = False
+    language: str = "en"
+    media_type: str = "text/plain"
 
 
 def found_file(doc: Doc) -> FoundFile:
@@ -152,7 +154,7 @@ class Fabricator:
                 content,
                 "text/plain",
             )
-        clean = CleanText(doc.text, doc.title, "en", [], doc.links, doc.truncated)
+        clean = CleanText(doc.text, doc.title, doc.language, [], doc.links, doc.truncated)
         chunks = chunks_of(doc.text, self.chunk_size)
         payload, output = pack(clean)
         chunk_payload, chunk_output = pack(chunks)
@@ -166,7 +168,7 @@ class Fabricator:
             status=Status.DONE,
             phase=PhaseName.CLASSIFY,
             content=content,
-            media_type="text/plain",
+            media_type=doc.media_type,
             clean=CleanResult(payload, output, len(doc.text)),
             chunk=ChunkResult(chunk_payload, chunk_output, len(chunks), sum(part.tokens for part in chunks)),
             label=label,
@@ -212,4 +214,5 @@ def add_payloads(index: TextIndex, artifact: int | None, clean: bytes | None, ch
         [text.text[part.start : part.end] for part in parts],
         [part.heading for part in parts],
         replace=True,
+        language=text.language,
     )

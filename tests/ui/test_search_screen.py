@@ -44,12 +44,14 @@ async def test_words_are_found_as_they_are_typed(
     app = make_app(workspace_of(complete(), workspace))
     async with app.run_test(size=size) as pilot:
         await pilot.press("slash")
-        await until_text(pilot, "Type words")
+        await until_text(pilot, "Type words", "title:report", "type:pdf")
         await pilot.press(*"zebra")
         await until_text(pilot, "1 by words", "zebra.txt #1", "The zebra crossed the savanna")
         await pilot.press(*["backspace"] * 5, *"animals")  # a word that none has
         await until_text(pilot, "1 by words and meaning", "zebra.txt #1")
-        await pilot.press(*["backspace"] * 7, *"qqqxyz")
+        await pilot.press(*["backspace"] * 7, *"zebrax")
+        await until_text(pilot, 'Nothing has "zebrax"; searched for "zebra".', "zebra.txt #1")
+        await pilot.press(*["backspace"] * 6, *"qqqxyz")
         await until_text(pilot, "Nothing was found")
 
 

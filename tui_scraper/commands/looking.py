@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import os
 import sys
 
 from tui_scraper.commands.arguments import (
@@ -20,6 +21,7 @@ from tui_scraper.commands.arguments import (
 )
 from tui_scraper.commands.printing import print_lines, print_one
 from tui_scraper.commands.steering import state_now, watch
+from tui_scraper.engine.search.syntax import SYNTAX
 
 
 def add_status(parser: argparse.ArgumentParser) -> None:
@@ -55,10 +57,12 @@ def status(options: argparse.Namespace) -> int:
 
 def add_search(parser: argparse.ArgumentParser) -> None:
     """The arguments of `search`."""
-    parser.add_argument("query", nargs="+", help='words, "a phrase", -without')
+    parser.add_argument("query", nargs="+", help="words, phrases and fields, in quotes of the shell")
+    shown = "".join(f"  {typed:<17} {what}\n" for typed, what in SYNTAX)
+    parser.epilog = f"{parser.epilog or ''}\n\nwhat may be typed:\n{shown}"
     add_workspace(parser)
     parser.add_argument("-k", type=positive, default=10, metavar="N", help="at most N hits (default 10)")
-    parser.add_argument("--label", help="only documents with this label")
+    parser.add_argument("--label", help="only documents with this label, exactly")
     parser.add_argument("--path", help="only paths that begin with this, or match it where it has * or ?")
     parser.add_argument(
         "--mode",
@@ -88,8 +92,8 @@ def search(options: argparse.Namespace) -> int:
         settings=settings_of(options),
         remote=functools.partial(ask, directory),
     )
-    if answer.notice:
-        print(answer.notice, file=sys.stderr)
+    for notice in filter(None, (*answer.about_words, answer.notice)):
+        print(notice, file=sys.stderr)
     if answer.pending:
         are = "is" if answer.pending == 1 else "are"
         print(f"{documents(answer.pending)} {are} not in the index yet.", file=sys.stderr)
@@ -97,7 +101,8 @@ def search(options: argparse.Namespace) -> int:
         for hit in answer.hits:
             print_one(plain.hit_record(hit))
     else:
-        print_lines(plain.hit_lines(answer.hits))
+        in_bold = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        print_lines(plain.hit_lines(answer.hits, in_bold=in_bold))
     return 0
 
 

@@ -330,7 +330,10 @@ class CheckpointDetails:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """One chunk that answers a query: `text`, from `start` to `end` of the clean text."""
+    """One chunk that answers a query: `text`, from `start` to `end` of the clean text.
+
+    Marks are where words that were looked for begin and end, in characters of the snippet and of the text.
+    """
 
     path: str
     title: str
@@ -341,6 +344,8 @@ class SearchHit:
     end: int
     snippet: str
     text: str = ""
+    snippet_marks: tuple[tuple[int, int], ...] = ()
+    text_marks: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ from tui_scraper.engine.llm.choosing import Provider, asked_for_vectors, choose_
 from tui_scraper.engine.llm.errors import PreflightError
 from tui_scraper.engine.models import SearchHit
 from tui_scraper.engine.phases import index as index_phase
-from tui_scraper.engine.search.query import Search
-from tui_scraper.engine.search.terms import in_words
+from tui_scraper.engine.search.asked import in_words
+from tui_scraper.engine.search.query import Looked, Search
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.settings_in_force import settings_at, with_those_of_today
 from tui_scraper.engine.store.connection import explained, open_blobs, open_state
@@ -52,6 +51,11 @@ Remote = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """Asks the engine that works in the workspace; None where it does not answer."""
 
 
+OLD_INDEX = (
+    "The search index was made by an older version: words are found as they stand, language: finds nothing. "
+    "The next run builds it again."
+)
+
 _PATIENCE_S, _MOMENT_S = 5.0, 0.1
 
 
@@ -60,6 +64,7 @@ class Answer:
     """What was found.
 
     `notice` says why it was not looked for by meaning although that was wanted, `by_meaning` whether it was.
+    `about_words` says what was looked for in place of words that nothing has, and what an older index lacks.
     `pending` documents are not in the index yet, and so cannot be found.
     """
 
@@ -67,6 +72,7 @@ class Answer:
     notice: str = ""
     pending: int = 0
     by_meaning: bool = False
+    about_words: tuple[str, ...] = ()
 
 
 def find(
@@ -90,29 +96,42 @@ def find(
     """
     with Search(directory) as reader:
         pending = reader.pending()
-        look = functools.partial(reader.find, query, k=k, label=label, path=path)
+
+        def answer(
+            notice: str = "",
+            vector: NDArray[np.int8] | None = None,
+            *,
+            words: bool = True,
+            by_meaning: bool = False,
+        ) -> Answer:
+            looked = reader.look(query, k=k, label=label, path=path, vector=vector, words=words)
+            return Answer(looked.hits, notice, pending, by_meaning, _about(looked) if words else ())
+
         space = reader.space() if mode != "text" else None
         if not (may_ask or is_made_here(reader.embeddings())):
-            return Answer(look(), "", pending)
+            return answer()
         if space is None:
             none = 'There are no vectors here: set index.embeddings = "local", and run.'
             if mode == "semantic":
                 raise UsageError(none)
-            return Answer(look(), none if mode == "hybrid" else "", pending)
+            return answer(none if mode == "hybrid" else "")
         held, without = reader.vectors()
         if not held:
             notice = "No document here has its vectors yet; searched for words only."
-            return Answer([] if mode == "semantic" else look(), notice, pending)
+            return Answer([], notice, pending) if mode == "semantic" else answer(notice)
+        have = "1 document has" if without == 1 else f"{without:,} documents have"
+        missing = f"{have} not all vectors: what lacks them is found by its words only." if without else ""
         try:
             vector = _vector(directory, in_words(query), space, reader, settings, remote)
-            hits = look(vector=vector, words=mode != "semantic")
+            return answer(missing, vector, words=mode != "semantic", by_meaning=vector is not None)
         except TuiScraperError as error:
             if mode == "semantic":
                 raise
-            return Answer(look(), f"Searched for words only: {error}", pending)
-        have = "1 document has" if without == 1 else f"{without:,} documents have"
-        missing = f"{have} not all vectors: what lacks them is found by its words only."
-        return Answer(hits, missing if without else "", pending, by_meaning=vector is not None)
+            return answer(f"Searched for words only: {error}")
+
+
+def _about(looked: Looked) -> tuple[str, ...]:
+    return tuple(map(str, looked.replaced)) + ((OLD_INDEX,) if looked.old else ())
 
 
 def _vector(

@@ -16,9 +16,11 @@ from tui_scraper.actions import Situation
 from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.models import SearchHit
 from tui_scraper.engine.safe_text import safe_text
+from tui_scraper.engine.search.syntax import SYNTAX
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine_host import EngineHost
 from tui_scraper.formatting import Line, Span, cut, cut_left, number, pad, rule, wrap
+from tui_scraper.marking import wrap_marked
 from tui_scraper.screens.aside import OneAtATime
 from tui_scraper.screens.live import NO_FOLDER, LiveScreen
 from tui_scraper.widgets.lines import Lines, ScrollLines
@@ -88,15 +90,17 @@ class SearchScreen(LiveScreen):
         self._asked = ""
         self._missing = False
         self._how = ""
+        self._notes: Sequence[str] = ()
 
     def body(self) -> ComposeResult:
         """The field; hits and passage above or beside each other."""
         with Container(id="query-row"):
             yield Lines(id="query-mark")
-            yield TextField(id="query", placeholder='words, "a phrase", -without')
+            yield TextField(id="query", placeholder='words, "a phrase", -without, type:pdf')
         with Container(id="found-row"):
             with Container(id="hits-side"):
                 yield Lines(id="hits-rule")
+                yield Lines(id="hits-note")
                 yield PagedTable(self._hits, id="hits")
             yield Container(id="hits-divider")
             with Container(id="hit-side"):
@@ -107,11 +111,13 @@ class SearchScreen(LiveScreen):
         """Forget what was found in another workspace."""
         if self.snapshot.workspace != self._directory:
             self._directory = self.snapshot.workspace
-            self._show([], "")
+            self._show([])
         self.query_one("#query-mark", Lines).show([(Span(" / ", "key"),)])
         right = f"{number(len(self._hits))} {self._how}" if len(self._hits) else self._how
         width = max(20, self.query_one("#hits-side").size.width)
         self.query_one("#hits-rule", Lines).show([rule("Found", width, right)])
+        notes = [(Span(f" {part}", "dim"),) for note in self._notes for part in wrap(note, width - 1)]
+        self.query_one("#hits-note", Lines).show(notes)
         width = max(20, self.query_one("#hit-side").size.width)
         self.query_one("#hit-rule", Lines).show([rule("Passage", width)])
         if not len(self._hits):
@@ -126,6 +132,7 @@ class SearchScreen(LiveScreen):
         if self._settings.index.embeddings == "openai":
             words = " looks for the meaning as well (one small call)."
             lines.append((Span(" enter", "key"), Span(words, "dim")))
+        lines += [(Span(f" {typed:<17} ", "key"), Span(what, "dim")) for typed, what in SYNTAX]
         return lines
 
     # Looking
@@ -147,7 +154,7 @@ class SearchScreen(LiveScreen):
         directory = Path(self._directory)
         if not query or not self._directory:
             self._asked = ""
-            self._show([], "")
+            self._show([])
             return
         self._how = "looking …"
         self.repaint()
@@ -155,13 +162,15 @@ class SearchScreen(LiveScreen):
             answer = await self._look(lambda: self._answer(directory, query, by_meaning=by_meaning))
         except TuiScraperError as error:
             self.say(safe_text(str(error)), "bad")
-            self._show([], "")
+            self._show([])
             return
         if answer is None or not self.is_here or str(directory) != self._directory:
             return
         self._asked, self._missing = query, answer.pending > 0
         how = "by words and meaning" if answer.by_meaning else "by words"
-        self._show(answer.hits, f"{how}; {number(answer.pending)} not indexed yet" if answer.pending else how)
+        if answer.pending:
+            how += f"; {number(answer.pending)} not indexed yet"
+        self._show(answer.hits, how, [safe_text(note) for note in answer.about_words])
         if answer.notice and by_meaning:
             self.say(safe_text(answer.notice))
 
@@ -177,9 +186,9 @@ class SearchScreen(LiveScreen):
             remote=lambda request: {"vector": self._host.embed(str(request["text"]))},
         )
 
-    def _show(self, hits: Sequence[SearchHit], how: str) -> None:
+    def _show(self, hits: Sequence[SearchHit], how: str = "", notes: Sequence[str] = ()) -> None:
         self._hits.set(hits)
-        self._how = how
+        self._how, self._notes = how, notes
         if self.is_here:
             table = self.query_one(PagedTable)
             table.reload()
@@ -208,8 +217,7 @@ class SearchScreen(LiveScreen):
         about = f"{hit.path} · passage {hit.chunk + 1}, characters {hit.start:,} to {hit.end:,}"
         lines += [(Span(f" {part}", "dim"),) for part in wrap(about, width)]
         lines.append(())
-        for paragraph in hit.text.split("\n"):
-            lines += [(Span(f" {part}"),) for part in wrap(paragraph, width)] if paragraph else [()]
+        lines += [(Span(" "), *line) for line in wrap_marked(hit.text, hit.text_marks, width)]
         pane.show(lines)
         pane.scroll_home(animate=False, immediate=True)
 

@@ -288,6 +288,7 @@ class _Thread:
             [text[chunk.start : chunk.end] for chunk in chunks],
             [chunk.heading for chunk in chunks],
             replace=entry.replace,
+            language=clean.language,
         )
         self._added.add(entry.artifact)
         self._dirty = True

@@ -11,7 +11,7 @@ from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import SearchHit
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.search.holders import Holder
-from tui_scraper.engine.search.snippet import snippet
+from tui_scraper.engine.search.snippet import marks, snippet
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.wire import Chunk, CleanText
 
@@ -36,6 +36,14 @@ class Hits:
         self._texts: dict[int, CleanText] = {}
         self._chunks: dict[int, list[Chunk]] = {}
 
+    def language(self, found: Found, holder: Holder) -> str:
+        """The language of the document, '' where unclear."""
+        return self._read(found, holder)[0].language
+
+    def title(self, found: Found, holder: Holder) -> str:
+        """The title that the document gives itself, '' for none."""
+        return self._read(found, holder)[0].title or ""
+
     def text(self, found: Found, holder: Holder) -> str:
         """What words are looked for in: a chunk with what stands above it."""
         text, chunk = self._read(found, holder)
@@ -58,6 +66,8 @@ class Hits:
         """What is shown of a chunk of a document."""
         text, chunk = self._read(found, holder)
         path = safe_text(show_path(holder.path))
+        passage = text.text[chunk.start : chunk.end]
+        shown, piece = safe_text(passage, newlines=True), snippet(passage, self._terms, self._analyze)
         return SearchHit(
             path=path,
             title=safe_text(text.title or "") or path.rpartition("/")[2],
@@ -66,8 +76,10 @@ class Hits:
             chunk=found.ordinal,
             start=chunk.start,
             end=chunk.end,
-            snippet=snippet(text.text[chunk.start : chunk.end], self._terms, self._analyze),
-            text=safe_text(text.text[chunk.start : chunk.end], newlines=True),
+            snippet=piece,
+            text=shown,
+            snippet_marks=marks(piece, self._terms, self._analyze),
+            text_marks=marks(shown, self._terms, self._analyze),
         )
 
     def _payload(self, artifact: int, kind: Any, path: bytes) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import msgspec
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PhaseName, Status
 from tui_scraper.engine.safe_text import show_path
+from tui_scraper.engine.search.conditions import Conditions, Facts, fixed_beginning
 from tui_scraper.engine.search.visible import latest
 from tui_scraper.engine.store.artifacts import StoredLabel
 from tui_scraper.engine.store.head import PHASE_NUMBER, STATUS_NUMBER, Head
@@ -47,16 +46,13 @@ class Filter:
         state: apsw.Connection,
         head: Head,
         k: int,
-        label: str | None,
-        path: str | None,
+        conditions: Conditions,
     ) -> None:
         self._directory = directory
         self._state = state
         self._scan = head.scan
         self._k = k
-        self._label = label
-        self._path = None if path is None else _shown(path).removeprefix("./")
-        self._glob = self._path is not None and any(sign in self._path for sign in "*?[")
+        self._conditions = conditions
         self._cache: dict[int, list[Holder]] = {}
         clean, chunk, classify, index = (
             head.lineages[name]
@@ -69,9 +65,16 @@ class Filter:
                 CROSS JOIN result r ON r.version = v.id
             WHERE d.path >= ? AND d.path < ? AND r.lineage = {chunk} AND r.artifact IS NOT NULL
             LIMIT ?"""  # noqa: S608
+        self._types = f"SELECT DISTINCT media_type FROM version v WHERE {head.live()}"  # noqa: S608
+        self._like = f"""
+            SELECT v.id, d.path, v.media_type, v.mtime_ns FROM version v JOIN document d ON d.id = v.document
+            WHERE v.mtime_ns >= ? AND v.mtime_ns < ? AND {head.live()}"""  # noqa: S608
+        self._chunked = f"""
+            SELECT DISTINCT artifact FROM result
+            WHERE lineage = {chunk} AND version = ? AND artifact IS NOT NULL"""  # noqa: S608
         self._sql = f"""
             SELECT d.path, {latest(head, "artifact", clean)}, r.artifact,
-                {latest(head, "artifact", classify)}, v.content
+                {latest(head, "artifact", classify)}, v.content, v.media_type, v.mtime_ns
             FROM result r JOIN version v ON v.id = r.version JOIN document d ON d.id = v.document
             WHERE r.artifact = ? AND r.phase = {_CHUNK} AND r.lineage = {chunk} AND r.status = {_DONE}
                 AND {head.visible()} AND {head.live()}
@@ -84,10 +87,10 @@ class Filter:
         Without this a filter that few documents pass would have every hit of a common word looked
         up in the store, at 40-75 microseconds each.
         """
-        if self._path is None:
+        path = self._conditions.path
+        if path is None:
             return None
-        fixed = re.split(r"[*?\[]", self._path, maxsplit=1)[0] if self._glob else self._path
-        prefix = fixed.partition("\\")[0].encode()  # from there on it may be an escaped byte
+        prefix = fixed_beginning(path).partition("\\")[0].encode()  # from there on it may be an escaped byte
         newest = self._state.execute("SELECT max(id) FROM scan").get
         if not prefix or self._scan != newest:  # live versions of an older scan have no index
             return None
@@ -95,6 +98,31 @@ class Filter:
             self._under, (prefix, prefix[:-1] + bytes([prefix[-1] + 1]), _FEW + 1)
         ).fetchall()
         return [artifact for (artifact,) in rows] if len(rows) <= _FEW else None
+
+    def few_of_all(self) -> list[int] | None:
+        """The chunk artifacts of documents that may pass, found among all of them; None where there are many.
+
+        For what is so rare that looking up one hit after another would take longer (a second for a million).
+        """
+        if not self._conditions.narrows:
+            return None
+        types: list[Any] = self._state.execute(self._types).fetchall()
+        of_type = self._conditions.of_type([media_type or "" for (media_type,) in types])
+        sql = self._like
+        values: list[int | str] = [_nanoseconds(moment) for moment in self._conditions.when()]
+        if len(of_type) < len(types):
+            sql += f" AND coalesce(v.media_type, '') IN ({','.join('?' * len(of_type))})"
+            values += of_type
+        versions = []
+        for version, path, media_type, modified in self._state.execute(sql, values):
+            if self._conditions.may_pass(Facts(show_path(path), (), media_type or "", modified)):
+                versions.append(version)
+                if len(versions) > _FEW:
+                    return None
+        found: set[int] = set()
+        for version in versions:
+            found.update(artifact for (artifact,) in self._state.execute(self._chunked, (version,)))
+        return sorted(found)
 
     def holders(self, artifact: int) -> list[Holder]:
         """Up to `k` documents with that chunk artifact, by path."""
@@ -107,23 +135,16 @@ class Filter:
         found: list[Holder] = []
         rows: list[Any] = self._state.execute(self._sql, (artifact,)).fetchall()
         by_hand = human_labels(self._state, {row[4] for row in rows if row[4] is not None})
-        for path, clean, chunks, label_artifact, content in rows:
-            if clean is None or not self._path_passes(path):
+        for path, clean, chunks, label_artifact, content, media_type, modified in rows:
+            if clean is None:
                 continue
             given = by_hand.get(content)
             labels = self._labels(label_artifact) if given is None else given.labels
-            if self._label is not None and self._label not in labels:
-                continue
-            found.append(Holder(path, clean, chunks, labels[0] if labels else None))
+            if self._conditions.passes(Facts(show_path(path), labels, media_type or "", modified)):
+                found.append(Holder(path, clean, chunks, labels[0] if labels else None))
             if len(found) == _COPIES_LOOKED_AT:
                 break
         return sorted(found, key=lambda holder: holder.path)[: self._k]
-
-    def _path_passes(self, path: bytes) -> bool:
-        if self._path is None:
-            return True
-        shown = show_path(path)
-        return fnmatch.fnmatchcase(shown, self._path) if self._glob else shown.startswith(self._path)
 
     def _labels(self, artifact: int | None) -> list[str]:
         if artifact is None:
@@ -138,9 +159,6 @@ class Filter:
             ) from error
 
 
-def _shown(path: str) -> str:
-    """A typed path as paths are shown; a byte that is not UTF-8 may come as the system gives it."""
-    return show_path(_NO_BYTE.sub("\ufffd", path).encode("utf-8", "surrogateescape"))
-
-
-_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+def _nanoseconds(moment: float) -> int:
+    """Of Unix time, within what SQLite can hold."""
+    return int(max(-(2.0**62), min(2.0**62, moment * 1e9)))

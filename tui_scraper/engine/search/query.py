@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,21 @@ import apsw
 
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PhaseName, SearchHit, Status
+from tui_scraper.engine.search.asked import Wanted, read_query
+from tui_scraper.engine.search.conditions import Conditions
 from tui_scraper.engine.search.fusion import DEPTH, Groups, Place, fused
 from tui_scraper.engine.search.hits import Found, Hits
 from tui_scraper.engine.search.holders import Filter, Holder
-from tui_scraper.engine.search.terms import Wanted, build_query, holds, only_artifacts, read_query
-from tui_scraper.engine.search.text_index import DamagedIndexError, guarded, open_for_reading
+from tui_scraper.engine.search.meant import Replaced, understand
+from tui_scraper.engine.search.ranking import Meant, Ranking
+from tui_scraper.engine.search.terms import holds
+from tui_scraper.engine.search.text_index import (
+    DamagedIndexError,
+    guarded,
+    holds_languages,
+    open_for_reading,
+)
+from tui_scraper.engine.search.vocabulary import Vocabulary
 from tui_scraper.engine.store.connection import explained, open_blobs, open_state
 from tui_scraper.engine.store.counters import counts_of, read_totals
 from tui_scraper.engine.store.head import STATUS_NUMBER, Head, read_head
@@ -52,6 +63,9 @@ if TYPE_CHECKING:
 _DONE = STATUS_NUMBER[Status.DONE]
 _LARGEST_PAGE = 8_192
 
+_TRIED = 2_000
+"""Chunk artifacts looked up for a search before one asks whether few documents pass its conditions at all."""
+
 _NEAREST_LOOKED_AT = 200_000
 """Nearest chunks among which those that pass the filters are looked for: a rare label must not have every one
 of millions looked up."""
@@ -59,6 +73,18 @@ of millions looked up."""
 _UNLIKE = 0.3
 """Cosine below which vectors of this machine say nothing: of 2,000 titles of Debian packages 95% are nearer
 to their description, and 90% of other descriptions are further off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was found. `replaced` are the words that nothing has, with those looked for in their place.
+
+    `old`: by an index that an older version has made, so without other forms of words and without languages.
+    """
+
+    hits: list[SearchHit]
+    replaced: tuple[Replaced, ...] = ()
+    old: bool = False
 
 
 def search(
@@ -71,8 +97,10 @@ def search(
 ) -> list[SearchHit]:
     """Find the `k` best chunks for the words of a query in the workspace `directory`.
 
-    Words must all occur in a chunk, its heading or its title; where no chunk has them all, any of
-    them counts. "Quoted words" must follow each other; -word leaves out. Any text is a query.
+    A chunk counts by which of the words it has, in its text, heading or title, and so do their other forms
+    in the language of the documents, a little less. "Quoted words" must follow each other, just so; `invoi*`
+    is any word that begins so; -word leaves out. Fields such as `type:pdf` say what documents must be (see
+    `syntax`); without any word the first passages of all such documents are found. Any text is a query.
 
     `label` keeps documents with that label (exactly). `path` keeps paths that begin with it, or,
     where it holds `*`, `?` or `[`, whole paths that match it as a glob (`*` also crosses '/').
@@ -161,6 +189,19 @@ class Search:
         vector: NDArray[np.int8] | None = None,
         words: bool = True,
     ) -> list[SearchHit]:
+        """Find the `k` best chunks; see `look`."""
+        return self.look(query, k=k, label=label, path=path, vector=vector, words=words).hits
+
+    def look(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        label: str | None = None,
+        path: str | None = None,
+        vector: NDArray[np.int8] | None = None,
+        words: bool = True,
+    ) -> Looked:
         """Find the `k` best chunks; see `search`.
 
         `vector` is that of the query, to find by meaning as well; without `words`, by meaning alone. The
@@ -171,22 +212,22 @@ class Search:
             try:
                 head = read_head(self._state)
                 if k < 1 or not _anything_indexed(self._state, head):
-                    return []
-                documents = Filter(self._directory, self._state, head, k, label, path)
-                return self._find(documents, head, query, k, vector, words=words)
+                    return Looked([])
+                return self._look(head, query, k, label, path, vector, words=words)
             finally:
                 self._state.execute("ROLLBACK")
 
-    def _find(
+    def _look(
         self,
-        documents: Filter,
         head: Head,
         query: str,
         k: int,
+        label: str | None,
+        path: str | None,
         vector: NDArray[np.int8] | None,
         *,
         words: bool,
-    ) -> list[SearchHit]:
+    ) -> Looked:
         self._refresh()
         if self._index is None:
             raise DamagedIndexError(
@@ -194,17 +235,37 @@ class Search:
             )
         index, analyze = self._index
         wanted = read_query(query, analyze)
+        conditions = Conditions(wanted.conditions, label=label, path=path)
+        documents = Filter(self._directory, self._state, head, k, conditions)
         narrow = documents.few_artifacts()
-        if not wanted.words or (narrow is not None and not narrow):
-            return []
-        hits = Hits(self._state, self._blobs, wanted.terms(), analyze.analyze)
+        old = not holds_languages(index)
+        if not wanted.anything or (narrow is not None and not narrow) or (old and conditions.languages):
+            return Looked([], old=old)
+        searcher = guarded(self._directory, index.searcher)
+        ranking = Ranking(
+            index.schema, guarded(self._directory, lambda: Vocabulary(searcher, languages=not old))
+        )
+
+        def anywhere(word: Meant) -> bool:
+            """Whether a document has a word. Common ones are not worth a look."""
+            if guarded(self._directory, lambda: ranking.vocabulary.is_frequent(word.terms)):
+                return True
+            parsed = guarded(self._directory, lambda: ranking.query([word], [], []))
+            return bool(self._collect(searcher, parsed, documents, 1)[0])
+
+        meant, excluded, replaced = guarded(
+            self._directory, lambda: understand(wanted, ranking.vocabulary, anywhere)
+        )
+        terms = frozenset(term for one in meant for term in (*one.terms, *one.word.terms))
+        hits = Hits(self._state, self._blobs, terms, analyze.analyze)
         depth = k if vector is None else max(k, DEPTH)
         groups: Groups = []
-        if words:
-            groups = self._by_words(index, wanted, documents, narrow, depth)
+        if words or vector is None:
+            parsed = guarded(self._directory, lambda: ranking.query(meant, excluded, conditions.languages))
+            groups = self._by_words(searcher, ranking, parsed, documents, narrow, depth)
         reader = self._open_vectors(head, vector) if vector is not None else None
         if vector is not None and reader is not None:
-            leaves_out = functools.partial(_leaves_out, hits, wanted, analyze)
+            leaves_out = functools.partial(_leaves_out, hits, wanted, conditions, analyze)
             aim = vector.astype("f4")
             near = self._by_meaning(
                 reader.nearest(aim, narrow),
@@ -214,20 +275,26 @@ class Search:
                 leaves_out,
             )
             groups = fused(groups, near, _cosines(reader, aim, groups)) if words else near
-        return [hits.make(found, holder) for found, holder in _choose(groups, k)]
+        return Looked([hits.make(found, holder) for found, holder in _choose(groups, k)], replaced, old)
 
     def _by_words(
-        self, index: Any, wanted: Wanted, documents: Filter, narrow: list[int] | None, k: int
+        self,
+        searcher: Any,
+        ranking: Ranking,
+        query: Any,
+        documents: Filter,
+        narrow: list[int] | None,
+        k: int,
     ) -> Groups:
-        searcher = guarded(self._directory, index.searcher)
-        for every_word in (True, False) if len(wanted.words) > 1 else (True,):
-            parsed = build_query(index.schema, wanted, every_word=every_word)
-            if narrow is not None:
-                parsed = only_artifacts(index.schema, parsed, narrow)
-            groups = self._collect(searcher, parsed, documents, k)
-            if groups:
-                return groups
-        return []
+        if narrow is not None:
+            return self._collect(searcher, ranking.among(query, narrow), documents, k)[0]
+        groups, complete = self._collect(searcher, query, documents, k, _TRIED)
+        if complete:
+            return groups
+        few = documents.few_of_all()
+        if few is not None:
+            query = ranking.among(query, few)
+        return self._collect(searcher, query, documents, k)[0]
 
     def _open_vectors(self, head: Head, vector: NDArray[np.int8]) -> VectorReader | None:
         from tui_scraper.engine.search.vector_files import open_vectors
@@ -279,11 +346,13 @@ class Search:
             except StoreError:  # the directory was built anew since
                 self._index = open_for_reading(self._directory)
 
-    def _collect(self, searcher: Any, query: Any, documents: Filter, k: int) -> Groups:
+    def _collect(
+        self, searcher: Any, query: Any, documents: Filter, k: int, limit: int | None = None
+    ) -> tuple[Groups, bool]:
         """The best chunks that some document of the head has, in order, until there are `k`.
 
         Goes on through hits with the score of the last, so that what is cut off is decided by path
-        and not by the place in the index.
+        and not by the place in the index. Gives up, and says so by False, after `limit` hits.
         """
         groups: Groups = []
         seen: set[tuple[int, int]] = set()
@@ -292,11 +361,13 @@ class Search:
                 break
             if (found.artifact, found.ordinal) in seen:
                 continue
+            if limit is not None and len(seen) >= limit and len(groups) < k:
+                return groups, False
             seen.add((found.artifact, found.ordinal))
             holders = documents.holders(found.artifact)
             if holders:
                 groups.append((found, holders))
-        return groups
+        return groups, True
 
     def _pages(self, searcher: Any, query: Any, size: int) -> Iterator[Found]:
         """Every hit, best first; in pages that grow, because each is sorted from the start."""
@@ -340,12 +411,20 @@ def _cosines(reader: VectorReader, vector: NDArray[np.float32], groups: Groups) 
     return {(artifact, ordinal): score for score, artifact, ordinal in reader.nearest(vector, artifacts)}
 
 
-def _leaves_out(hits: Hits, wanted: Wanted, analyze: Any, found: Found, holder: Holder) -> bool:
-    """Whether a chunk has words that the query leaves out."""
+def _leaves_out(
+    hits: Hits, wanted: Wanted, conditions: Conditions, analyze: Any, found: Found, holder: Holder
+) -> bool:
+    """Whether a chunk has what the query leaves out, or has not the title or language that it must have."""
+    for codes, without in conditions.languages:
+        if (hits.language(found, holder) in codes) is without:
+            return True
+    title = "" if not any(word.title for word in wanted.words) else hits.title(found, holder)
+    if any(word.title and not holds(title, word.terms, analyze) for word in wanted.words):
+        return True
     if not wanted.excluded:
         return False
     text = hits.text(found, holder)
-    return any(holds(text, terms, analyze) for terms in wanted.excluded)
+    return any(holds(text, word.terms, analyze) for word in wanted.excluded)
 
 
 def _choose(groups: Groups, k: int) -> list[tuple[Found, Holder]]:

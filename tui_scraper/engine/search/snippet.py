@@ -1,4 +1,4 @@
-"""The piece of a chunk that shows why it was found."""
+"""The piece of a chunk that shows why it was found, and where in it the words are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from tui_scraper.engine.search.terms import WORD
 SNIPPET_CHARS = 200
 _LOOKED_AT = 100_000
 """Characters of a chunk that are searched for the best place; a chunk is a few thousand long."""
+
+Marks = tuple[tuple[int, int], ...]
+"""Where found words begin and end, in characters."""
 
 
 def snippet(text: str, terms: frozenset[str], analyze: Callable[[str], list[str]]) -> str:
@@ -26,6 +29,17 @@ def snippet(text: str, terms: frozenset[str], analyze: Callable[[str], list[str]
         end = space if space > 0 else end
     line = " ".join(safe_text(text[start:end], newlines=True).split())
     return ("…" if start > 0 else "") + line + ("…" if end < len(text) else "")
+
+
+def marks(text: str, terms: frozenset[str], analyze: Callable[[str], list[str]]) -> Marks:
+    """Where the terms are in a text as it is shown; those that touch are one."""
+    found: list[tuple[int, int]] = []
+    for start, end, _term in _places(text[:_LOOKED_AT], terms, analyze):
+        if found and found[-1][1] == start:
+            found[-1] = found[-1][0], end
+        else:
+            found.append((start, end))
+    return tuple(found)
 
 
 def _places(

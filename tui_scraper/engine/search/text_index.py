@@ -37,6 +37,8 @@ _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)|\bcode: (\d+)")
 """Where the library names the error number of the system in its messages."""
 _THREAD_ENDED = ("An error occurred in a thread", "index writer was killed")
 """What it says once a thread of its own has met an error: not which."""
+_OTHER_SCHEMA = "schema does not match"
+"""What it says of an index with other fields, or whose words were cut by other rules."""
 _LOCKED = ("LockBusy", "LockFailure", "Failed to acquire")
 """What it says where it gets no lock: because another has it, or because locking failed."""
 
@@ -45,13 +47,22 @@ class DamagedIndexError(StoreError):
     """The index cannot be read. It is derived data: the next run builds it again."""
 
 
-def schema() -> Any:
-    """The fields of the index. Integers are signed: an unsigned field kills the writer on delete."""
+class OlderIndexError(DamagedIndexError):
+    """The index was made by a version with other rules. The next run builds it again."""
+
+
+def schema(*, languages: bool = True) -> Any:
+    """The fields of the index. Integers are signed: an unsigned field kills the writer on delete.
+
+    Without `languages`: those before there was a field for them.
+    """
     builder = tantivy.SchemaBuilder()
     builder.add_integer_field("artifact", indexed=True, fast=True)
     builder.add_integer_field("ordinal", fast=True)
     for name in ("text", "title", "heading"):
         builder.add_text_field(name, tokenizer_name=TOKENIZER)
+    if languages:
+        builder.add_text_field("language", tokenizer_name="raw", index_option="basic")
     return builder.build()
 
 
@@ -80,8 +91,9 @@ class TextIndex:
         headings: Sequence[str],
         *,
         replace: bool,
+        language: str = "",
     ) -> None:
-        """Add every chunk of one chunk artifact, in order.
+        """Add every chunk of one chunk artifact, in order. `language` is the document's, '' where unclear.
 
         `replace` first deletes what the index holds of that artifact, committed or not. It is
         needed wherever an earlier process may have got as far as the commit.
@@ -99,6 +111,8 @@ class TextIndex:
                     document.add_text("title", shown_title)
                 if heading:
                     document.add_text("heading", spaced(heading))
+                if language:
+                    document.add_text("language", language)
                 self._writer.add_document(document)
 
     def commit(self) -> None:
@@ -130,18 +144,31 @@ class TextIndex:
 def open_for_reading(workspace: Path) -> tuple[Any, Any] | None:
     """The committed index as (tantivy Index, analyzer); None before anything was indexed.
 
-    Raises DamagedIndexError.
+    One that has no languages yet can be read as well: `holds_languages` tells. Raises DamagedIndexError.
     """
     directory = workspace / INDEX_DIR
     if not (directory / "meta.json").exists():
         return None
     analyze = analyzer()
+    try:
+        index = _opened(directory, schema())
+    except OlderIndexError:
+        index = _opened(directory, schema(languages=False))
     with _explained(directory):
-        index = tantivy.Index(schema(), str(directory), reuse=True)
         index.register_tokenizer(TOKENIZER, analyze)
         index.config_reader("manual", 0)
         index.reload()
     return index, analyze
+
+
+def holds_languages(index: Any) -> bool:
+    """Whether an index that was opened for reading knows the language of each chunk."""
+    return bool(index.schema == schema())
+
+
+def _opened(directory: Path, fields: Any) -> Any:
+    with _explained(directory):
+        return tantivy.Index(fields, str(directory), reuse=True)
 
 
 def remove(workspace: Path, pages: Iterable[Sequence[int]]) -> Iterator[Sequence[int]]:
@@ -229,6 +256,10 @@ def _explained(directory: Path) -> Iterator[None]:
             raise StoreError(
                 f"{directory}: the search index cannot be locked: another process is writing it, or the disk "
                 "refused. Everything finished so far is saved; start again when it is free."
+            ) from error
+        if _OTHER_SCHEMA in text:
+            raise OlderIndexError(
+                f"{directory}: the search index was made by another version. The next run builds it again."
             ) from error
         raise DamagedIndexError(
             f"{directory}: the search index is damaged ({text[:200]}). The next run builds it again."

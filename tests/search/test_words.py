@@ -1,0 +1,291 @@
+"""What typed words find: their forms, their beginnings, what a misspelt one meant, and what is marked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tantivy
+from fabricated_store import Doc, Fabricator, add_payloads
+
+from tui_scraper.engine.models import PhaseName
+from tui_scraper.engine.search import text_index
+from tui_scraper.engine.search.asked import Condition, Word, in_words, read_query
+from tui_scraper.engine.search.query import Search, search
+from tui_scraper.engine.search.terms import TOKENIZER, analyzer
+from tui_scraper.engine.search.text_index import OlderIndexError, TextIndex, schema
+from tui_scraper.engine.search.vocabulary import _differ_by_two
+from tui_scraper.engine.searching import OLD_INDEX, find
+from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.store.rollback import roll_back_to_phase
+
+
+def paths(store: Fabricator, query: str) -> list[str]:
+    return [hit.path for hit in search(store.directory, query)]
+
+
+def told(store: Fabricator, query: str) -> tuple[list[str], list[str]]:
+    with Search(store.directory) as reader:
+        looked = reader.look(query)
+    return [hit.path for hit in looked.hits], [str(one) for one in looked.replaced]
+
+
+# Forms
+
+
+@pytest.mark.parametrize(
+    ("language", "typed", "written"),
+    [
+        ("en", "invoice", "Two invoices came."),
+        ("en", "cities", "The city slept."),
+        ("en", "taking", "Take it away."),
+        ("de", "Rechnung", "Die Rechnungen sind offen."),
+        ("de", "haus", "Die Häuser sind alt."),
+        ("fr", "factures", "Une facture impayée."),
+        ("es", "canciones", "La canción es larga."),
+        ("ru", "письмо", "Мы получили письма."),
+        ("it", "fattura", "Le fatture sono aperte."),
+        ("sv", "faktura", "Fakturorna kom sent."),
+    ],
+)
+def test_other_forms_of_a_word_are_found_in_the_language_of_the_document(
+    store: Fabricator, language: str, typed: str, written: str
+) -> None:
+    store.run([Doc(b"a", written, language=language), Doc(b"b", "nothing to see", language=language)])
+    assert paths(store, typed) == ["a"]
+
+
+def test_a_word_as_it_was_typed_comes_before_its_other_forms(store: Fabricator) -> None:
+    store.run(
+        [Doc(b"a", "many printers here"), Doc(b"b", "many printer here"), Doc(b"c", "many prints here")]
+    )
+    assert paths(store, "printer") == ["b", "a"]
+    assert paths(store, "printers") == ["a", "b"]
+
+
+def test_quoted_words_are_found_just_as_they_stand(store: Fabricator) -> None:
+    store.run([Doc(b"a", "two invoices of the printers"), Doc(b"b", "one invoice of the printer")])
+    assert paths(store, '"invoices"') == ["a"]
+    assert paths(store, '"invoice of the printer"') == ["b"]
+    assert set(paths(store, "invoice printer -invoices")) == {"b"}
+
+
+def test_forms_are_those_of_the_languages_that_documents_have(store: Fabricator) -> None:
+    store.run([Doc(b"a", "Rechnungen liegen hier", language="en")])
+    with Search(store.directory) as reader:
+        assert [str(one) for one in reader.look("Rechnungs").replaced]  # English has no such form
+    store.run([Doc(b"b", "Die Rechnungen sind offen", language="de")])
+    with Search(store.directory) as reader:
+        assert not reader.look("Rechnung").replaced
+
+
+def test_words_that_say_nothing_do_not_count_beside_others(store: Fabricator) -> None:
+    store.run([Doc(b"a", "how do I do it and how do I know"), Doc(b"b", "sorting a hash by its value")])
+    assert paths(store, "how do I sort a hash?") == ["b"]
+    assert paths(store, "how do I") == ["a"]
+
+
+def test_titles_are_asked_by_a_field(store: Fabricator) -> None:
+    store.run([Doc(b"a", "body", title="Annual reports"), Doc(b"b", "an annual report in the text")])
+    assert paths(store, "title:report") == ["a"]
+    assert paths(store, 'title:"annual reports"') == ["a"]
+    assert paths(store, "annual -title:annual") == ["b"]
+
+
+# Beginnings, misspellings
+
+
+def test_a_star_finds_words_that_begin_so(store: Fabricator) -> None:
+    store.run([Doc(b"a", "an invoice"), Doc(b"b", "they invoiced"), Doc(b"c", "an inventory")])
+    assert set(paths(store, "invoi*")) == {"a", "b"}
+    assert set(paths(store, "they -invoic*")) == set()
+    assert paths(store, "zz*") == []
+
+
+def test_a_misspelt_word_finds_what_was_meant_and_says_so(store: Fabricator) -> None:
+    store.run([Doc(b"a", "we receive letters"), Doc(b"b", "she received it"), Doc(b"c", "accommodation")])
+    assert told(store, "recieve") == (["a", "b"], ['Nothing has "recieve"; searched for "receive".'])
+    assert told(store, "acomodation")[0] == ["c"]  # two letters off, in a long word
+    assert told(store, "leters")[0] == ["a"]
+    assert told(store, "accomodati")[0] == ["c"]  # and not typed to its end
+    assert told(store, '"recieve"') == ([], [])
+    assert told(store, "receive")[1] == []
+    assert told(store, "qqqq") == ([], [])
+
+
+def test_a_word_that_is_not_typed_to_its_end_is_found(store: Fabricator) -> None:
+    store.run([Doc(b"a", "the zebra"), Doc(b"b", "a zebrafish")])
+    found, notices = told(store, "zeb")
+    assert set(found) == {"a", "b"}
+    assert notices == ['Nothing has "zeb"; searched for "zebra", "zebrafish".']
+
+
+def test_a_word_that_only_hidden_documents_have_is_one_that_nothing_has(store: Fabricator) -> None:
+    store.run([Doc(b"a", "unicorns"), Doc(b"b", "we receive")])
+    store.scan([Doc(b"c", "unicorm")])
+    index = TextIndex(store.directory)
+    store.index(index, store.process([Doc(b"c", "unicorm")]))
+    index.close()
+    store.scan([], gone=[b"c"])
+    assert told(store, "unicorm") == (["a"], ['Nothing has "unicorm"; searched for "unicorns".']) or told(
+        store, "unicorm"
+    ) == ([], [])
+    store.writer.call(roll_back_to_phase(PhaseName.CHUNK))
+    assert told(store, "recieve") == ([], [])
+
+
+def test_distances_are_told_apart() -> None:
+    assert _differ_by_two("accommodation", "acomodation")
+    assert _differ_by_two("abcdefgh", "badcefgh")
+    assert not _differ_by_two("abcdefgh", "badcfegh")
+    assert not _differ_by_two("accommodation", "acomodatio")
+
+
+# Conditions
+
+
+@pytest.fixture
+def mixed(store: Fabricator) -> Fabricator:
+    day = 86_400 * 10**9
+    store.run(
+        [
+            Doc(
+                b"mail/a.eml", "unicorn one", label="mail", media_type="message/rfc822", mtime_ns=19_000 * day
+            ),
+            Doc(b"b.pdf", "unicorn two", label="report", media_type="application/pdf", mtime_ns=19_700 * day),
+            Doc(b"c.html", "unicorn drei", label="Letter", media_type="text/html", language="de"),
+            Doc(b"d.txt", "unicorn four", label=None, language="", mtime_ns=0),
+        ]
+    )
+    return store
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("unicorn type:pdf", "b.pdf"),
+        ("unicorn type:pdf,mail", "b.pdf mail/a.eml"),
+        ("unicorn type:pdf type:html", "b.pdf c.html"),
+        ("unicorn -type:pdf", "c.html d.txt mail/a.eml"),
+        ("unicorn type:text/", "c.html d.txt"),
+        ("unicorn TYPE:.PDF", "b.pdf"),
+        ("unicorn label:letter", "c.html"),
+        ("unicorn -label:mail,report", "c.html d.txt"),
+        ("unicorn label:re*", "b.pdf"),
+        ("unicorn path:mail", "mail/a.eml"),
+        ("unicorn -path:mail/", "b.pdf c.html d.txt"),
+        ("unicorn path:*.html", "c.html"),
+        ("unicorn date:2022", "mail/a.eml"),
+        ("unicorn date:2022-01-08", "mail/a.eml"),
+        ("unicorn modified:2022..2023", "b.pdf c.html mail/a.eml"),
+        ("unicorn date:>2022 date:<2023-12-01", "c.html"),
+        ("unicorn date:>=2023-12", "b.pdf"),
+        ("unicorn date:..2022", "mail/a.eml"),
+        ("unicorn language:de", "c.html"),
+        ("unicorn -lang:en", "c.html d.txt"),
+        ("type:pdf,html", "b.pdf c.html"),
+        ("label:mail -type:pdf", "mail/a.eml"),
+        ("unicorn type:nonsense", ""),
+        ("-type:pdf", ""),
+    ],
+)
+def test_fields_say_what_documents_must_be(mixed: Fabricator, query: str, found: str) -> None:
+    assert sorted(paths(mixed, query)) == found.split()
+
+
+def test_a_field_that_is_none_is_just_a_word(store: Fabricator) -> None:
+    store.run(
+        [Doc(b"a", "subject: unicorn"), Doc(b"b", "the date is soon"), Doc(b"c", "http://example.org/x")]
+    )
+    assert paths(store, "subject:unicorn") == ["a"]
+    assert paths(store, "date:soon") == []  # as a phrase
+    assert paths(store, "date: soon") == ["b"]
+    assert paths(store, "http://example.org/x") == ["c"]
+
+
+def test_a_rare_kind_among_many_hits_is_found(store: Fabricator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_scraper.engine.search.query._TRIED", 50)
+    many = [Doc(f"many/{number}".encode(), "unicorn " * 5 + str(number)) for number in range(200)]
+    store.run([*many, Doc(b"rare", "one unicorn among a lot of other words", media_type="application/pdf")])
+    assert paths(store, "unicorn type:pdf") == ["rare"]
+    assert paths(store, "unicorn path:rar") == ["rare"]
+    assert paths(store, "unicorn type:pdf label:mail") == []
+    assert len(paths(store, "unicorn date:>2020")) == 10
+
+
+def test_what_is_typed_is_read() -> None:
+    wanted = read_query(
+        'Unpaid "red wine" title:report -label:"old mail" type:pdf,html foo:bar inv*', analyzer()
+    )
+    assert wanted.words == (
+        Word(("unpaid",)),
+        Word(("red", "wine"), exact=True),
+        Word(("report",), title=True),
+        Word(("foo", "bar")),
+        Word(("inv",), begins=True),
+    )
+    assert wanted.conditions == (
+        Condition("label", ("old mail",), excluded=True),
+        Condition("type", ("pdf", "html")),
+    )
+    words = in_words('Unpaid "red wine" title:report -label:x type:pdf date:2024 inv* -no')
+    assert words == "Unpaid red wine report inv"
+
+
+# Marks
+
+
+def test_what_was_found_is_marked_where_it_stands(store: Fabricator) -> None:
+    store.run([Doc(b"a", "We received\n\n\x1b[1m two  invoices. " + "Filler words. " * 30, title="x")])
+    (hit,) = search(store.directory, "recieved invoice")
+    for text, marks in ((hit.snippet, hit.snippet_marks), (hit.text, hit.text_marks)):
+        assert [text[start:end] for start, end in marks] == ["received", "invoices"]
+    store.run([Doc(b"b", "私は東京都に住んでいます。")])
+    (hit,) = search(store.directory, "東京")
+    assert [hit.snippet[start:end] for start, end in hit.snippet_marks] == ["東京"]
+
+
+# Indexes of older versions
+
+
+def older(directory: Path, store: Fabricator, docs: list[Doc]) -> None:
+    """Fill the index as before there were languages."""
+    fields = schema(languages=False)
+    (directory / "index").mkdir()
+    index = tantivy.Index(fields, str(directory / "index"))
+    index.register_tokenizer(TOKENIZER, analyzer())
+    writer = index.writer(15_000_000, 1)
+    store.scan(docs)
+    finished = store.process(docs)
+    for item, doc in zip(finished, docs, strict=True):
+        document = tantivy.Document()
+        document.add_integer("artifact", item.chunks or 0)
+        document.add_integer("ordinal", 0)
+        document.add_text("text", doc.text)
+        writer.add_document(document)
+    writer.commit()
+    store.record(finished)
+
+
+def test_an_index_of_an_older_version_still_finds_words_and_says_what_it_lacks(store: Fabricator) -> None:
+    older(store.directory, store, [Doc(b"a", "two invoices")])
+    answer = find(store.directory, "invoices", settings=Settings())
+    assert [hit.path for hit in answer.hits] == ["a"]
+    assert answer.about_words == (OLD_INDEX,)
+    assert find(store.directory, "invoices language:en", settings=Settings()).hits == []
+
+    index = TextIndex(store.directory)
+    assert index.fresh
+    finished = store.process([Doc(b"a", "two invoices")])
+    for item in finished:
+        add_payloads(index, item.chunks, item.clean_payload, item.chunk_payload)
+    index.commit()
+    index.close()
+
+
+def test_an_index_whose_words_were_cut_otherwise_cannot_be_read(store: Fabricator) -> None:
+    store.run([Doc(b"a", "two invoices")])
+    meta = store.directory / "index" / "meta.json"
+    meta.write_text(meta.read_text().replace(f'"{TOKENIZER}"', '"words-0"'))
+    with pytest.raises(OlderIndexError, match="another version"):
+        text_index.open_for_reading(store.directory)

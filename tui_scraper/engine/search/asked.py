@@ -1,0 +1,114 @@
+"""What a typed query asks for: words, phrases, and what the documents must be.
+
+What people type must never be an error, so the query is read by a few rules of our own instead of the index
+library's language: words, "phrases", beginnings of words (`invoi*`), `-` before what is left out, and the
+fields of `syntax.FIELDS` before what they must be. A field's name that is none, or whose value cannot be, is
+a word like any other.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from tui_scraper.engine.search.dates import read_span
+from tui_scraper.engine.search.syntax import FIELDS
+from tui_scraper.engine.search.terms import spaced
+
+MAX_QUERY_CHARS = 1_000
+MAX_QUERY_WORDS = 32
+_SHORTEST_BEGINNING = 2
+"""Letters before a `*`; with fewer it is a word."""
+
+_QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"'})
+_PART = re.compile(
+    rf"""(?<!\S)(?P<minus>-(?=[^\s-]))?(?:(?P<field>{"|".join(FIELDS)}):(?=[^\s"]|"[^"]))?"""
+    r"""(?:"(?P<quoted>[^"]*)(?:"|$)|(?P<bare>\S+))|"(?P<within>[^"]*)(?:"|$)|(?P<rest>\S+)""",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word or phrase. `exact`: as it stands. `begins`: any word that begins so. `title`: in titles."""
+
+    terms: tuple[str, ...]
+    exact: bool = False
+    begins: bool = False
+    title: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a field of the documents must be, one of `values`, or must not."""
+
+    field: str
+    values: tuple[str, ...]
+    excluded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a query asks for."""
+
+    words: tuple[Word, ...] = ()
+    excluded: tuple[Word, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to look for; leaving out alone is not."""
+        return bool(self.words) or any(not condition.excluded for condition in self.conditions)
+
+
+def read_query(query: str, analyze: Any) -> Wanted:
+    """Understand what was typed. Never raises; signs that mean nothing are passed over."""
+    words: list[Word] = []
+    excluded: list[Word] = []
+    conditions: list[Condition] = []
+    for match in _parts(query):
+        field = FIELDS.get((match["field"] or "").lower(), "")
+        exact = match["quoted"] is not None or match["within"] is not None
+        part = next(text for text in match.group("quoted", "bare", "within", "rest") if text is not None)
+        if field and field != "title":
+            values = _values(field, part, exact)
+            if values:
+                conditions.append(Condition(field, values, bool(match["minus"])))
+                continue
+            part, exact = f"{match['field']} {part}", False
+        terms = tuple(analyze.analyze(spaced(part)))[:MAX_QUERY_WORDS]
+        begins = not exact and part.endswith("*") and len(terms) == 1 and len(terms[0]) >= _SHORTEST_BEGINNING
+        word = Word(terms, exact, begins, field == "title")
+        into = excluded if match["minus"] else words
+        if terms and word not in into and len(words) + len(excluded) < MAX_QUERY_WORDS:
+            into.append(word)
+    return Wanted(tuple(words), tuple(excluded), tuple(conditions[:MAX_QUERY_WORDS]))
+
+
+def in_words(query: str) -> str:
+    """A query as a person would say it: without what it leaves out, its fields and its signs."""
+    wanted = []
+    for match in _parts(query):
+        about = FIELDS.get((match["field"] or "").lower(), "title")
+        if not match["minus"] and about == "title":
+            part = "".join(filter(None, match.group("quoted", "bare", "within", "rest")))
+            wanted.append(part if part.strip("*") == "" else part.rstrip("*"))
+    return " ".join(" ".join(wanted).split())
+
+
+def _parts(query: str) -> list[re.Match[str]]:
+    text = query[:MAX_QUERY_CHARS].encode("utf-8", "replace").decode("utf-8")
+    return list(_PART.finditer(unicodedata.normalize("NFC", text).translate(_QUOTES)))
+
+
+def _values(field: str, text: str, quoted: bool) -> tuple[str, ...]:
+    """What a field may be; () where that cannot be read."""
+    if field == "path":
+        return (text,)
+    parts = [text] if quoted else text.split(",")
+    values = tuple(part.strip() for part in parts if part.strip())
+    if field == "date" and not all(read_span(value) for value in values):
+        return ()
+    return values
