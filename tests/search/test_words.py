@@ -198,9 +198,10 @@ def test_a_field_that_is_none_is_just_a_word(store: Fabricator) -> None:
         [Doc(b"a", "subject: unicorn"), Doc(b"b", "the date is soon"), Doc(b"c", "http://example.org/x")]
     )
     assert paths(store, "subject:unicorn") == ["a"]
-    assert paths(store, "date:soon") == []  # as a phrase
+    assert paths(store, "date:soon") == ["b"]
     assert paths(store, "date: soon") == ["b"]
     assert paths(store, "http://example.org/x") == ["c"]
+    assert paths(store, '"date: soon"') == []
 
 
 def test_a_rare_kind_among_many_hits_is_found(store: Fabricator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +222,8 @@ def test_what_is_typed_is_read() -> None:
         Word(("unpaid",)),
         Word(("red", "wine"), exact=True),
         Word(("report",), title=True),
-        Word(("foo", "bar")),
+        Word(("foo",)),
+        Word(("bar",)),
         Word(("inv",), begins=True),
     )
     assert wanted.conditions == (

@@ -8,6 +8,7 @@ a word like any other.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 
 from tui_scraper.engine.search.dates import read_span
 from tui_scraper.engine.search.syntax import FIELDS
-from tui_scraper.engine.search.terms import spaced
+from tui_scraper.engine.search.terms import is_unspaced, spaced
 
 MAX_QUERY_CHARS = 1_000
 MAX_QUERY_WORDS = 32
@@ -79,11 +80,15 @@ def read_query(query: str, analyze: Any) -> Wanted:
                 continue
             part, exact = f"{match['field']} {part}", False
         terms = tuple(analyze.analyze(spaced(part)))[:MAX_QUERY_WORDS]
-        begins = not exact and part.endswith("*") and len(terms) == 1 and len(terms[0]) >= _SHORTEST_BEGINNING
-        word = Word(terms, exact, begins, field == "title")
+        starred = not exact and part.endswith("*")
         into = excluded if match["minus"] else words
-        if terms and word not in into and len(words) + len(excluded) < MAX_QUERY_WORDS:
-            into.append(word)
+        for some in [terms] if exact or match["minus"] else _split(terms):
+            begins = (
+                starred and some[-1:] == terms[-1:] and len(some) == 1 and len(some[0]) >= _SHORTEST_BEGINNING
+            )
+            word = Word(some, exact, begins, field == "title")
+            if some and word not in into and len(words) + len(excluded) < MAX_QUERY_WORDS:
+                into.append(word)
     return Wanted(tuple(words), tuple(excluded), tuple(conditions[:MAX_QUERY_WORDS]))
 
 
@@ -101,6 +106,15 @@ def in_words(query: str) -> str:
 def _parts(query: str) -> list[re.Match[str]]:
     text = query[:MAX_QUERY_CHARS].encode("utf-8", "replace").decode("utf-8")
     return list(_PART.finditer(unicodedata.normalize("NFC", text).translate(_QUOTES)))
+
+
+def _split(terms: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The words of what was typed without a space, as "e-mail", for each counts.
+
+    Characters of a script without spaces stay together.
+    """
+    kinds = itertools.groupby(enumerate(terms), lambda pair: -1 if is_unspaced(pair[1]) else pair[0])
+    return [tuple(term for _at, term in some) for _kind, some in kinds]
 
 
 def _values(field: str, text: str, quoted: bool) -> tuple[str, ...]:

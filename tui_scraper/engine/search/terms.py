@@ -59,6 +59,11 @@ def spaced(text: str) -> str:
     return _UNSPACED_CHAR.sub(r" \g<0> ", text)
 
 
+def is_unspaced(term: str) -> bool:
+    """Whether a term is one character of a script without spaces."""
+    return _UNSPACED_CHAR.fullmatch(term) is not None
+
+
 def holds(text: str, terms: Sequence[str], analyze: Any) -> bool:
     """Whether a text has some terms, one after another."""
     found, size = analyze.analyze(spaced(text)), len(terms)

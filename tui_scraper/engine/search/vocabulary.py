@@ -63,6 +63,7 @@ class Vocabulary:
 
     def __init__(self, searcher: Any, *, languages: bool = True) -> None:
         self._searcher = searcher
+        self._walked: dict[tuple[str, int | None], list[tuple[str, int]]] = {}
         self.chunks: int = searcher.num_docs
         held = searcher.terms_with_prefix("language", "") if languages else []
         names = [
@@ -138,11 +139,15 @@ class Vocabulary:
         return max(self.count(field, term) for field in TEXT_FIELDS)
 
     def _beginning(self, start: str, limit: int | None = None) -> list[tuple[str, int]]:
-        counts: dict[str, int] = {}
-        for field in TEXT_FIELDS:
-            for term, count in self._searcher.terms_with_prefix(field, start, limit=limit):
-                counts[term] = max(count, counts.get(term, 0))
-        return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+        known = self._walked.get((start, limit))
+        if known is None:  # the stemmers of several languages leave mostly the same
+            counts: dict[str, int] = {}
+            for field in TEXT_FIELDS:
+                for term, count in self._searcher.terms_with_prefix(field, start, limit=limit):
+                    counts[term] = max(count, counts.get(term, 0))
+            known = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+            self._walked[start, limit] = known
+        return known
 
 
 def _in_common(one: str, other: str) -> str:

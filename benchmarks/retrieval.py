@@ -1,0 +1,363 @@
+"""How well passages are found: sets with known answers that we did not make, and other engines beside ours.
+
+    python -m benchmarks.retrieval                         # every set, every engine
+    python -m benchmarks.retrieval --sets de mixed --engines ours fts5
+    python -m benchmarks.retrieval --pipeline de           # the same question through `run` and `search`
+
+The sets: descriptions of Debian packages, whose first line is the query and whose rest is the document
+(`en de fr it es ru`, and `mixed` of all); and perl's FAQ (`faq`), whose questions are the queries, answers
+the documents, and the other manual pages of perl stand in the way. They come from `apt-get` (lists of its
+own, in `--data`, and the package perl-doc). MRR@10 and recall@10: one document is right for each query.
+
+An engine is a class with `add` and `find` in `ENGINES`; one more is one more class.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import tantivy
+
+from tui_scraper.engine.search.asked import read_query
+from tui_scraper.engine.search.meant import understand
+from tui_scraper.engine.search.ranking import Ranking
+from tui_scraper.engine.search.text_index import TextIndex, open_for_reading
+from tui_scraper.engine.search.vocabulary import Vocabulary
+
+LANGUAGES = ("en", "de", "fr", "it", "es", "ru")
+SETS = (*LANGUAGES, "mixed", "faq")
+_DEPTH = 10
+_LEAST = 80
+"""Characters of a description worth finding."""
+_OF_EACH, _QUERIES_OF_EACH = 3_000, 200
+"""Documents and queries of each language in the mixed set."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Documents by name, with (text, language); queries with the name of the document that answers each."""
+
+    documents: Mapping[str, tuple[str, str]]
+    queries: list[tuple[str, str]]
+
+
+class Engine(Protocol):
+    """What is measured. It is made with an empty folder of its own."""
+
+    def add(self, documents: Mapping[str, tuple[str, str]]) -> None:
+        """Index everything."""
+
+    def find(self, query: str) -> list[str]:
+        """The names of the ten best documents, best first."""
+
+
+# Sets
+
+
+def fetch(data: Path) -> None:
+    """Descriptions in all languages, through apt, and the package perl-doc."""
+    lists = data / "lists"
+    if not lists.exists():
+        (lists / "partial").mkdir(parents=True)
+        options = [f"Dir::State::lists={lists}", f"Acquire::Languages={','.join(LANGUAGES)}"]
+        command = ["apt-get", "update", "-qq", *(part for option in options for part in ("-o", option))]
+        subprocess.run(command, check=True)
+    if not list(data.glob("perl-doc_*.deb")):
+        subprocess.run(["apt-get", "download", "-qq", "perl-doc"], check=True, cwd=data)
+    if not (data / "perl").exists():
+        subprocess.run(["dpkg", "-x", str(next(data.glob("perl-doc_*.deb"))), str(data / "perl")], check=True)
+
+
+def descriptions(data: Path, language: str) -> Collection:
+    """Of packages, each text once. A first line that several have is no query."""
+    documents: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for path in sorted((data / "lists").glob(f"*_main_i18n_Translation-{language}*")):
+        command = ["/usr/lib/apt/apt-helper", "cat-file", str(path)]
+        text = subprocess.run(command, check=True, capture_output=True).stdout.decode()
+        pattern = rf"^Package: (\S+)\n.*\nDescription-{language}: (.*)\n((?: .*\n?)+)"
+        for name, line, rest in re.findall(pattern, text, re.MULTILINE):
+            body = re.sub(r"^ \.$", "", rest, flags=re.MULTILINE).replace("\n ", "\n").strip()
+            if len(body) >= _LEAST:
+                documents.setdefault(name, body)
+                first.setdefault(name, line)
+    once = {body: name for name, body in reversed(documents.items())}
+    counts = Counter(first.values())
+    kept = {name: (body, language) for name, body in documents.items() if once[body] == name}
+    queries = [
+        (first[name], name) for name in kept if counts[first[name]] == 1 and len(first[name].split()) > 1
+    ]
+    random.Random(7).shuffle(queries)
+    return Collection(kept, queries)
+
+
+def mixed(data: Path) -> Collection:
+    """Some documents and queries of each language."""
+    documents: dict[str, tuple[str, str]] = {}
+    queries: list[tuple[str, str]] = []
+    for language in LANGUAGES:
+        one = descriptions(data, language)
+        names = set(list(one.documents)[:_OF_EACH])
+        documents |= {f"{language}/{name}": one.documents[name] for name in sorted(names)}
+        asked = [(query, f"{language}/{name}") for query, name in one.queries if name in names]
+        queries += asked[:_QUERIES_OF_EACH]
+    return Collection(documents, queries)
+
+
+def faq(data: Path) -> Collection:
+    """Perl's manual by sections; each question of its FAQ has one section."""
+    documents: dict[str, tuple[str, str]] = {}
+    queries: list[tuple[str, str]] = []
+    for path in sorted((data / "perl").rglob("*.pod")):
+        if path.name in {"perlfaq.pod", "perltoc.pod"}:  # they list the questions
+            continue
+        sections = re.split(r"^(?==head\d )", path.read_text(errors="replace"), flags=re.MULTILINE)
+        for at, section in enumerate(sections):
+            head = re.match(r"=head(\d) (.*(?:\n.+)*)\n\n", section)
+            body = _plain(section[head.end() :]) if head else ""
+            if head is None or len(body) < _LEAST:
+                continue
+            documents[f"{path.name}:{at}"] = body, "en"
+            if re.match(r"perlfaq\d", path.name) and head[1] == "2" and "?" in head[2]:
+                queries.append((" ".join(_plain(head[2]).split()), f"{path.name}:{at}"))
+    return Collection(documents, queries)
+
+
+def _plain(pod: str) -> str:
+    return re.sub(r"[A-Z]<+\s*|\s*>+", " ", pod)
+
+
+def collection(data: Path, name: str) -> Collection:
+    """A set by its name."""
+    fetch(data)
+    return {"mixed": mixed, "faq": faq}.get(name, lambda where: descriptions(where, name))(data)
+
+
+# Engines
+
+
+class Fts5:
+    """SQLite's full-text search: BM25 over any of the words. `tokenize` is its tokenizer."""
+
+    tokenize = "unicode61"
+
+    def __init__(self, folder: Path) -> None:
+        self._database = sqlite3.connect(folder / "fts.db")
+        self._names: list[str] = []
+
+    def add(self, documents: Mapping[str, tuple[str, str]]) -> None:
+        """One row each."""
+        self._names = list(documents)
+        self._database.execute(f"CREATE VIRTUAL TABLE found USING fts5(text, tokenize='{self.tokenize}')")
+        rows = [(at, documents[name][0]) for at, name in enumerate(self._names)]
+        self._database.executemany("INSERT INTO found(rowid, text) VALUES(?, ?)", rows)
+        self._database.commit()
+
+    def find(self, query: str) -> list[str]:
+        """Any of the words, as its own query language says it."""
+        words = " OR ".join(f'"{word}"' for word in re.findall(r"\w+", query))
+        sql = "SELECT rowid FROM found WHERE found MATCH ? ORDER BY rank LIMIT ?"
+        return [self._names[row] for (row,) in self._database.execute(sql, (words, _DEPTH))] if words else []
+
+
+class Fts5Porter(Fts5):
+    """With English stemming."""
+
+    tokenize = "porter unicode61"
+
+
+class Tantivy:
+    """The library as its README shows it, with its query parser; signs of its language are left out."""
+
+    tokenizer = "default"
+
+    def __init__(self, folder: Path) -> None:
+        builder = tantivy.SchemaBuilder()
+        builder.add_text_field("name", stored=True, tokenizer_name="raw")
+        builder.add_text_field("body", tokenizer_name=self.tokenizer)
+        self._index = tantivy.Index(builder.build(), str(folder))
+
+    def add(self, documents: Mapping[str, tuple[str, str]]) -> None:
+        """One document each."""
+        writer = self._index.writer(20_000_000, 1)
+        for name, (text, _language) in documents.items():
+            writer.add_document(tantivy.Document(name=name, body=text))
+        writer.commit()
+        self._index.reload()
+
+    def find(self, query: str) -> list[str]:
+        """Any of the words: its default."""
+        words = " ".join(re.findall(r"\w+", query))
+        parsed, _errors = self._index.parse_query_lenient(words, ["body"])
+        searcher = self._index.searcher()
+        hits = searcher.search(parsed, _DEPTH).hits
+        return [searcher.doc(address)["name"][0] for _score, address in hits]
+
+
+class TantivyStemmed(Tantivy):
+    """With its English stemmer."""
+
+    tokenizer = "en_stem"
+
+
+class Ours:
+    """The classes of `engine.search`, without the store: each document is one chunk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: list[str] = []
+        self._opened: tuple[Any, Any] | None = None
+        self.chunks = 0
+
+    def add(self, documents: Mapping[str, tuple[str, str]]) -> None:
+        """As the index thread does it."""
+        self._names = list(documents)
+        index = TextIndex(self._folder)
+        for number, name in enumerate(self._names):
+            text, language = documents[name]
+            index.add(number, "", [text], [""], replace=False, language=language)
+        index.commit()
+        index.close(finish_merges=True)
+        self.open()
+
+    def open(self) -> None:
+        """Take what was committed."""
+        self._opened = open_for_reading(self._folder)
+
+    def find(self, query: str) -> list[str]:
+        """As `Search.look` does it."""
+        assert self._opened is not None
+        index, analyze = self._opened
+        searcher = index.searcher()
+        vocabulary = Vocabulary(searcher)
+        ranking = Ranking(index.schema, vocabulary)
+
+        def anywhere(word: Any) -> bool:
+            return bool(searcher.search(ranking.query([word], [], []), 1, count=False).hits)
+
+        meant, excluded, _replaced = understand(read_query(query, analyze), vocabulary, anywhere)
+        hits = searcher.search(ranking.query(meant, excluded, []), _DEPTH, count=False).hits
+        found = searcher.fast_field_values("artifact", [address for _score, address in hits])
+        self.chunks = searcher.num_docs
+        return [self._names[number] for number in found if number < len(self._names)]
+
+
+ENGINES: dict[str, Callable[[Path], Engine]] = {
+    "fts5": Fts5,
+    "fts5 porter": Fts5Porter,
+    "tantivy": Tantivy,
+    "tantivy en_stem": TantivyStemmed,
+    "ours, words": Ours,
+}
+
+
+# Measuring
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good, and how fast: milliseconds of a query, by the clock, and of processors on average."""
+
+    mrr: float
+    recall: float
+    p50: float
+    p95: float
+    cpu: float
+
+    def __str__(self) -> str:
+        """A row."""
+        return (
+            f"MRR@10 {self.mrr:.3f}   recall@10 {self.recall:.3f}   "
+            f"p50 {self.p50:6.1f} ms   p95 {self.p95:6.1f} ms   CPU {self.cpu:6.2f} ms"
+        )
+
+
+def measure(find: Callable[[str], list[str]], queries: list[tuple[str, str]]) -> Quality:
+    """Ask everything."""
+    reciprocal, found, times = 0.0, 0, []
+    started = time.process_time()
+    for query, name in queries:
+        began = time.perf_counter()
+        names = find(query)[:_DEPTH]
+        times.append((time.perf_counter() - began) * 1e3)
+        if name in names:
+            reciprocal += 1 / (names.index(name) + 1)
+            found += 1
+    cpu = (time.process_time() - started) * 1e3
+    times.sort()
+    count = len(queries)
+    return Quality(
+        reciprocal / count, found / count, times[count // 2], times[int(count * 0.95)], cpu / count
+    )
+
+
+def through_the_pipeline(one: Collection, queries: list[tuple[str, str]], folder: Path) -> Iterator[str]:
+    """Files in a folder, `run`, and the search that `search` uses."""
+    from tui_scraper.engine.search.query import Search
+
+    source, workspace = folder / "source", folder / "w"
+    for name, (text, _language) in one.documents.items():
+        path = source / f"{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "tui_scraper", "run", str(source), "-w", str(workspace), "--offline"]
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    yield f"run: {time.perf_counter() - began:.1f} s"
+    with Search(workspace) as reader:
+
+        def find(query: str) -> list[str]:
+            hits = reader.find(query, k=3 * _DEPTH)
+            return list(dict.fromkeys(hit.path.removesuffix(".txt") for hit in hits))
+
+        yield f"{'ours, words, through the pipeline':20} {measure(find, queries)}"
+
+
+def main() -> None:
+    """From the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
+    parser.add_argument("--engines", nargs="+", choices=[*ENGINES], default=[*ENGINES])
+    parser.add_argument("--queries", type=int, default=2_000, help="of each set, at most")
+    parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "tui-scraper-retrieval")
+    parser.add_argument("--pipeline", choices=SETS, help="this set, through the real pipeline")
+    options = parser.parse_args()
+    for name in [options.pipeline] if options.pipeline else options.sets:
+        one = collection(options.data, name)
+        queries = one.queries[: options.queries]
+        size = sum(len(text.encode()) for text, _language in one.documents.values())
+        shown = f"{name}: {len(one.documents):,} documents, {size / 1e6:.1f} MB, {len(queries):,} queries"
+        print(f"{shown}, load {os.getloadavg()[0]:.1f}")
+        with tempfile.TemporaryDirectory() as scratch:
+            if options.pipeline:
+                for line in through_the_pipeline(one, queries, Path(scratch)):
+                    print(f"  {line}", flush=True)
+                continue
+            for engine_name in options.engines:
+                folder = Path(scratch) / engine_name.replace(" ", "-")
+                folder.mkdir()
+                engine = ENGINES[engine_name](folder)
+                began = time.process_time()
+                engine.add(one.documents)
+                rate = size / 1e6 / (time.process_time() - began)
+                found = measure(engine.find, queries)
+                print(f"  {engine_name:16} {found}   {rate:5.1f} MB per CPU s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
