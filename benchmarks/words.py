@@ -86,7 +86,7 @@ def main() -> None:
             print(f"filled: {fill(folder, options.data, options.chunks):.1f} MB a CPU second", flush=True)
         queries = [query for query, _name in collection(options.data, "en").queries[: options.queries]]
         command = [sys.executable, "-m", "benchmarks.words", "--index", folder, "--data", options.data]
-        with subprocess.Popen([*command, "--write", "10000000"]) as writer:
+        with subprocess.Popen([*command, "--write", "200000"]) as writer:
             time.sleep(10)
             try:
                 _ask(folder, queries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class Hits:
         self._state = state
         self._blobs = blobs
         self._terms = terms
-        self._analyze = analyze
+        self._analyze = functools.cache(analyze)  # a word stands in many hits
         self._texts: dict[int, CleanText] = {}
         self._chunks: dict[int, list[Chunk]] = {}
 
