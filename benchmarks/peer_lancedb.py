@@ -2,8 +2,9 @@
 
     python peer_lancedb.py FOLDER K
 
-FOLDER has `texts.json` (a list), `vectors.npy` (a row for each, float32), `queries.json` and `queries.npy`. One
-JSON line for each way (`text`, `vector`, `hybrid`): {"way": ..., "found": [[number of a text, ...], ...], "seconds": ...}.
+FOLDER has `texts.json` (a list), `vectors.npy` (a row for each, float32), `queries.json` and `queries.npy`.
+Prints a JSON line for each way (`text`, `vector`, `hybrid`) with the numbers of the texts found, in order,
+for each query.
 The hybrid search is LanceDB's own, with its default reranker (reciprocal rank fusion).
 """
 
@@ -34,7 +35,9 @@ def main() -> None:
             }
         )
         table = lancedb.connect(scratch).create_table("texts", data)
-        table.create_fts_index("text", use_tantivy=False, stem=True, language="English", remove_stop_words=True)
+        table.create_fts_index(
+            "text", use_tantivy=False, stem=True, language="English", remove_stop_words=True
+        )
         for way in ("text", "vector", "hybrid"):
             began, found = time.perf_counter(), []
             for query, aim in zip(queries, aims, strict=True):
@@ -45,7 +48,9 @@ def main() -> None:
                 else:
                     search = table.search(query_type="hybrid").vector(aim).text(query).distance_type("cosine")
                 found.append(search.limit(k).select(["id"]).to_arrow()["id"].to_pylist())
-            print(json.dumps({"way": way, "found": found, "seconds": time.perf_counter() - began}), flush=True)
+            print(
+                json.dumps({"way": way, "found": found, "seconds": time.perf_counter() - began}), flush=True
+            )
 
 
 if __name__ == "__main__":

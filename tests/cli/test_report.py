@@ -161,3 +161,19 @@ def test_a_workspace_without_a_run_and_no_workspace_at_all(tmp_path: Path) -> No
     assert found["pace"]["per_second"] is None
     assert "Nothing has been found here yet." in run("report", tmp_path / "r.html", "-w", tmp_path / "w").out
     assert json.loads(run("report", "-w", tmp_path / "w", "--json").out)["failures"] == []
+
+
+def test_near_duplicates_that_the_export_has_found_are_told(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    lines = [f"Line {number} of a letter that was sent to more than one." for number in range(60)]
+    for name, last in (("first", "Dear Ann"), ("second", "Dear Bob"), ("third", "Dear Eve")):
+        (tmp_path / "source" / f"{name}.txt").write_text("\n".join([*lines, last]))
+    (tmp_path / "source" / "other.txt").write_text("Nothing of that kind.")
+    assert run("run", tmp_path / "source", "-w", tmp_path / "w").code == 0
+    said = run("report", "-w", tmp_path / "w").out
+    assert "1 group with nearly the same text: 2 more than needed" in said
+    assert run("report", tmp_path / "page.html", "-w", tmp_path / "w").code == 0
+    body = LexborHTMLParser((tmp_path / "page.html").read_text()).body
+    assert body is not None
+    assert "1 group with nearly the same text" in body.text()
+    assert "second.txt" in body.text()

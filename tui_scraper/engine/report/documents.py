@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_scraper.engine.duplicates.model import Copy, Duplicates
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.report.facts import CopyGroup, CopyGroups, Found, Group, Languages, Sized
 from tui_scraper.engine.safe_text import safe_text, show_path
@@ -172,6 +173,17 @@ class Corpus:
             paths = self.paths([int(version) for version in members[:_PATHS]])
             groups.append(CopyGroup(int(counts[one]), int(sizes[one]), tuple(paths)))
         return CopyGroups(len(counts), int((counts - 1).sum()), int(wasted.sum()), tuple(groups))
+
+    def near(self, duplicates: Duplicates) -> CopyGroups:
+        """Documents with nearly the same text, each content once."""
+        groups = list(duplicates.only(Copy.NEAR).groups())
+        worst = []
+        for group in groups[:_GROUPS]:
+            members = [int(duplicates.versions[place]) for place in (group.first, *group.others)]
+            size_bytes = group.bytes_could_go // len(group.others)
+            worst.append(CopyGroup(len(members), size_bytes, tuple(self.paths(members[:_PATHS]))))
+        extra_bytes = sum(group.bytes_could_go for group in groups)
+        return CopyGroups(len(groups), sum(len(group.others) for group in groups), extra_bytes, tuple(worst))
 
     def _languages(self, blobs: apsw.Connection) -> Languages:
         lineage = self._head.lineages.get(PhaseName.CLEAN)

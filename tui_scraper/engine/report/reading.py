@@ -11,11 +11,13 @@ from typing import Any
 import apsw
 
 from tui_scraper import __version__
+from tui_scraper.engine.alike import read_duplicates
 from tui_scraper.engine.causes import WHAT_TO_DO
 from tui_scraper.engine.models import PHASES, Cause, PhaseName, Status
 from tui_scraper.engine.report.documents import Corpus, Tell
 from tui_scraper.engine.report.facts import (
     Copies,
+    CopyGroups,
     Example,
     Facts,
     History,
@@ -72,11 +74,16 @@ class _FactsReader(Reader):
                 troubles=tuple(self._troubles(head, totals)),
                 spent=read_spent(self._state, head, self._directory, settings, shared),
                 pace=read_pace(self._state, now, locked=locked),
-                copies=Copies(corpus.copies()),
+                copies=Copies(corpus.copies(), self._near(head, corpus)),
                 history=self._history(head),
                 settings=tuple(map(safe_text, differing(settings))) if settings is not None else (),
                 versions=tuple(self._versions(head)),
             )
+
+    def _near(self, head: Head, corpus: Corpus) -> CopyGroups | None:
+        """Groups of documents with nearly the same text, where they are known: the export looks for them."""
+        found = read_duplicates(self._directory, self._state, head)
+        return corpus.near(found) if found is not None else None
 
     def _troubles(self, head: Head, totals: Totals) -> list[Trouble]:
         found = []
