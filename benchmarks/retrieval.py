@@ -3,6 +3,7 @@
     python -m benchmarks.retrieval                         # every set, every engine
     python -m benchmarks.retrieval --sets de mixed --engines ours fts5
     python -m benchmarks.retrieval --pipeline de           # the same question through `run` and `search`
+    python -m benchmarks.retrieval --lancedb PYTHON        # and LanceDB, in a Python that has it
 
 The sets: descriptions of Debian packages, whose first line is the query and whose rest is the document
 (`en de fr it es ru`, and `mixed` of all); and perl's FAQ (`faq`), whose questions are the queries, answers
@@ -15,6 +16,8 @@ An engine is a class with `add` and `find` in `ENGINES`; one more is one more cl
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import os
 import random
 import re
@@ -29,12 +32,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import tantivy
 
+from tui_scraper.engine.phases.local_vectors import vector_of
 from tui_scraper.engine.search.asked import read_query
+from tui_scraper.engine.search.fusion import DEPTH, UNLIKE, fused
+from tui_scraper.engine.search.hits import Found
 from tui_scraper.engine.search.meant import understand
 from tui_scraper.engine.search.ranking import Ranking
 from tui_scraper.engine.search.text_index import TextIndex, open_for_reading
+from tui_scraper.engine.search.vector_files import VectorFiles, VectorReader, open_vectors
 from tui_scraper.engine.search.vocabulary import Vocabulary
 
 LANGUAGES = ("en", "de", "fr", "it", "es", "ru")
@@ -238,6 +246,10 @@ class Ours:
         self._opened = open_for_reading(self._folder)
 
     def find(self, query: str) -> list[str]:
+        """The best by their words."""
+        return [self._names[found.artifact] for found in self.hits(query, _DEPTH)]
+
+    def hits(self, query: str, k: int) -> list[Found]:
         """As `Search.look` does it."""
         assert self._opened is not None
         index, analyze = self._opened
@@ -249,11 +261,64 @@ class Ours:
             return bool(searcher.search(ranking.query([word], [], []), 1, count=False).hits)
 
         meant, excluded, _replaced = understand(read_query(query, analyze), vocabulary, anywhere)
-        hits = searcher.search(ranking.query(meant, excluded, []), _DEPTH, count=False).hits
+        hits = searcher.search(ranking.query(meant, excluded, []), k, count=False).hits
         found = searcher.fast_field_values("artifact", [address for _score, address in hits])
         self.chunks = searcher.num_docs
-        return [self._names[number] for number in found if number < len(self._names)]
+        pairs = zip(hits, found, strict=True)
+        return [Found(score, number, 0) for (score, _at), number in pairs if number < len(self._names)]
 
+
+class OursByMeaning(Ours):
+    """Vectors of this machine alone."""
+
+    def add(self, documents: Mapping[str, tuple[str, str]]) -> None:
+        """As the index thread does it with what a worker has made."""
+        self._names = list(documents)
+        files = VectorFiles(self._folder, _SPACE)
+        for number, name in enumerate(self._names):
+            files.add(number, [0], vector_of(documents[name][0])[np.newaxis, :])
+        files.commit()
+        files.close()
+
+    def find(self, query: str) -> list[str]:
+        """The nearest."""
+        return [self._names[found.artifact] for found in self.nearest(query, _DEPTH)]
+
+    def nearest(self, query: str, k: int) -> list[Found]:
+        """As `Search.look` does it."""
+        nearest = self._reader().nearest(vector_of(query).astype("f4"))
+        return [Found(score, number, 0) for score, number, _ in itertools.islice(nearest, k)]
+
+    def _reader(self) -> VectorReader:
+        reader = open_vectors(self._folder, _SPACE, 1)
+        assert reader is not None
+        return reader
+
+
+class OursByBoth(OursByMeaning):
+    """Words and meaning, as `search` does it."""
+
+    def add(self, documents: Mapping[str, tuple[str, str]]) -> None:
+        """Both indexes."""
+        Ours.add(self, documents)
+        super().add(documents)
+
+    def find(self, query: str) -> list[str]:
+        """As `Search.look` does it."""
+        words = self.hits(query, DEPTH)
+        near = [found for found in self.nearest(query, DEPTH) if found.score >= UNLIKE]
+        aim = vector_of(query).astype("f4")
+        cosines = self._reader().nearest(aim, [found.artifact for found in words])
+        both = fused(
+            [(found, []) for found in words],
+            [(found, []) for found in near],
+            {(number, 0): score for score, number, _ in cosines},
+        )
+        ordered = sorted(both, key=lambda pair: -pair[0].score)
+        return [self._names[found.artifact] for found, _holders in ordered[:_DEPTH]]
+
+
+_SPACE = bytes(16)
 
 ENGINES: dict[str, Callable[[Path], Engine]] = {
     "fts5": Fts5,
@@ -261,6 +326,8 @@ ENGINES: dict[str, Callable[[Path], Engine]] = {
     "tantivy": Tantivy,
     "tantivy en_stem": TantivyStemmed,
     "ours, words": Ours,
+    "ours, meaning": OursByMeaning,
+    "ours, both": OursByBoth,
 }
 
 
@@ -277,12 +344,14 @@ class Quality:
     p95: float
     cpu: float
 
+    @property
+    def found(self) -> str:
+        """How good, in words."""
+        return f"MRR@10 {self.mrr:.3f}   recall@10 {self.recall:.3f}"
+
     def __str__(self) -> str:
         """A row."""
-        return (
-            f"MRR@10 {self.mrr:.3f}   recall@10 {self.recall:.3f}   "
-            f"p50 {self.p50:6.1f} ms   p95 {self.p95:6.1f} ms   CPU {self.cpu:6.2f} ms"
-        )
+        return f"{self.found}   p50 {self.p50:6.1f} ms   p95 {self.p95:6.1f} ms   CPU {self.cpu:6.2f} ms"
 
 
 def measure(find: Callable[[str], list[str]], queries: list[tuple[str, str]]) -> Quality:
@@ -304,6 +373,24 @@ def measure(find: Callable[[str], list[str]], queries: list[tuple[str, str]]) ->
     )
 
 
+def lancedb(python: str, one: Collection, queries: list[tuple[str, str]], folder: Path) -> Iterator[str]:
+    """LanceDB with our vectors: its text search, its vectors, and its hybrid search."""
+    names = list(one.documents)
+    found = np.stack([vector_of(one.documents[name][0]) for name in names]).astype(np.float32)
+    np.save(folder / "vectors.npy", found)
+    np.save(folder / "queries.npy", np.stack([vector_of(query) for query, _name in queries]).astype("f4"))
+    (folder / "texts.json").write_text(json.dumps([one.documents[name][0] for name in names]))
+    (folder / "queries.json").write_text(json.dumps([query for query, _name in queries]))
+    script = Path(__file__).with_name("peer_lancedb.py")
+    command = [python, str(script), str(folder), str(_DEPTH)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    for way in map(json.loads, done.stdout.splitlines()):
+        answers = iter([[names[number] for number in numbers] for numbers in way["found"]])
+        quality = measure(lambda _query, answers=answers: next(answers), queries)
+        each = way["seconds"] / len(queries) * 1e3
+        yield f"{'lancedb ' + way['way']:16} {quality.found}   mean {each:6.1f} ms"
+
+
 def through_the_pipeline(one: Collection, queries: list[tuple[str, str]], folder: Path) -> Iterator[str]:
     """Files in a folder, `run`, and the search that `search` uses."""
     from tui_scraper.engine.search.query import Search
@@ -318,12 +405,14 @@ def through_the_pipeline(one: Collection, queries: list[tuple[str, str]], folder
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     yield f"run: {time.perf_counter() - began:.1f} s"
     with Search(workspace) as reader:
+        for way, words, meaning in (("words", True, False), ("meaning", False, True), ("both", True, True)):
 
-        def find(query: str) -> list[str]:
-            hits = reader.find(query, k=3 * _DEPTH)
-            return list(dict.fromkeys(hit.path.removesuffix(".txt") for hit in hits))
+            def find(query: str, words: bool = words, meaning: bool = meaning) -> list[str]:
+                vector = vector_of(query) if meaning else None
+                hits = reader.find(query, k=3 * _DEPTH, vector=vector, words=words)
+                return list(dict.fromkeys(hit.path.removesuffix(".txt") for hit in hits))
 
-        yield f"{'ours, words, through the pipeline':20} {measure(find, queries)}"
+            yield f"{'ours, ' + way + ', through the pipeline':36} {measure(find, queries)}"
 
 
 def main() -> None:
@@ -335,6 +424,7 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", choices=[*ENGINES], default=[*ENGINES])
     parser.add_argument("--queries", type=int, default=2_000, help="of each set, at most")
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "tui-scraper-retrieval")
+    parser.add_argument("--lancedb", metavar="PYTHON", help="compare with it; this Python has it")
     parser.add_argument("--pipeline", choices=SETS, help="this set, through the real pipeline")
     options = parser.parse_args()
     for name in [options.pipeline] if options.pipeline else options.sets:
@@ -357,6 +447,9 @@ def main() -> None:
                 rate = size / 1e6 / (time.process_time() - began)
                 found = measure(engine.find, queries)
                 print(f"  {engine_name:16} {found}   {rate:5.1f} MB per CPU s", flush=True)
+            if options.lancedb:
+                for line in lancedb(options.lancedb, one, queries, Path(scratch)):
+                    print(f"  {line}", flush=True)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,17 @@ def test_what_was_embedded_is_found_by_meaning_and_accounted_for(
     found = run("search", "lions under trees", *by_meaning, "-w", tmp_path / "w", **env)
     assert [found.code, found.err] == [0, ""]
     assert found.objects[0]["path"] == "zebra.txt"
-    assert set(found.objects[0]) == {"path", "title", "label", "score", "chunk", "start", "end", "snippet"}
+    assert set(found.objects[0]) == {
+        "path",
+        "title",
+        "label",
+        "score",
+        "chunk",
+        "start",
+        "end",
+        "snippet",
+        "marks",
+    }
     both = run("search", "lions under trees", "-k", "1", "-w", tmp_path / "w", **env)
     assert "zebra.txt" in both.out
     audit = run("audit", "-w", tmp_path / "w", "--json", **env).objects[0]

@@ -114,7 +114,7 @@ WALKS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "failed": [(("2",), ("By cause", "corrupt")), (("j",), ("attempts 1", "No text was extracted."))],
     "checkpoints": [(("3",), ("History", "(the head)", "phase"))],
     "documents": [(("4",), ("7, by path", "▸✓")), (("j", "j", "j"), ("▸✓ presentation", "Chunk 1 of 3"))],
-    "search": [(("5",), ("Type words",)), ((*"zebra",), ("by words", "letters/offer.md", "passage 1"))],
+    "search": [(("5",), ("Type words",)), ((*"zebra",), ("by words", "letters/offer.md", "passage 2"))],
     "log": [(("6",), ("Log", "12 · everything · following"))],
     "settings": [(("7",), ("Settings", "in use"))],
     "help": [(("question_mark",), ("Pause or resume",))],

@@ -16,6 +16,10 @@ from tui_scraper.engine.search.holders import Holder
 DEPTH = 50
 """Chunks of each way that are put in one order, at least."""
 
+UNLIKE = 0.2
+"""Cosine below which vectors of this machine say nothing: of 2,000 titles of Debian packages 99% are nearer
+to their description, and 69% of other descriptions, which are about packages too, are further off."""
+
 _MEANING = 0.5
 """The share of the meaning. What is found hardly changes between .3 and .6."""
 

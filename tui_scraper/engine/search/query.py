@@ -29,7 +29,7 @@ from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PhaseName, SearchHit, Status
 from tui_scraper.engine.search.asked import Wanted, read_query
 from tui_scraper.engine.search.conditions import Conditions
-from tui_scraper.engine.search.fusion import DEPTH, Groups, Place, fused
+from tui_scraper.engine.search.fusion import DEPTH, UNLIKE, Groups, Place, fused
 from tui_scraper.engine.search.hits import Found, Hits
 from tui_scraper.engine.search.holders import Filter, Holder
 from tui_scraper.engine.search.meant import Replaced, understand
@@ -69,10 +69,6 @@ _TRIED = 2_000
 _NEAREST_LOOKED_AT = 200_000
 """Nearest chunks among which those that pass the filters are looked for: a rare label must not have every one
 of millions looked up."""
-
-_UNLIKE = 0.3
-"""Cosine below which vectors of this machine say nothing: of 2,000 titles of Debian packages 95% are nearer
-to their description, and 90% of other descriptions are further off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +308,7 @@ class Search:
 
     def _least(self, head: Head) -> float:
         """How near a chunk must be to be found for that alone, beside those that have the words."""
-        return _UNLIKE if is_made_here(settings_of_vectors(self._state, head)) else -1.0
+        return UNLIKE if is_made_here(settings_of_vectors(self._state, head)) else -1.0
 
     def _by_meaning(
         self,
