@@ -9,8 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-
-import apsw
+from typing import TYPE_CHECKING
 
 from tui_scraper.engine.labels import model_files, use_one_thread
 from tui_scraper.engine.labels.digest import Digest, make_digest
@@ -19,9 +18,12 @@ from tui_scraper.engine.llm import prompt
 from tui_scraper.engine.llm.endpoint import endpoint_of
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.settings import ClassifySettings, Settings
-from tui_scraper.engine.store.head import Head
-from tui_scraper.engine.store.labelling import config_of_model
 from tui_scraper.engine.wire import Chunk, CleanText, LabelResult
+
+if TYPE_CHECKING:
+    import apsw
+
+    from tui_scraper.engine.store.head import Head
 
 VERSION = 1
 
@@ -74,6 +76,10 @@ def keep_labels(
     Its labels are paid for. Another name of the endpoint, in an environment that has none, would hide them
     all behind labels of this machine.
     """
+    from tui_scraper.engine.store.labelling import (
+        config_of_model,  # a worker, which classifies, never needs it
+    )
+
     found = config_of_model(state, head)
     if found is not None:
         version, kept = found
