@@ -152,11 +152,12 @@ def test_workers_are_started_and_ended_while_they_work(slow_source: Path, tmp_pa
     with running(slow_source, tmp_path / "w", settings=local) as run:
         for workers in (3, 1, 4, 2):
             before = run.host.snapshot().phases[1].done
-            run.wait(lambda now, before=before: now.phases[1].done > before, "a result")
-            run.host.limit({WORKERS: workers})
-            run.wait(  # on a busy machine all may be done before the last of them
-                lambda now, n=workers: now.workers == n or now.state is RunState.COMPLETE, "the workers"
+            run.wait(  # on a busy machine all may be done before the last of them, here and below
+                lambda now, done=before: now.phases[1].done > done or now.state is RunState.COMPLETE,
+                "a result",
             )
+            run.host.limit({WORKERS: workers})
+            run.wait(lambda now, n=workers: now.workers == n or now.state is RunState.COMPLETE, "the workers")
         run.complete()
         run.host.limit({WORKERS: 0})
         assert run.host.snapshot().limits == RunLimits(1.0, 0, None, asks=False)
