@@ -60,13 +60,21 @@ class Terminal:
         self.screen = TwoScreens(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = bytearray()
-        pid, self._descriptor = pty.fork()
-        if pid == 0:
-            os.execvpe(command[0], command, {**os.environ, **environment})
-        self.pid = pid
         self.exit_code: int | None = None
+        self.pid, self._descriptor = self._begin(command, {**os.environ, **environment})
         fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.modes_before = termios.tcgetattr(self._descriptor)
+
+    def _begin(self, command: list[str], environment: dict[str, str]) -> tuple[int, int]:
+        pid, descriptor = pty.fork()
+        if pid == 0:
+            os.execvpe(command[0], command, environment)
+        return pid, descriptor
+
+    def _look_for_end(self, options: int) -> None:
+        pid, status = os.waitpid(self.pid, options)
+        if pid:
+            self.exit_code = os.waitstatus_to_exitcode(status)
 
     @property
     def bytes_read(self) -> int:
@@ -139,9 +147,7 @@ class Terminal:
                 self.read(0.01)
             else:
                 time.sleep(0.01)
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.exit_code = os.waitstatus_to_exitcode(status)
+            self._look_for_end(os.WNOHANG)
         return self.exit_code
 
     def close(self) -> None:
@@ -149,6 +155,6 @@ class Terminal:
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+            self._look_for_end(0)
         if self._descriptor >= 0:
             os.close(self._descriptor)

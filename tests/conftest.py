@@ -8,28 +8,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(
     0, str(Path(__file__).parents[1])
 )  # `pytest` alone finds `tests.…` as `python -m pytest` does
 
-from tests.zygotes import Zygotes, started
+from tests.loaded import Loaded, started
 from tui_scraper.engine.workers import launch
 
-_LOADED_BEFORE = ("engine", "export", "store", "ui", "chaos")
-"""Folders of tests whose workers come from a process that has loaded what they need (`tests.zygotes`)."""
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")  # the same examples each time, however long they take on a busy machine
+
+_LOADED_BEFORE = ("chaos", "cli", "engine", "export", "graph", "store", "terminal", "ui")
+"""Folders of tests whose programs and workers come from a process that has loaded them (`tests.loaded`)."""
 
 
 @pytest.fixture(scope="session")
-def _zygotes() -> Iterator[Zygotes]:
+def _loaded() -> Iterator[Loaded]:
     with started() as found:
         yield found
 
 
 @pytest.fixture(autouse=True)
-def _workers_that_are_loaded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _what_is_loaded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.path.parent.name in _LOADED_BEFORE:
-        monkeypatch.setattr(launch, "_launch", request.getfixturevalue("_zygotes"))
+        monkeypatch.setattr(launch, "_launch", request.getfixturevalue("_loaded"))
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:

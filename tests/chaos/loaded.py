@@ -31,6 +31,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from tests.chaos.syscalls import Fault, Watch, listen, names_of
+from tests.loaded import be_program
 from tui_scraper.engine.workers import launch
 
 DEADLINE_S = 60.0
@@ -285,27 +286,12 @@ def _load() -> None:
 
 
 def _be_the_program(arguments: list[str], environment: dict[str, str]) -> NoReturn:
-    from tui_scraper import cli
-
     os.environ.clear()
     os.environ.update(environment)
     if CLOCK in environment:
         real = time.time
         time.time = lambda: real() + float(Path(environment[CLOCK]).read_text())
-    sys.argv = ["tui-scraper", *arguments]
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
-    code: Any = 70
-    try:
-        cli.main(arguments)
-    except SystemExit as end:
-        code = end.code
-    except BaseException:
-        traceback.print_exc()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):
-            stream.flush()
-    os._exit(code if isinstance(code, int) else 70)
+    be_program(arguments)
 
 
 _BECOME = {"loaded": _be_the_program, "started": _start_the_program, "strace": _start_the_program}

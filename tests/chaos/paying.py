@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from tests.llm.journal import Record
 from tests.llm.model_server import KEY, ModelServer, serving
+from tests.loaded import Program
 from tui_scraper.engine.store.ledger import Answers, Audit
 from tui_scraper.engine.store.reader import Reader
 from tui_scraper.engine.verify import verify
@@ -67,8 +67,8 @@ def begin(source: Path, workspace: Path, url: str, *, vectors: bool) -> subproce
         "TUI_SCRAPER_CLASSIFY__PRICE_IN_USD": "0.1",
         "TUI_SCRAPER_CLASSIFY__PRICE_OUT_USD": "0.5",
     }
-    return subprocess.Popen(
-        [sys.executable, "-m", "tui_scraper", "run", source, "-w", workspace, "--budget", str(BUDGET_USD)],
+    return Program(
+        *("run", source, "-w", workspace, "--budget", str(BUDGET_USD)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

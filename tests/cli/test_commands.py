@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.engine.corpus import write_corpus
+from tests.loaded import PROGRAM, Program
 from tui_scraper.engine.store.connection import connect
 
 COMMANDS = (
@@ -50,7 +51,6 @@ COMMANDS = (
     "doctor",
     "themes",
 )
-PROGRAM = [sys.executable, "-m", "tui_scraper"]
 
 
 @dataclass
@@ -74,16 +74,16 @@ class Ended:
 
 def run(*arguments: str | Path | bytes, cwd: Path | None = None, **environment: str) -> Ended:
     """Run the program to its end, without a terminal."""
-    done = subprocess.run(
-        [*PROGRAM, *arguments],
+    with Program(
+        *arguments,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         cwd=cwd or Path("/"),  # no settings file lies there
         env={**os.environ, **environment},
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    ) as program:
+        out, err = program.communicate(timeout=60)
+    return Ended(program.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
 class Made:
@@ -415,18 +415,15 @@ def test_an_output_that_takes_nothing_is_a_sentence(
 ) -> None:
     where = [sound, "-w", tmp_path / "w"] if arguments == ["run"] else ["-w", made.workspace]
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [*PROGRAM, *arguments, *where], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
-        )
-    assert Ended(done.returncode, "", done.stderr.decode()).code == 1
-    assert "output" in done.stderr.decode()
+        program = Program(*arguments, *where, stdout=full, stderr=subprocess.PIPE)
+    _out, err = program.communicate(timeout=60)
+    assert Ended(program.returncode, "", err.decode()).code == 1
+    assert "output" in err.decode()
 
 
 def test_a_closed_pipe_ends_quietly_and_loses_nothing(sound: Path, tmp_path: Path) -> None:
     read, write = os.pipe()
-    process = subprocess.Popen(
-        [*PROGRAM, "run", sound, "-w", tmp_path / "w", "--json"], stdout=write, stderr=subprocess.PIPE
-    )
+    process = Program("run", sound, "-w", tmp_path / "w", "--json", stdout=write, stderr=subprocess.PIPE)
     os.close(write)
     os.read(read, 10)
     os.close(read)
@@ -441,11 +438,10 @@ def unread(*arguments: str | Path) -> int:
     read, write = os.pipe()
     os.close(read)
     with open(write, "wb") as output:
-        done = subprocess.run(
-            [*PROGRAM, *arguments], stdout=output, stderr=subprocess.PIPE, timeout=60, check=False
-        )
-    assert done.stderr == b""
-    return done.returncode
+        program = Program(*arguments, stdout=output, stderr=subprocess.PIPE)
+    _out, err = program.communicate(timeout=60)
+    assert err == b""
+    return program.returncode
 
 
 def test_what_nobody_reads_is_done_all_the_same_and_ends_with_its_own_code(
@@ -544,8 +540,8 @@ def test_a_damaged_database_is_a_sentence(sound: Path, tmp_path: Path, content: 
 
 def test_a_dumb_terminal_is_refused_naming_run(sound: Path) -> None:
     main, other = pty.openpty()
-    process = subprocess.Popen(
-        [*PROGRAM, str(sound)],
+    process = Program(
+        sound,
         stdin=other,
         stdout=other,
         stderr=subprocess.PIPE,
@@ -560,8 +556,8 @@ def test_a_dumb_terminal_is_refused_naming_run(sound: Path) -> None:
 
 def test_on_a_terminal_the_progress_line_is_rewritten_in_place(sound: Path, tmp_path: Path) -> None:
     main, other = pty.openpty()
-    process = subprocess.Popen(
-        [*PROGRAM, "run", sound, "-w", tmp_path / "w"],
+    process = Program(
+        *("run", sound, "-w", tmp_path / "w"),
         stdin=other,
         stdout=other,
         stderr=other,
@@ -599,8 +595,8 @@ def test_a_signal_saves_the_state_and_the_next_run_completes_it(
     many: tuple[Path, bytes], tmp_path: Path, number: int, code: int
 ) -> None:
     source, wanted = many
-    with subprocess.Popen(
-        [*PROGRAM, "run", source, "-w", tmp_path, "--json"],
+    with Program(
+        *("run", source, "-w", tmp_path, "--json"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import PROGRAM, run
+from tests.cli.test_commands import run
 from tests.engine.running import running
 from tests.engine.test_control import SLOW
 from tests.engine.test_model_labels import write_documents
 from tests.llm.model_server import KEY, serving
+from tests.loaded import Program
 from tests.plugins import write_plugin
 
 DOCUMENTS = 200
@@ -28,8 +29,8 @@ class Engine:
     def __init__(self, source: Path, workspace: Path, environment: dict[str, str]) -> None:
         self.workspace = workspace
         self.events: list[dict[str, object]] = []
-        self.process = subprocess.Popen(
-            [*PROGRAM, "run", source, "-w", workspace, "--json", "--workers", "1"],
+        self.process = Program(
+            *("run", source, "-w", workspace, "--json", "--workers", "1"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -100,8 +101,8 @@ def test_a_run_is_paused_watched_resumed_and_stopped(engine: Engine) -> None:
 
 
 def test_watching_shows_how_it_gets_on_until_it_has_ended(engine: Engine) -> None:
-    watching = subprocess.Popen(
-        [*PROGRAM, "status", "--watch", "--json", "-w", engine.workspace],
+    watching = Program(
+        *("status", "--watch", "--json", "-w", engine.workspace),
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
     )

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.terminal import Terminal
-from tests.cli.test_commands import PROGRAM, run
+from tests.cli.test_commands import run
+from tests.loaded import Program, ProgramInTerminal
 from tests.plugins import write_plugin
 from tui_scraper import control
 from tui_scraper.engine import StoreError
@@ -82,7 +82,8 @@ def test_a_rollback_says_what_it_does_and_undo_takes_it_back(source: Path, works
 def test_on_a_terminal_it_asks_and_anything_but_yes_leaves_all_as_it_is(
     workspace: Path, key: str, code: int, pending: int
 ) -> None:
-    terminal = Terminal([*PROGRAM, "rollback", "clean", "-w", str(workspace)], {"TERM": "xterm-256color"})
+    arguments = ("rollback", "clean", "-w", workspace)
+    terminal = ProgramInTerminal(*arguments, environment={"TERM": "xterm-256color"})
     try:
         terminal.until("Go back? [y/N]")
         terminal.press(key)
@@ -200,8 +201,8 @@ def slow_run(tmp_path: Path) -> tuple[Path, Path, dict[str, str]]:
 def in_the_middle(slow_run: tuple[Path, Path, dict[str, str]]) -> subprocess.Popen[str]:
     """A run that has some documents chunked, and most of its work before it."""
     source, workspace, environment = slow_run
-    process = subprocess.Popen(
-        [*PROGRAM, "run", str(source), "-w", str(workspace), "--json", "--workers", "1"],
+    process = Program(
+        *("run", source, "-w", workspace, "--json", "--workers", "1"),
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
@@ -241,13 +242,13 @@ def test_what_was_given_up_is_not_done_later(slow_run: tuple[Path, Path, dict[st
     process = in_the_middle(slow_run)
     try:
         process.send_signal(signal.SIGSTOP)
-        asking = subprocess.Popen(
-            [*PROGRAM, "rollback", "input", "--yes", "-w", str(workspace)],
+        asking = Program(
+            *("rollback", "input", "--yes", "-w", workspace),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             # A shell has what it starts in the background ignore it, and so would everything from there on.
-            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
         assert asking.stderr is not None
         said = ""
@@ -275,8 +276,8 @@ def test_a_socket_that_nobody_listens_on_is_no_engine(workspace: Path) -> None:
 
 def test_an_engine_answers_nonsense_with_a_sentence(slow_run: tuple[Path, Path, dict[str, str]]) -> None:
     source, workspace, environment = slow_run
-    process = subprocess.Popen(
-        [*PROGRAM, "run", str(source), "-w", str(workspace), "--workers", "1"],
+    process = Program(
+        *("run", source, "-w", workspace, "--workers", "1"),
         stdout=subprocess.DEVNULL,
         env={**os.environ, **environment},
     )

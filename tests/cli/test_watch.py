@@ -14,13 +14,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.cli.test_commands import PROGRAM, run
+from tests.cli.test_commands import run
+from tests.loaded import Program
 
 DEADLINE_S = 90.0
 
@@ -48,10 +50,9 @@ def source(tmp_path: Path) -> Path:
 class Watching:
     """A process that watches; its lines as they come."""
 
-    def __init__(self, command: Sequence[str | Path], **options: Any) -> None:
+    def __init__(self, begin: Callable[..., subprocess.Popen[Any]], **options: Any) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self.process = subprocess.Popen(
-            command,
+        self.process = begin(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -122,9 +123,12 @@ class Watching:
 
 
 @contextmanager
-def watch(*arguments: str | Path, program: Sequence[str] = PROGRAM, **options: Any) -> Iterator[Watching]:
-    """`tui-scraper watch`; killed at the end if it still runs."""
-    watching = Watching([*program, "watch", *arguments], cwd="/", **options)
+def watch(*arguments: str | Path, program: Sequence[str] = (), **options: Any) -> Iterator[Watching]:
+    """`tui-scraper watch`, begun by a `program` of one's own or not; killed at the end if it still runs."""
+    begin: Callable[..., subprocess.Popen[Any]] = partial(Program, "watch", *arguments)
+    if program:
+        begin = partial(subprocess.Popen, [*program, "watch", *arguments])
+    watching = Watching(begin, cwd="/", **options)
     try:
         yield watching
     finally:
@@ -224,17 +228,18 @@ def test_ended_in_the_middle_of_a_pass_it_goes_on_from_there(source: Path, tmp_p
 def test_a_process_that_is_killed_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
     with watch(source, "-w", tmp_path / "workspace", "--json") as watching:
         watching.until_event("pass_finished")
-        (source / "new.txt").write_text("A new one.")
+        for number in range(200):
+            (source / f"many{number}.txt").write_text(f"Document {number}.")
         watching.until_event("progress", state="running")
         watching.process.kill()
         watching.process.wait()
     ended = run("run", source, "-w", tmp_path / "workspace", "--json")
-    assert (ended.code, ended.objects[-1]["done"]) == (0, 4)
+    assert (ended.code, ended.objects[-1]["done"]) == (0, 203)
 
 
 def test_a_closed_output_ends_it(source: Path, tmp_path: Path) -> None:
-    watching = subprocess.Popen(
-        [*PROGRAM, "watch", source, "-w", tmp_path / "workspace", "--json"],
+    watching = Program(
+        *("watch", source, "-w", tmp_path / "workspace", "--json"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

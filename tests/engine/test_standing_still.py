@@ -9,10 +9,11 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.cli.test_commands import PROGRAM, run
+from tests.cli.test_commands import run
 from tests.engine.running import table
 from tests.llm.journal import answered_twice
 from tests.llm.model_server import KEY, ModelServer, serving
+from tests.loaded import Program
 from tui_scraper.engine.standing_still import PatientLoop
 
 DEADLINE_S = 30.0
@@ -52,8 +53,8 @@ def test_an_answer_that_came_while_the_process_stood_still_is_kept(tmp_path: Pat
             "TUI_SCRAPER_CLASSIFY__PRICE_IN_USD": "0.1",
             "TUI_SCRAPER_CLASSIFY__PRICE_OUT_USD": "0.5",
         }
-        process = subprocess.Popen(
-            [*PROGRAM, "run", source, "-w", tmp_path / "w", "--workers", "1"],
+        process = Program(
+            *("run", source, "-w", tmp_path / "w", "--workers", "1"),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **environment},

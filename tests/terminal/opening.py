@@ -6,15 +6,14 @@ import contextlib
 import os
 import random
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.terminal import COLUMNS, LINES, Terminal
 from tests.engine.corpus import prose
+from tests.loaded import PROGRAM, ProgramInTerminal
 from tests.plugins import write_plugin
 
-PROGRAM = [sys.executable, "-m", "tui_scraper"]
 PROMPT = "shell>"
 
 SLOW = """
@@ -67,7 +66,7 @@ def opened(
     home: Path, *arguments: str | Path, size: tuple[int, int] = (COLUMNS, LINES), **more: str
 ) -> Iterator[Terminal]:
     """The TUI in a terminal."""
-    terminal = Terminal([*PROGRAM, *map(str, arguments)], environment(home, **more), size)
+    terminal = ProgramInTerminal(*arguments, environment=environment(home, **more), size=size)
     try:
         yield terminal
     finally:

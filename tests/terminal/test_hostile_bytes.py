@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.terminal import Terminal
+from tests.loaded import Program, ProgramInTerminal
 from tests.plugins import write_plugin
 from tests.terminal.grammar import offences
-from tests.terminal.opening import PROGRAM, environment
+from tests.terminal.opening import environment
 from tui_scraper.actions import ACTIONS, EVERYWHERE
 
 pytestmark = pytest.mark.tui
@@ -108,15 +109,16 @@ class Hostile:
 
     def run(self, *arguments: str | bytes | Path) -> subprocess.CompletedProcess[bytes]:
         """A command, without a terminal."""
-        return subprocess.run(
-            [*PROGRAM, *arguments],
+        with Program(
+            *arguments,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             cwd=self.home,
             env={**os.environ, **self.around},
-            timeout=60,
-            check=False,
-        )
+        ) as program:
+            out, err = program.communicate(timeout=60)
+        return subprocess.CompletedProcess(arguments, program.returncode, out, err)
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +152,8 @@ def paste(terminal: Terminal, text: str) -> None:
     ],
 )
 def test_no_screen_sends_what_a_document_says(hostile: Hostile, screens: tuple[str, ...]) -> None:
-    inside = ["sh", "-c", 'cd "$HOME" && exec "$@"', "sh", *PROGRAM]
-    terminal = Terminal([*inside, str(hostile.source), "-w", str(hostile.workspace)], hostile.around)
+    arguments = (hostile.source, "-w", hostile.workspace)
+    terminal = ProgramInTerminal(*arguments, environment=hostile.around, folder=hostile.home)
     try:
         terminal.until("files")
         terminal.press("\r")

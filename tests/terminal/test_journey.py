@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.terminal import Terminal
 from tests.chaos.killing import exported, write_corpus
+from tests.loaded import Program, ProgramInTerminal
 
 pytestmark = pytest.mark.tui
 
@@ -38,15 +39,15 @@ def undisturbed(source: Path) -> bytes:
 
 
 def headless(source: Path, workspace: Path) -> int:
-    command = [sys.executable, "-m", "tui_scraper", "run", str(source), "-w", str(workspace)]
-    return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+    with Program("run", source, "-w", workspace, stdout=subprocess.DEVNULL) as program:
+        return program.wait()
 
 
 @pytest.fixture
 def terminal(source: Path, tmp_path: Path) -> Iterator[Terminal]:
-    opened = Terminal(
-        [sys.executable, "-m", "tui_scraper", str(source), "-w", str(tmp_path / "workspace")],
-        {"TERM": "xterm-256color", "LANG": "C.UTF-8", "XDG_STATE_HOME": str(tmp_path / "state")},
+    opened = ProgramInTerminal(
+        *(source, "-w", tmp_path / "workspace"),
+        environment={"TERM": "xterm-256color", "LANG": "C.UTF-8", "XDG_STATE_HOME": str(tmp_path / "state")},
     )
     yield opened
     opened.close()

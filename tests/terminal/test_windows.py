@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks.terminal import COLUMNS, DEADLINE_S, LINES, Terminal
 from tests.chaos.killing import exported
-from tests.terminal.opening import PROGRAM, begin, environment, opened, write_slow
+from tests.loaded import PROGRAM
+from tests.terminal.opening import begin, environment, opened, write_slow
 
 pytestmark = pytest.mark.tui
 
@@ -29,12 +30,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _press_until(terminal: Terminal, key: str, words: str) -> None:
-    """Press again, as a person does: a key that comes before the new size is for a screen too small."""
+    """Press again, as a person does: a key that comes before the new size is for a screen too small.
+
+    What was opened by keys before, such as the help, is closed with esc.
+    """
     for _ in range(20):
         terminal.press(key)
         terminal.settle()
         if words in terminal.text:
             return
+        terminal.press("\x1b")
+        terminal.settle()
     raise AssertionError(f"'{key}' does not lead to '{words}':\n{terminal.text}")
 
 
