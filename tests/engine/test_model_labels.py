@@ -18,6 +18,7 @@ from tests.llm.model_server import KEY, ModelServer, serving
 from tui_scraper.engine import RunState
 from tui_scraper.engine.events import LabelsNotice
 from tui_scraper.engine.labels.taxonomy import general
+from tui_scraper.engine.llm import preflight
 from tui_scraper.engine.store.human import give_label
 from tui_scraper.engine.store.ledger import Audit
 from tui_scraper.engine.store.reader import Reader
@@ -53,6 +54,7 @@ def server() -> Iterator[ModelServer]:
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(preflight, "_FIRST_WAIT_S", 0.05)  # how long it waits is a promise of its own
 
 
 def asking(server: ModelServer, **more: object) -> dict[str, dict[str, object]]:

@@ -51,7 +51,7 @@ def test_a_used_up_budget_is_told_also_while_labels_wait_for_vectors(
 ) -> None:
     monkeypatch.setattr(embedding, "_CAPACITY_BYTES", 5_000)
     with serving(latency_s=0.02) as server:
-        settings = both(server, budget_usd=0.012, docs_per_request=1)
+        settings = both(server, budget_usd=0.006, docs_per_request=1)
         with running(source, tmp_path / "w", settings=settings) as run:
             assert "budget is used up" in stopped(run)
         assert audit(tmp_path / "w").proven

@@ -18,7 +18,7 @@ from tests.llm.model_server import KEY, ModelServer, serving
 from tui_scraper.engine import RunState
 from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.gc import collect
-from tui_scraper.engine.llm import embeddings
+from tui_scraper.engine.llm import embeddings, preflight
 from tui_scraper.engine.search.query import Search
 from tui_scraper.engine.searching import Answer, find
 from tui_scraper.engine.settings import Settings
@@ -42,7 +42,7 @@ WORDS = [
     "engine",
     "piano",
 ]
-DOCUMENTS = 80
+DOCUMENTS = 40
 FIRST = text_hash(f"{embeddings._TEXT} {embeddings._WORDS * (100 - embeddings._TEXT_TOKENS)}".strip())
 
 
@@ -67,6 +67,7 @@ def server() -> Iterator[ModelServer]:
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(preflight, "_FIRST_WAIT_S", 0.05)  # how long it waits is a promise of its own
 
 
 def asking(server: ModelServer, index: dict[str, object] | None = None, **more: object) -> dict[str, Any]:
@@ -218,7 +219,7 @@ def test_a_search_beside_a_run_has_the_engine_make_the_vector(
 def test_a_budget_that_is_used_up_pauses_and_goes_on_with_nothing_lost(
     source: Path, server: ModelServer, tmp_path: Path
 ) -> None:
-    budget = 0.0072
+    budget = 0.0036
     with running(source, tmp_path / "w", settings=asking(server, budget_usd=budget)) as run:
         assert "budget is used up" in stopped(run)
     found = audit(tmp_path / "w")
@@ -233,7 +234,7 @@ def test_on_a_used_up_budget_the_rest_is_indexed_for_words_and_asked_about_later
     source: Path, server: ModelServer, tmp_path: Path
 ) -> None:
     with running(
-        source, tmp_path / "w", settings=asking(server, budget_usd=0.0072, on_budget="offline")
+        source, tmp_path / "w", settings=asking(server, budget_usd=0.0036, on_budget="offline")
     ) as run:
         run.complete()
         said = notices(run)
