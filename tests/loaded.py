@@ -40,6 +40,7 @@ PROGRAM = [sys.executable, "-m", "tui_scraper"]
 _REQUEST_BYTES = 200_000
 _ROOT = Path(__file__).parents[1]
 _BEFORE = dict(os.environ)
+_TAKEN_OVER = ("PYTHONPATH", "PYTHONIOENCODING")
 
 
 class Loaded:
@@ -187,15 +188,14 @@ class Program(subprocess.Popen[Any]):
 
 
 def is_as_loaded(environment: Mapping[str, str]) -> bool:
-    """Whether Python would start the same way with this environment, but for modules on a PYTHONPATH."""
+    """Whether Python would start the same way with this environment, but for what is taken over."""
 
     def of_python(variables: Mapping[str, str]) -> dict[str, str]:
         prefixes = ("PYTHON", "LC_", "LANG", "TEXTUAL", "LD_")
         found = {name: value for name, value in variables.items() if name.startswith(prefixes)}
         if "LC_ALL" not in found and found.get("LANG", "C.UTF-8") == "C.UTF-8":
             found["LANG"] = "C.UTF-8"
-        found.pop("PYTHONPATH", None)
-        return found
+        return {name: value for name, value in found.items() if name not in _TAKEN_OVER}
 
     return of_python(environment) == of_python(_BEFORE)
 
@@ -320,13 +320,14 @@ def be_program(arguments: list[str]) -> NoReturn:
     """Be the program with these arguments, in the process that this is, on its descriptors 0 to 2."""
     from tui_scraper import cli
 
+    encoding = os.environ.get("PYTHONIOENCODING", "utf-8")
     sys.argv = ["tui-scraper", *arguments]
     for name, place, mode, errors in (
         ("stdin", 0, "r", "strict"),
         ("stdout", 1, "w", "strict"),
         ("stderr", 2, "w", "backslashreplace"),
     ):
-        stream = open(place, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+        stream = open(place, mode, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr]
