@@ -2,6 +2,7 @@
 
     python -m benchmarks.vectors run --files 2000          beside the bare SDK, and a run without
     python -m benchmarks.vectors search --vectors 1000000  beside comparing all exactly with numpy
+    python -m benchmarks.vectors search --dimensions 256   of the length that this machine makes
 
 The server answers at once with vectors that were made before, so that the client is what is measured.
 """
@@ -149,23 +150,23 @@ def measure_run(files: int, turns: int) -> None:
     print(f"{files:,} files, {len(texts):,} passages; {share:.0%} of the bare SDK, all phases included")
 
 
-def _clustered(count: int, rng: np.random.Generator) -> np.ndarray:
+def _clustered(count: int, size: int, rng: np.random.Generator) -> np.ndarray:
     """Unit vectors around a few hundred centres, as texts about a few hundred things have."""
-    centres = rng.standard_normal((300, DIMENSIONS)).astype(np.float32)
+    centres = rng.standard_normal((300, size)).astype(np.float32)
     chosen = rng.integers(0, len(centres), count)
-    made = centres[chosen] + rng.standard_normal((count, DIMENSIONS), dtype=np.float32)
+    made = centres[chosen] + rng.standard_normal((count, size), dtype=np.float32)
     return made / np.linalg.norm(made, axis=1, keepdims=True)
 
 
-def measure_search(count: int, queries: int) -> None:
+def measure_search(count: int, queries: int, size: int) -> None:
     """Nearest ten: by our files, and exactly by all float32 numbers."""
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as scratch:
         files = VectorFiles(Path(scratch), SPACE)
-        exact = np.empty((count, DIMENSIONS), np.float32)
+        exact = np.empty((count, size), np.float32)
         began = time.perf_counter()
         for at in range(0, count, 50_000):
-            made = _clustered(min(50_000, count - at), rng)
+            made = _clustered(min(50_000, count - at), size, rng)
             exact[at : at + len(made)] = made
             small = np.rint(made * (127 / np.abs(made).max(axis=1, keepdims=True))).astype(np.int8)
             for start in range(0, len(small), 100):
@@ -175,12 +176,12 @@ def measure_search(count: int, queries: int) -> None:
                     small[start : start + 100],
                 )
             files.commit()
-        print(f"written: {count:,} vectors of {DIMENSIONS} in {time.perf_counter() - began:.1f} s")
+        print(f"written: {count:,} vectors of {size} in {time.perf_counter() - began:.1f} s")
         files.close()
         ours, theirs, found = [], [], 0
         for query in exact[rng.integers(0, count, queries)] + rng.standard_normal(
-            (queries, DIMENSIONS), dtype=np.float32
-        ) * (0.5 / DIMENSIONS**0.5):
+            (queries, size), dtype=np.float32
+        ) * (0.5 / size**0.5):
             began = time.perf_counter()
             reader = open_vectors(Path(scratch), SPACE, count)
             assert reader is not None
@@ -211,11 +212,12 @@ def main() -> None:
     searching = actions.add_parser("search")
     searching.add_argument("--vectors", type=int, default=1_000_000)
     searching.add_argument("--queries", type=int, default=100)
+    searching.add_argument("--dimensions", type=int, default=DIMENSIONS)
     options = parser.parse_args()
     if options.what == "run":
         measure_run(options.files, options.turns)
     else:
-        measure_search(options.vectors, options.queries)
+        measure_search(options.vectors, options.queries, options.dimensions)
 
 
 if __name__ == "__main__":

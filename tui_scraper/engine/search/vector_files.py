@@ -211,9 +211,10 @@ class VectorReader:
             yield from self._ranked(query, np.arange(self.rows))
             return
         distances = self._distances(query)
+        within = np.cumsum(np.bincount(distances, minlength=self.dimensions + 1))
         beyond, size = -1, _FIRST_PAGE
         while beyond < self.dimensions:
-            upto = int(np.partition(distances, size)[size]) if size < self.rows else self.dimensions
+            upto = min(int(np.searchsorted(within, size, "right")), self.dimensions)
             yield from self._ranked(query, np.flatnonzero((distances > beyond) & (distances <= upto)))
             beyond, size = upto, size * 4
 
