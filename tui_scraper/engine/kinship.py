@@ -14,13 +14,12 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
-from tui_scraper.engine.duplicates.signature import SIGNATURE_BYTES
 from tui_scraper.engine.llm.near import Kin, group
 from tui_scraper.engine.store.artifacts import Configs, StoredLabel, find_artifacts
 from tui_scraper.engine.store.labelling import label_key
 from tui_scraper.engine.store.signatures import keep_signatures, read_signatures
 from tui_scraper.engine.store.writer import Writer
-from tui_scraper.engine.wire import DigestText, LabelResult
+from tui_scraper.engine.wire import SIGNATURE_BYTES, DigestText, LabelResult
 
 _CLEARLY = 0.8
 """Confidence of a label made on this machine from which it has a veto."""

@@ -11,6 +11,9 @@ import msgspec
 
 from tui_scraper.engine.models import Cause, PhaseName, Status
 
+SIGNATURE_BYTES = 256
+"""Of a text, for near-duplicates: 128 numbers of two bytes."""
+
 
 class WorkItem(msgspec.Struct, array_like=True, frozen=True):
     """One document for a worker.

@@ -20,8 +20,9 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-PERMUTATIONS = 128
-SIGNATURE_BYTES = 2 * PERMUTATIONS
+from tui_scraper.engine.wire import SIGNATURE_BYTES
+
+PERMUTATIONS = SIGNATURE_BYTES // 2
 SIGNATURE_VERSION = 2
 """Signatures of another version cannot be compared with these."""
 _WORDS_IN_RUN = 5

@@ -9,14 +9,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import apsw
 import msgspec
 
 from tui_scraper import __version__
-from tui_scraper.engine.duplicates.kept import find_kept
-from tui_scraper.engine.duplicates.model import Duplicates
-from tui_scraper.engine.duplicates.reading import Finder
 from tui_scraper.engine.errors import StoreError, TuiScraperError
 from tui_scraper.engine.export.base import Base, UnfitBaseError, open_base
 from tui_scraper.engine.export.folder import Staging, check_target, delete_contents, explained
@@ -39,6 +37,10 @@ from tui_scraper.engine.store.connection import explained as store_explained
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.fingerprint import read_fingerprint
 from tui_scraper.engine.store.head import Head, config_of, read_head, settings_hash
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.duplicates.model import Duplicates
+
 
 _PROCEED_ROWS, _PROCEED_CHARS = 200, 4_000_000
 """An export says how far it is, and hears that it shall stop, after so much."""
@@ -98,6 +100,9 @@ def export(
                 comparing(texts, of)
 
         duplicates: Duplicates | None = None
+        if alike:
+            from tui_scraper.engine.duplicates.kept import find_kept
+            from tui_scraper.engine.duplicates.reading import Finder
         if alike and sample_versions is not None:
             duplicates, _signed = Finder(state, blobs, head).find(alike, None, compare, sample_versions)
         elif alike:

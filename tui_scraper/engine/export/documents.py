@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
-from tui_scraper.engine.duplicates.model import Duplicates
 from tui_scraper.engine.store.head import Head
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.duplicates.model import Duplicates
 
 
 @dataclass(slots=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
 
 import apsw
 
-from tui_scraper.engine.duplicates.model import Duplicates
-from tui_scraper.engine.duplicates.reading import Finder
 from tui_scraper.engine.export.base import Base
 from tui_scraper.engine.export.documents import Copies, Copy, Document, read_documents
 from tui_scraper.engine.export.parts import PartsReader
 from tui_scraper.engine.export.row import Row, make_row
 from tui_scraper.engine.settings import ALIKE
 from tui_scraper.engine.store.head import Head
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.duplicates.model import Duplicates
 
 _PAGE = 500
 _HELD_BYTES = 8_000_000
@@ -54,6 +56,8 @@ def read_lines(
 
 def read_rows(state: apsw.Connection, blobs: apsw.Connection, head: Head) -> Iterator[Row]:
     """A row for every document that can be seen from a point of history, as an export from there has it."""
+    from tui_scraper.engine.duplicates.reading import Finder
+
     duplicates, _signed = Finder(state, blobs, head).find(ALIKE)
     for line in read_lines(state, blobs, head, duplicates=duplicates):
         assert not isinstance(line, bytes)  # there is no base to carry lines over from

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui_scraper.engine.duplicates.signature import SIGNATURE_BYTES
 from tui_scraper.engine.extract.limits import MAX_ENTRY_BYTES, MAX_MESSAGES, MAX_NAME_BYTES, MAX_TIME_NS
 from tui_scraper.engine.labels.digest import Digest
 from tui_scraper.engine.models import WORKER_PHASES, PhaseName, Status
-from tui_scraper.engine.wire import DigestText, DocumentReply, LabelResult, Member
+from tui_scraper.engine.wire import SIGNATURE_BYTES, DigestText, DocumentReply, LabelResult, Member
 
 _MAX_DIGEST_CHARS = 100_000
 _MAX_MESSAGE_CHARS = 2_000
