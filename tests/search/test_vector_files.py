@@ -13,10 +13,9 @@ from tui_scraper.engine.search.vector_files import (
     artifacts_in,
     compact,
     damaged,
-    folder_of,
     open_vectors,
-    rows_in,
 )
+from tui_scraper.engine.search.vector_meta import folder_of, rows_in
 
 SPACE = bytes(16)
 

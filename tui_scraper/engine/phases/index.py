@@ -23,6 +23,7 @@ from tui_scraper.engine.llm.choosing import asked_for_vectors
 from tui_scraper.engine.llm.endpoint import endpoint_of
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.search.text_index import TextIndex
+from tui_scraper.engine.search.vector_meta import rows_in
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.connection import open_blobs, open_state
@@ -356,8 +357,6 @@ def vectors_are_missing(
     recorded = held(state, space) if space is not None else 0
     if space is None or not recorded:
         return False
-    from tui_scraper.engine.search.vector_files import rows_in
-
     return recorded > rows_in(workspace, space)
 
 

@@ -25,46 +25,28 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_scraper.engine import disk
-from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.search.segments import VECTORS_FOLDER as FOLDER
 from tui_scraper.engine.search.segments import DamagedVectorsError
+from tui_scraper.engine.search.vector_meta import (
+    META_FILE,
+    NAMES,
+    Meta,
+    are_whole,
+    explained,
+    folder_of,
+    read_meta,
+    sizes_of,
+    words_of,
+    write_meta,
+)
 from tui_scraper.engine.search.vector_runs import Runs
 
-META_FILE = "meta.json"
-_NAMES = ("signs", "values", "rows")
-_ROW_BYTES = 16
-_WORD_BITS = 64
 _BLOCK_ROWS = 1 << 15
 _EXACT_ROWS = 1 << 14
 """Up to so many rows all are compared by their numbers: that takes as long as the detour."""
 _FIRST_PAGE = 512
 
 Vectors = NDArray[np.int8]
-
-
-class _Meta(msgspec.Struct, frozen=True):
-    """What `meta.json` says. `part` is the ending of the files that count, `sums` the CRC-32 of each."""
-
-    dimensions: int
-    rows: int
-    part: int
-    sums: tuple[int, int, int]
-
-
-def folder_of(workspace: Path, space: bytes) -> Path:
-    """Where the vectors of a space are."""
-    return workspace / FOLDER / space.hex()
-
-
-def rows_in(workspace: Path, space: bytes) -> int:
-    """How many vectors the files of a space have; 0 where there are none or they are damaged."""
-    directory = folder_of(workspace, space)
-    try:
-        meta = _read_meta(directory)
-        return meta.rows if meta is not None and _are_whole(directory, meta) else 0
-    except DamagedVectorsError:
-        return 0
 
 
 class VectorFiles:
@@ -77,7 +59,7 @@ class VectorFiles:
 
     def __init__(self, workspace: Path, space: bytes, dimensions: int = 0) -> None:
         self.directory = folder_of(workspace, space)
-        with _explained(self.directory):
+        with explained(self.directory):
             self._meta = self._opened(dimensions)
             self._files: list[IO[bytes]] = []
             self._pending: list[list[bytes]] = [[], [], []]
@@ -94,7 +76,7 @@ class VectorFiles:
     def add(self, artifact: int, ordinals: Sequence[int], vectors: Vectors) -> None:
         """Add vectors of chunks of an artifact, one row each; those that are there already are left out."""
         if self._meta is None:
-            self._meta = _Meta(vectors.shape[1], 0, 1, (0, 0, 0))
+            self._meta = Meta(vectors.shape[1], 0, 1, (0, 0, 0))
         have = self._ordinals(artifact)
         if have:
             wanted = [at for at, ordinal in enumerate(ordinals) if ordinal not in have]
@@ -118,7 +100,7 @@ class VectorFiles:
             return False
         assert self._meta is not None
         meta = self._meta
-        with _explained(self.directory):
+        with explained(self.directory):
             if not self._files:
                 self._open_files(meta)
             sums = []
@@ -131,7 +113,7 @@ class VectorFiles:
             before_rows = meta.rows
             added = sum(len(ordinals) for _artifact, ordinals in self._added)
             meta = msgspec.structs.replace(meta, rows=before_rows + added, sums=(sums[0], sums[1], sums[2]))
-            _write_meta(self.directory, meta)
+            write_meta(self.directory, meta)
         self._meta = meta
         self._rows = _rows(self.directory, meta)
         runs = []
@@ -148,20 +130,20 @@ class VectorFiles:
         for file in self._files:
             file.close()
 
-    def _opened(self, dimensions: int) -> _Meta | None:
+    def _opened(self, dimensions: int) -> Meta | None:
         try:
-            meta = _read_meta(self.directory)
+            meta = read_meta(self.directory)
         except DamagedVectorsError:
             meta = None
         fits = meta is not None and dimensions in {0, meta.dimensions}
-        if meta is not None and fits and _are_whole(self.directory, meta):
+        if meta is not None and fits and are_whole(self.directory, meta):
             return meta
         shutil.rmtree(self.directory, ignore_errors=True)
         return None
 
-    def _open_files(self, meta: _Meta) -> None:
+    def _open_files(self, meta: Meta) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        for name, size in zip(_NAMES, _sizes(meta), strict=True):
+        for name, size in zip(NAMES, sizes_of(meta), strict=True):
             file = (self.directory / f"{name}.{meta.part}").open("ab")
             self._files.append(file)
             file.truncate(size)
@@ -178,20 +160,20 @@ class VectorFiles:
 class VectorReader:
     """The committed vectors of a space, as they were when it was made."""
 
-    def __init__(self, directory: Path, meta: _Meta) -> None:
+    def __init__(self, directory: Path, meta: Meta) -> None:
         self.rows, self.dimensions = meta.rows, meta.dimensions
         self._directory, self._meta = directory, meta
         self._runs: Runs | None = None
         self._rows = _rows(directory, meta)
-        words = _words(meta.dimensions)
+        words = words_of(meta.dimensions)
         shapes = (("signs", "<u8", words), ("values", "i1", meta.dimensions))
-        with _explained(directory):
+        with explained(directory):
             self._signs, self._values = (
                 np.memmap(directory / f"{name}.{meta.part}", kind, "r", shape=(meta.rows, width))
                 for name, kind, width in shapes
             )
 
-    def is_of(self, directory: Path, meta: _Meta) -> bool:
+    def is_of(self, directory: Path, meta: Meta) -> bool:
         """Whether these are the vectors of a space as they are now."""
         return (directory, meta) == (self._directory, self._meta)
 
@@ -261,8 +243,8 @@ def open_vectors(
     Raises DamagedVectorsError, also where there are fewer than `at_least`.
     """
     directory = folder_of(workspace, space)
-    meta = _read_meta(directory)
-    if (meta.rows if meta is not None else 0) < at_least or (meta and not _are_whole(directory, meta)):
+    meta = read_meta(directory)
+    if (meta.rows if meta is not None else 0) < at_least or (meta and not are_whole(directory, meta)):
         raise DamagedVectorsError(
             f"Vectors are missing from the files of the search ({directory}). "
             "The next `tui-scraper run` makes them again, without paying."
@@ -282,7 +264,7 @@ def compact(
     """
     folder = workspace / FOLDER
     for directory in sorted(folder.iterdir()) if folder.is_dir() else []:
-        with _explained(directory), contextlib.suppress(DamagedVectorsError, ValueError):
+        with explained(directory), contextlib.suppress(DamagedVectorsError, ValueError):
             space = bytes.fromhex(directory.name)
             _compact(directory, stays, functools.partial(note, space))
 
@@ -290,8 +272,8 @@ def compact(
 def _compact(
     directory: Path, stays: Callable[[Sequence[int]], set[int]], note: Callable[[int], None]
 ) -> None:
-    meta = _read_meta(directory)
-    if meta is None or not _are_whole(directory, meta) or not meta.rows:
+    meta = read_meta(directory)
+    if meta is None or not are_whole(directory, meta) or not meta.rows:
         return
     rows = _rows(directory, meta)
     kept = np.isin(rows[:, 0], list(stays(np.unique(rows[:, 0]).tolist())))
@@ -300,7 +282,7 @@ def _compact(
         return
     note(meta.rows - gone)  # before there are fewer
     sums = []
-    for name, size in zip(_NAMES, _sizes(meta), strict=True):
+    for name, size in zip(NAMES, sizes_of(meta), strict=True):
         total = 0
         shape = (meta.rows, size // meta.rows)
         source = np.memmap(directory / f"{name}.{meta.part}", np.uint8, "r", shape=shape)
@@ -312,16 +294,16 @@ def _compact(
             file.flush()
             os.fsync(file.fileno())
         sums.append(total)
-    new = _Meta(meta.dimensions, meta.rows - gone, meta.part + 1, (sums[0], sums[1], sums[2]))
-    _write_meta(directory, new)
-    for name in _NAMES:
+    new = Meta(meta.dimensions, meta.rows - gone, meta.part + 1, (sums[0], sums[1], sums[2]))
+    write_meta(directory, new)
+    for name in NAMES:
         (directory / f"{name}.{meta.part}").unlink()
 
 
 def artifacts_in(workspace: Path, space: bytes) -> dict[int, int]:
     """How many vectors the files have of each chunk artifact; chunks that are there twice count once."""
     directory = folder_of(workspace, space)
-    rows = np.unique(_rows(directory, _read_meta(directory)), axis=0)
+    rows = np.unique(_rows(directory, read_meta(directory)), axis=0)
     artifacts, counts = np.unique(rows[:, 0], return_counts=True)
     return dict(zip(artifacts.tolist(), counts.tolist(), strict=True))
 
@@ -333,13 +315,13 @@ def damaged(workspace: Path, space: bytes, proceed: Callable[[int], None]) -> It
     """
     directory = folder_of(workspace, space)
     try:
-        meta = _read_meta(directory)
+        meta = read_meta(directory)
     except DamagedVectorsError:
         yield META_FILE, "it cannot be read"
         return
     if meta is None:
         return
-    for name, size, wanted in zip(_NAMES, _sizes(meta), meta.sums, strict=True):
+    for name, size, wanted in zip(NAMES, sizes_of(meta), meta.sums, strict=True):
         path = directory / f"{name}.{meta.part}"
         left, found = size, 0
         try:
@@ -357,73 +339,13 @@ def damaged(workspace: Path, space: bytes, proceed: Callable[[int], None]) -> It
             yield path.name, "its checksum does not match"
 
 
-def _words(dimensions: int) -> int:
-    return -(-dimensions // _WORD_BITS)
-
-
 def _signs(vectors: NDArray[np.int8] | NDArray[np.float32]) -> NDArray[np.uint8]:
     bits = np.packbits(vectors > 0, axis=1)
-    return np.pad(bits, ((0, 0), (0, _words(vectors.shape[1]) * 8 - bits.shape[1])))
+    return np.pad(bits, ((0, 0), (0, words_of(vectors.shape[1]) * 8 - bits.shape[1])))
 
 
-def _sizes(meta: _Meta) -> tuple[int, int, int]:
-    """Bytes of the three files that count."""
-    return meta.rows * _words(meta.dimensions) * 8, meta.rows * meta.dimensions, meta.rows * _ROW_BYTES
-
-
-def _rows(directory: Path, meta: _Meta | None) -> NDArray[np.int64]:
+def _rows(directory: Path, meta: Meta | None) -> NDArray[np.int64]:
     if meta is None or not meta.rows:
         return np.empty((0, 2), np.int64)
-    with _explained(directory):
+    with explained(directory):
         return np.memmap(directory / f"rows.{meta.part}", "<i8", "r", shape=(meta.rows, 2))
-
-
-def _read_meta(directory: Path) -> _Meta | None:
-    try:
-        meta = msgspec.json.decode((directory / META_FILE).read_bytes(), type=_Meta)
-    except FileNotFoundError:
-        return None
-    except (msgspec.MsgspecError, UnicodeError, OSError) as error:
-        raise DamagedVectorsError(
-            f"{directory / META_FILE}: this file cannot be read. The next run makes the files of the vectors "
-            "again, without paying."
-        ) from error
-    if meta.rows < 0 or not 0 < meta.dimensions <= 1 << 16:
-        raise DamagedVectorsError(f"{directory / META_FILE}: this is not what was written there.")
-    return meta
-
-
-def _write_meta(directory: Path, meta: _Meta) -> None:
-    path, new = directory / META_FILE, directory / f"{META_FILE}.new"
-    with new.open("wb") as file:
-        file.write(msgspec.json.encode(meta))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
-    for folder in (directory, directory.parent, directory.parent.parent):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _are_whole(directory: Path, meta: _Meta) -> bool:
-    """Whether the files are there, as long as they must be at least."""
-    try:
-        return all(
-            (directory / f"{name}.{meta.part}").stat().st_size >= size
-            for name, size in zip(_NAMES, _sizes(meta), strict=True)
-        )
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def _explained(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in disk.REFUSALS:
-            raise disk.refusal(directory, error.errno) from error
-        raise StoreError(f"{directory}: the vectors cannot be read or written ({error.strerror}).") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.search.segments import VECTORS_FOLDER
+from tui_scraper.engine.search.vector_meta import rows_in
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.store.connection import BLOB_FILE, STATE_FILE
 from tui_scraper.engine.store.head import PHASE_NUMBER
@@ -71,7 +72,7 @@ def _files(look: Look, space: bytes) -> Iterator[Damage]:
     for name, what in vector_files.damaged(look.directory, space, lambda _bytes: look.tick(look.looked_at)):
         yield Damage(f"{where}/{name}: {what}.", f"{where}/{name}", _ANEW)
         return
-    rows, recorded = vector_files.rows_in(look.directory, space), held(look.state, space)
+    rows, recorded = rows_in(look.directory, space), held(look.state, space)
     look.proceed(rows)
     if rows < recorded:
         yield Damage(f"{where}: {recorded - rows:,} vectors are missing from the files.", where, _ANEW)
