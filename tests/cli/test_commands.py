@@ -159,7 +159,7 @@ def test_a_workspace_is_found_by_its_folder_its_environment_and_the_current_fold
 def test_search(made: Made) -> None:
     ended = run("search", "axolotl", "-w", made.workspace, "--json")
     (hit,) = ended.objects
-    assert hit.keys() == {"path", "title", "label", "score", "chunk", "start", "end", "snippet"}
+    assert hit.keys() == {"path", "title", "label", "score", "chunk", "start", "end", "snippet", "marks"}
     assert hit["path"] == "letter.docx"
     assert "letter.docx" in run("search", "axolotl", "-w", made.workspace).out
     nothing = run("search", "no-such-word-anywhere", "-w", made.workspace)

@@ -119,7 +119,7 @@ WALKS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "settings": [(("7",), ("Settings", "in use"))],
     "help": [(("question_mark",), ("Pause or resume",))],
     "roll-back": [(("b",), ("Go back to", "▸clean"))],
-    "label": [(("4",), ("7, by path", "▸✓")), (("t",), ("Label by hand", "▸●"))],
+    "label": [(("4",), ("7, by path", "▸✓", "exact     2019/copy")), (("t",), ("Label by hand", "▸●"))],
     "quit": [(("q",), ("Stop here and leave?",))],
 }
 """Picture -> keys that lead there from the Run screen, and what is seen after them, step by step."""
