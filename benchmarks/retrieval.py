@@ -48,6 +48,8 @@ from tui_scraper.engine.search.vocabulary import Vocabulary
 LANGUAGES = ("en", "de", "fr", "it", "es", "ru")
 SETS = (*LANGUAGES, "mixed", "faq")
 _DEPTH = 10
+SPACE = bytes(16)
+"""Of our vectors: there is but one."""
 _LEAST = 80
 """Characters of a description worth finding."""
 _OF_EACH, _QUERIES_OF_EACH = 3_000, 200
@@ -264,17 +266,20 @@ class Ours:
         hits = searcher.search(ranking.query(meant, excluded, []), k, count=False).hits
         found = searcher.fast_field_values("artifact", [address for _score, address in hits])
         self.chunks = searcher.num_docs
-        pairs = zip(hits, found, strict=True)
-        return [Found(score, number, 0) for (score, _at), number in pairs if number < len(self._names)]
+        return [Found(score, number, 0) for (score, _at), number in zip(hits, found, strict=True)]
 
 
 class OursByMeaning(Ours):
     """Vectors of this machine alone."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._vectors: VectorReader | None = None
+
     def add(self, documents: Mapping[str, tuple[str, str]]) -> None:
         """As the index thread does it with what a worker has made."""
         self._names = list(documents)
-        files = VectorFiles(self._folder, _SPACE)
+        files = VectorFiles(self._folder, SPACE)
         for number, name in enumerate(self._names):
             files.add(number, [0], vector_of(documents[name][0])[np.newaxis, :])
         files.commit()
@@ -290,9 +295,9 @@ class OursByMeaning(Ours):
         return [Found(score, number, 0) for score, number, _ in itertools.islice(nearest, k)]
 
     def _reader(self) -> VectorReader:
-        reader = open_vectors(self._folder, _SPACE, 1)
-        assert reader is not None
-        return reader
+        self._vectors = open_vectors(self._folder, SPACE, 1, self._vectors)
+        assert self._vectors is not None
+        return self._vectors
 
 
 class OursByBoth(OursByMeaning):
@@ -304,21 +309,22 @@ class OursByBoth(OursByMeaning):
         super().add(documents)
 
     def find(self, query: str) -> list[str]:
+        """The best by both."""
+        return [self._names[found.artifact] for found in self.both(query)[:_DEPTH]]
+
+    def both(self, query: str) -> list[Found]:
         """As `Search.look` does it."""
         words = self.hits(query, DEPTH)
         near = [found for found in self.nearest(query, DEPTH) if found.score >= UNLIKE]
         aim = vector_of(query).astype("f4")
         cosines = self._reader().nearest(aim, [found.artifact for found in words])
-        both = fused(
+        groups = fused(
             [(found, []) for found in words],
             [(found, []) for found in near],
             {(number, 0): score for score, number, _ in cosines},
         )
-        ordered = sorted(both, key=lambda pair: -pair[0].score)
-        return [self._names[found.artifact] for found, _holders in ordered[:_DEPTH]]
+        return sorted((found for found, _holders in groups), key=lambda found: -found.score)
 
-
-_SPACE = bytes(16)
 
 ENGINES: dict[str, Callable[[Path], Engine]] = {
     "fts5": Fts5,

@@ -1,11 +1,11 @@
-"""How long a search for words takes in a large index, while another process adds to it.
+"""How long a search takes in a large index, for words and for both, while another process adds to it.
 
     python -m benchmarks.words [--chunks 1000000] [--queries 500] [--index DIR] [--data DIR]
 
 Passages of two descriptions of Debian packages each (see `benchmarks.retrieval`) and a word that no other
 has, so that the list of words grows as it does with real documents. The queries are first lines of
-descriptions, as they stand and with a misspelt word. Times are of the clock and of this thread's processor:
-on a shared machine they differ.
+descriptions, as they stand and with a misspelt word. A vector is the mean of those of two descriptions.
+Times are of the clock and of this thread's processor: on a shared machine they differ.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.retrieval import Ours, collection
+import numpy as np
+
+from benchmarks.retrieval import SPACE, OursByBoth, collection
+from tui_scraper.engine.phases.local_vectors import vector_of
 from tui_scraper.engine.search.text_index import TextIndex
+from tui_scraper.engine.search.vector_files import VectorFiles
 
 _CHARACTERS = 300
 """Of each description."""
@@ -58,6 +62,21 @@ def fill(folder: Path, data: Path, count: int, seed: int = 0, first: int = 0) ->
     return rate
 
 
+def fill_vectors(folder: Path, data: Path, count: int) -> None:
+    """One for each passage."""
+    texts = [text[:_CHARACTERS] for text, _language in collection(data, "en").documents.values()][:10_000]
+    each = np.stack([vector_of(text) for text in texts]).astype(np.int16)
+    rng = np.random.default_rng(0)
+    files = VectorFiles(folder, SPACE)
+    for artifact in range(count // _EACH):
+        one, other = rng.integers(0, len(each), (2, _EACH))
+        files.add(artifact, range(_EACH), ((each[one] + each[other]) // 2).astype(np.int8))
+        if artifact % 5_000 == 0:
+            files.commit()
+    files.commit()
+    files.close()
+
+
 def misspelt(query: str, rng: random.Random) -> str:
     """With two letters of its longest word exchanged."""
     word = max(query.split(), key=len)
@@ -84,6 +103,7 @@ def main() -> None:
         if not (folder / "index" / "meta.json").exists():
             folder.mkdir(parents=True, exist_ok=True)
             print(f"filled: {fill(folder, options.data, options.chunks):.1f} MB a CPU second", flush=True)
+            fill_vectors(folder, options.data, options.chunks)
         queries = [query for query, _name in collection(options.data, "en").queries[: options.queries]]
         command = [sys.executable, "-m", "benchmarks.words", "--index", folder, "--data", options.data]
         with subprocess.Popen([*command, "--write", "200000"]) as writer:
@@ -96,15 +116,21 @@ def main() -> None:
 
 def _ask(folder: Path, queries: list[str]) -> None:
     rng = random.Random(1)
-    ours = Ours(folder)
-    for what, asked in (("queries", queries), ("one word misspelt", [misspelt(one, rng) for one in queries])):
+    ours = OursByBoth(folder)
+    wrong = [misspelt(one, rng) for one in queries]
+    words: Callable[[str], object] = lambda query: ours.hits(query, 10)  # noqa: E731
+    for what, asked, find in (
+        ("words", queries, words),
+        ("words, one misspelt", wrong, words),
+        ("words and meaning", queries, ours.both),
+    ):
         times = []
         for at, query in enumerate(asked):
             if at % 20 == 0:
                 ours.open()
-                ours.find("warm")
+                find("warm")
             clock, cpu = time.perf_counter(), time.thread_time()
-            ours.find(query)
+            find(query)
             times.append((time.perf_counter() - clock, time.thread_time() - cpu))
         print(f"{what}: {len(asked):,} in {ours.chunks:,} chunks, load {os.getloadavg()[0]:.1f}")
         for name, kind in (("clock", 0), ("CPU", 1)):
