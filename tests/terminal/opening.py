@@ -89,9 +89,9 @@ def command(*arguments: str | Path) -> str:
     return f"clear; {shlex.join([*PROGRAM, *map(str, arguments)])}\r"
 
 
-def begin(terminal: Terminal, found: str) -> None:
-    """On the Start screen: see that the documents were found, and Go."""
+def begin(terminal: Terminal, found: str, state: str = "RUNNING") -> None:
+    """On the Start screen: see that the documents were found, and Go. `state` is seen then."""
     terminal.until("Go")
     terminal.until(found)
     terminal.press("\r")
-    terminal.until("RUNNING")
+    terminal.until(state)

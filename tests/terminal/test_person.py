@@ -130,8 +130,7 @@ def test_a_key_that_repeats_is_carried_out_once(tmp_path: Path) -> None:
     """Over a slow line a person presses enter again, and all of it comes at once."""
     write_slow(tmp_path / "papers", 3, 0.01)
     with opened(tmp_path, tmp_path / "papers", "-w", tmp_path / "w") as terminal:
-        begin(terminal, "3 files")
-        terminal.until("COMPLETE")
+        begin(terminal, "3 files", "COMPLETE")
         for name, words in (("Failed", "tui-scraper  Failed"), ("Checkpoints", "tui-scraper  Checkpoints")):
             terminal.press("\x10")  # ctrl+p
             terminal.until("Search for commands")

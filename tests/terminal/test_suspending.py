@@ -54,6 +54,14 @@ def job(terminal: Terminal) -> int:
     raise TimeoutError("the shell has no job")
 
 
+def until_no_job(terminal: Terminal) -> None:
+    """Wait until the program has ended: before that, what is typed is not for the shell."""
+    end = time.monotonic() + DEADLINE_S
+    while Path(f"/proc/{terminal.pid}/task/{terminal.pid}/children").read_text():
+        assert time.monotonic() < end, "the program goes on"
+        terminal.read(0.01)
+
+
 def state(pid: int) -> str:
     """What the kernel says of a process: T is stopped."""
     with open(f"/proc/{pid}/stat") as file:
@@ -69,6 +77,7 @@ def until_state(pid: int, wanted: str) -> None:
 
 def answers(terminal: Terminal) -> None:
     """The shell obeys, and echoes what is typed: the terminal is as it was."""
+    terminal.until(PROMPT)
     terminal.press("clear; echo $((40 + 2)); stty -a\r")
     terminal.until("42")
     terminal.until(" echo ")
@@ -90,7 +99,7 @@ def test_the_screen_is_given_back_and_painted_again_and_the_run_goes_on(
         assert terminal.screen.full_screen
     terminal.until("COMPLETE")
     terminal.press("q")
-    terminal.until(PROMPT)
+    until_no_job(terminal)
     answers(terminal)
     assert len(exported(tmp_path / "w").splitlines()) == FOUND
 
@@ -134,7 +143,7 @@ def test_it_is_suspended_and_continued_from_anywhere_and_by_anybody(
     terminal.press("q")
     terminal.until("Cancel")
     terminal.press("y")
-    terminal.until(PROMPT)
+    until_no_job(terminal)
     answers(terminal)
 
 

@@ -40,7 +40,7 @@ def split_words(text: str) -> list[str]:
 class StaticEmbedding:
     """A matrix of token vectors with its tokenizer.
 
-    The matrix stays where it is, in the file: what is looked at of it is shared by all processes.
+    The matrix stays as it is in the file: half as large as float32, and words are looked up one at a time.
     """
 
     def __init__(self, matrix: NDArray[np.float16], tokenizer: Tokenizer) -> None:
@@ -105,5 +105,5 @@ def load() -> StaticEmbedding:
 
     weights, tokenizer = model_files.paths()
     shape, offset = model_files.read_header(weights)
-    half = np.memmap(weights, dtype="<f2", mode="r", offset=offset, shape=shape)
+    half = np.fromfile(weights, "<f2", shape[0] * shape[1], offset=offset).reshape(shape)
     return StaticEmbedding(half, Tokenizer.from_file(tokenizer))
