@@ -84,6 +84,14 @@ def test_a_query_asks_nobody_even_where_only_what_is_free_is_wanted(source: Path
         workspace.close()
 
 
+def test_signs_have_no_meaning(source: Path, tmp_path: Path) -> None:
+    run_once(source, tmp_path / "w")
+    for query in ("!", "type:text !", "type:text ...", "\u24b6"):
+        for mode in ("hybrid", "semantic"):
+            found = search(tmp_path / "w", query, mode=mode)
+            assert all(hit.score == hit.score for hit in found.hits)  # and is a number
+
+
 def test_workers_and_the_index_make_the_same_vectors(source: Path, tmp_path: Path) -> None:
     run_once(source, tmp_path / "w")
     made = rows(tmp_path / "w")

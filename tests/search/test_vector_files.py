@@ -122,3 +122,20 @@ def test_what_is_gone_leaves_the_files_and_the_rest_stays_as_it_was(tmp_path: Pa
     }
     written(tmp_path, made)
     assert rows_in(tmp_path, SPACE) == 400
+
+
+def test_the_cosines_of_some_chunks_are_those_of_the_order_of_all(tmp_path: Path) -> None:
+    made = vectors(400)
+    files = VectorFiles(tmp_path, SPACE)
+    for artifact in (*range(50, 101), *range(1, 50)):  # an older artifact may come later
+        files.add(artifact, range(4), made[4 * artifact - 4 : 4 * artifact])
+        files.commit()
+    files.close()
+    reader = open_vectors(tmp_path, SPACE, 1)
+    assert reader is not None
+    query = made[7].astype(np.float32)
+    every = {(artifact, ordinal): score for score, artifact, ordinal in reader.nearest(query)}
+    some = [(1, 0), (2, 3), (100, 1), (999, 0), (2, 9)]
+    assert reader.cosines(query, some) == {place: every[place] for place in some if place in every}
+    assert reader.cosines(query, []) == {}
+    assert set(reader.cosines(np.zeros(96, np.float32), some).values()) == {0.0}

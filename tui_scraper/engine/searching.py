@@ -142,7 +142,8 @@ def _vector(
         return None
     made_by = reader.embeddings()
     if is_made_here(made_by):
-        return _made_here(made_by, words)
+        made = _made_here(made_by, words)
+        return made if made.any() else None  # signs are no words
     with contextlib.suppress(ValueError):  # it is damaged: who may write has it made again
         vector = reader.vector(vector_key(space, words))
         if vector is not None:

@@ -24,7 +24,7 @@ def use_one_thread() -> None:
 def preload() -> None:
     """Import and load what labelling needs, in the process that workers are forked from.
 
-    The embedding matrix (33 MB) is then shared by all workers, page by page, and
+    The embedding matrix (16 MB) is then shared by all workers, page by page, and
     nothing is left to be read from the disk once a worker is sandboxed.
     """
     use_one_thread()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ def split_words(text: str) -> list[str]:
 
 
 class StaticEmbedding:
-    """A matrix of token vectors with its tokenizer.
+    """A matrix of token vectors with its tokenizer, for any number of threads.
 
     The matrix stays as it is in the file: half as large as float32, and words are looked up one at a time.
     """
@@ -46,6 +47,7 @@ class StaticEmbedding:
     def __init__(self, matrix: NDArray[np.float16], tokenizer: Tokenizer) -> None:
         self._matrix = matrix
         self._tokenizer = tokenizer
+        self._lock = threading.Lock()
         self._places: dict[str, int] = {}
         self._rows = np.zeros((_REMEMBERED_WORDS, DIMENSIONS), np.float32)
 
@@ -65,7 +67,8 @@ class StaticEmbedding:
         return self._sum(counts, np.log(times) + np.float32(1))
 
     def _sum(self, words: Mapping[str, int], weights: Vector) -> Vector:
-        rows = self._rows_of(words)
+        with self._lock:
+            rows = self._rows_of(words)
         total: Vector = weights @ rows
         length = float(np.sqrt(total @ total))
         return total / np.float32(length) if length > 0 else total

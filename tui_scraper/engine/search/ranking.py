@@ -34,7 +34,7 @@ _OTHER_PLACES, _OTHER_FORMS = 0.1, 0.5
 _ALL, _PAIR = 0.1, 0.1
 """What it adds that all words are there, and that two follow each other, of what they count themselves."""
 
-_COMMON, _COMMON_EMPTY = 0.2, 0.1
+_COMMON, _COMMON_EMPTY = 0.2, 0.02
 """The share of chunks above which a word says nothing; for one on the lists of such words it is less."""
 _MANY = 1_000
 """Chunks up to which a word may be in all of them and still be looked for."""

@@ -17,6 +17,7 @@ import functools
 import os
 import shutil
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -45,6 +46,8 @@ _BLOCK_ROWS = 1 << 15
 _EXACT_ROWS = 1 << 14
 """Up to so many rows all are compared by their numbers: that takes as long as the detour."""
 _FIRST_PAGE = 512
+_ORDINAL_BITS = 32
+"""So that artifact and ordinal make one number."""
 
 Vectors = NDArray[np.int8]
 
@@ -163,7 +166,7 @@ class VectorReader:
     def __init__(self, directory: Path, meta: Meta) -> None:
         self.rows, self.dimensions = meta.rows, meta.dimensions
         self._directory, self._meta = directory, meta
-        self._runs: Runs | None = None
+        self._ascends: bool | None = None
         self._rows = _rows(directory, meta)
         words = words_of(meta.dimensions)
         shapes = (("signs", "<u8", words), ("values", "i1", meta.dimensions))
@@ -200,11 +203,26 @@ class VectorReader:
             yield from self._ranked(query, np.flatnonzero((distances > beyond) & (distances <= upto)))
             beyond, size = upto, size * 4
 
+    def cosines(
+        self, query: NDArray[np.float32], places: Sequence[tuple[int, int]]
+    ) -> dict[tuple[int, int], float]:
+        """The cosine of each (chunk artifact, ordinal) that has a vector here."""
+        rows = self._rows_of(list({artifact for artifact, _ordinal in places}))
+        found = np.asarray(self._rows)[rows]
+        wanted = [artifact << _ORDINAL_BITS | ordinal for artifact, ordinal in places]
+        ranked = self._ranked(query, rows[np.isin(found[:, 0] << _ORDINAL_BITS | found[:, 1], wanted)])
+        return {(artifact, ordinal): score for score, artifact, ordinal in ranked}
+
     def _rows_of(self, artifacts: Sequence[int]) -> NDArray[np.int64]:
-        if self._runs is None:
-            self._runs = Runs(np.asarray(self._rows[:, 0]))
-        runs = [run for artifact in artifacts for run in self._runs.of(artifact)]
-        return np.concatenate([np.arange(at, at + count) for at, count in runs] or [np.empty(0, np.int64)])
+        """Rows of some artifacts. New artifacts have the highest numbers, so that most files are in order."""
+        column = np.asarray(self._rows)[:, 0]
+        if self._ascends is None:
+            self._ascends = bool(np.all(column[1:] >= column[:-1]))
+        if not self._ascends:
+            return np.flatnonzero(np.isin(column, artifacts))
+        # The library's own search would copy the column first.
+        ends = ((bisect_left(column, one), bisect_right(column, one)) for one in artifacts)
+        return np.concatenate([np.arange(start, end) for start, end in ends] or [np.empty(0, np.int64)])
 
     def _distances(self, query: NDArray[np.float32]) -> NDArray[np.uint16]:
         """Of each row, in how many places its sign differs from the query's."""
@@ -229,7 +247,7 @@ class VectorReader:
             values = self._values[part].astype(np.float32)
             lengths = np.maximum(np.sqrt(np.einsum("ij,ij->i", values, values)), 1)  # without words: 0
             scores[start : start + len(part)] = (values @ query) / lengths
-        scores /= np.float32(np.sqrt(query @ query))
+        scores /= np.float32(max(np.sqrt(query @ query), 1e-9))
         for at in np.argsort(-scores, kind="stable"):
             artifact, ordinal = self._rows[rows[at]]
             yield float(scores[at]), int(artifact), int(ordinal)
