@@ -111,7 +111,7 @@ def find(
         if not (may_ask or is_made_here(reader.embeddings())):
             return answer()
         if space is None:
-            none = 'There are no vectors here: set index.embeddings = "local", and run.'
+            none = _no_vectors(settings)
             if mode == "semantic":
                 raise UsageError(none)
             return answer(none if mode == "hybrid" else "")
@@ -161,6 +161,15 @@ def _vector(
         return asyncio.run(embed(directory, words, settings, workspace.writer.submit))
     finally:
         workspace.close()
+
+
+def _no_vectors(settings: Settings) -> str:
+    if settings.index.embeddings == "none":
+        return 'There are no vectors here: set index.embeddings = "local", and run.'
+    return (
+        "There are no vectors here yet: `tui-scraper run` makes them (after a rollback to settings without "
+        "them, with --accept-settings)."
+    )
 
 
 def _made_here(made_by: object, words: str) -> NDArray[np.int8]:
