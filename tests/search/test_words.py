@@ -202,6 +202,9 @@ def test_a_field_that_is_none_is_just_a_word(store: Fabricator) -> None:
     assert paths(store, "date: soon") == ["b"]
     assert paths(store, "http://example.org/x") == ["c"]
     assert paths(store, '"date: soon"') == []
+    assert paths(store, "type:.") == paths(store, "type:..") == []
+    assert paths(store, "subject type:.") == ["a"]
+    assert Condition("type", ("pdf",)) in read_query("type:.,pdf", analyzer()).conditions
 
 
 def test_a_rare_kind_among_many_hits_is_found(store: Fabricator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,6 +235,7 @@ def test_what_is_typed_is_read() -> None:
     )
     words = in_words('Unpaid "red wine" title:report -label:x type:pdf date:2024 inv* -no')
     assert words == "Unpaid red wine report inv"
+    assert in_words("date:soon -date:later type:. label:mail") == "date soon type ."
 
 
 # Marks

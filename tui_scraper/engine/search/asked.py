@@ -70,9 +70,7 @@ def read_query(query: str, analyze: Any) -> Wanted:
     excluded: list[Word] = []
     conditions: list[Condition] = []
     for match in _parts(query):
-        field = FIELDS.get((match["field"] or "").lower(), "")
-        exact = match["quoted"] is not None or match["within"] is not None
-        part = next(text for text in match.group("quoted", "bare", "within", "rest") if text is not None)
+        field, part, exact = _read(match)
         if field and field != "title":
             values = _values(field, part, exact)
             if values:
@@ -96,16 +94,25 @@ def in_words(query: str) -> str:
     """A query as a person would say it: without what it leaves out, its fields and its signs."""
     wanted = []
     for match in _parts(query):
-        about = FIELDS.get((match["field"] or "").lower(), "title")
-        if not match["minus"] and about == "title":
-            part = "".join(filter(None, match.group("quoted", "bare", "within", "rest")))
-            wanted.append(part if part.strip("*") == "" else part.rstrip("*"))
+        field, part, quoted = _read(match)
+        if match["minus"] or (field not in ("", "title") and _values(field, part, quoted)):
+            continue
+        if field not in ("", "title"):
+            wanted.append(match["field"])
+        wanted.append(part if part.strip("*") == "" else part.rstrip("*"))
     return " ".join(" ".join(wanted).split())
 
 
 def _parts(query: str) -> list[re.Match[str]]:
     text = query[:MAX_QUERY_CHARS].encode("utf-8", "replace").decode("utf-8")
     return list(_PART.finditer(unicodedata.normalize("NFC", text).translate(_QUOTES)))
+
+
+def _read(match: re.Match[str]) -> tuple[str, str, bool]:
+    """The field, '' for none, what follows it, and whether that is quoted."""
+    field = FIELDS.get((match["field"] or "").lower(), "")
+    part = next(text for text in match.group("quoted", "bare", "within", "rest") if text is not None)
+    return field, part, match["quoted"] is not None or match["within"] is not None
 
 
 def _split(terms: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -125,4 +132,6 @@ def _values(field: str, text: str, quoted: bool) -> tuple[str, ...]:
     values = tuple(part.strip() for part in parts if part.strip())
     if field == "date" and not all(read_span(value) for value in values):
         return ()
+    if field == "type":
+        return tuple(value for value in values if value.strip("."))
     return values
