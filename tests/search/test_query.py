@@ -208,12 +208,18 @@ def test_names_and_texts_from_outside_are_harmless(store: Fabricator) -> None:
         'label:"',
         "language:,",
         "*invoi*",
+        "я" * 99,
+        "q" * 198,
+        "東京",
+        "１２３",
+        "x\u0301\u0345ǅⅷ",
     ],
 )
 def test_nothing_that_is_typed_is_an_error(store: Fabricator, query: str) -> None:
     store.run([Doc(b"a", "unicorn")])
     search(store.directory, query)
     search(store.directory, query + " unicorn", label=query, path=query)
+    search(store.directory, f"unicorn -{query}*")
 
 
 @given(st.text(alphabet=st.characters(codec=None), max_size=40))

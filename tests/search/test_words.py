@@ -134,6 +134,16 @@ def test_a_word_that_only_hidden_documents_have_is_one_that_nothing_has(store: F
     assert told(store, "recieve") == ([], [])
 
 
+def test_what_begins_so_is_left_out_however_many_words_do(store: Fabricator) -> None:
+    letters = "abcdefghijkl"
+    words = [f"invoi{one}{two}" for one in letters for two in letters]
+    store.run(
+        [Doc(f"{word}".encode(), f"plan {word}") for word in words] + [Doc("Größe".encode(), "plan größen")]
+    )
+    assert paths(store, "plan -invoi*") == ["Größe"]
+    assert "Größe" not in paths(store, "plan -größ*")
+
+
 def test_distances_are_told_apart() -> None:
     assert _differ_by_two("accommodation", "acomodation")
     assert _differ_by_two("abcdefgh", "badcefgh")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
@@ -13,8 +15,16 @@ from tui_scraper.engine.models import SearchHit
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.search.holders import Holder
 from tui_scraper.engine.search.snippet import marks, snippet
+from tui_scraper.engine.search.terms import spaced
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.wire import Chunk, CleanText
+
+_KEPT = 32
+"""Documents whose text is kept at a time: one looks into thousands for what a query leaves out."""
+
+_WORDS_KEPT = 100_000
+
+_Payload = TypeVar("_Payload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,41 +37,51 @@ class Found:
 
 
 class Hits:
-    """Makes what is shown of a hit, from the stored text. Each text is read once."""
+    """Makes what is shown of a hit, from the stored text. Those of the last documents are kept."""
 
     def __init__(self, state: apsw.Connection, blobs: apsw.Connection, terms: frozenset[str], analyze: Any):
         self._state = state
         self._blobs = blobs
         self._terms = terms
-        self._analyze = functools.cache(analyze)  # a word stands in many hits
-        self._texts: dict[int, CleanText] = {}
-        self._chunks: dict[int, list[Chunk]] = {}
+        self._analyze_text = analyze
+        self._analyze = functools.lru_cache(_WORDS_KEPT)(analyze)  # a word stands in many hits
+        self._texts: OrderedDict[int, CleanText] = OrderedDict()
+        self._chunks: OrderedDict[int, list[Chunk]] = OrderedDict()
 
-    def language(self, found: Found, holder: Holder) -> str:
+    def language(self, holder: Holder) -> str:
         """The language of the document, '' where unclear."""
-        return self._read(found, holder)[0].language
+        return self._text(holder).language
 
-    def title(self, found: Found, holder: Holder) -> str:
-        """The title that the document gives itself, '' for none."""
-        return self._read(found, holder)[0].title or ""
+    def title_terms(self, holder: Holder) -> list[str]:
+        """The terms of the title that the document gives itself."""
+        return self._terms_in(self._text(holder).title or "")
 
-    def text(self, found: Found, holder: Holder) -> str:
-        """What words are looked for in: a chunk with what stands above it."""
+    def terms_of(self, found: Found, holder: Holder) -> list[list[str]]:
+        """The terms of each place where words are looked for: title, heading and text."""
         text, chunk = self._read(found, holder)
-        return "\n".join((text.title or "", chunk.heading, text.text[chunk.start : chunk.end]))
+        return [
+            self._terms_in(part)
+            for part in (text.title or "", chunk.heading, text.text[chunk.start : chunk.end])
+        ]
+
+    def _terms_in(self, text: str) -> list[str]:
+        terms: list[str] = self._analyze_text(spaced(text))
+        return terms
+
+    def _text(self, holder: Holder) -> CleanText:
+        return _kept(self._texts, holder.clean, lambda: self._payload(holder.clean, CleanText, holder.path))
 
     def _read(self, found: Found, holder: Holder) -> tuple[CleanText, Chunk]:
-        if holder.clean not in self._texts:
-            self._texts[holder.clean] = self._payload(holder.clean, CleanText, holder.path)
-        if holder.chunks not in self._chunks:
-            self._chunks[holder.chunks] = self._payload(holder.chunks, list[Chunk], holder.path)
-        chunks = self._chunks[holder.chunks]
+        text = self._text(holder)
+        chunks = _kept(
+            self._chunks, holder.chunks, lambda: self._payload(holder.chunks, list[Chunk], holder.path)
+        )
         if found.ordinal >= len(chunks):
             raise StoreError(
                 f"{safe_text(show_path(holder.path))}: the search index disagrees with the store. "
                 "Delete the folders 'index' and 'vectors' of the workspace; the next run makes them again."
             )
-        return self._texts[holder.clean], chunks[found.ordinal]
+        return text, chunks[found.ordinal]
 
     def make(self, found: Found, holder: Holder) -> SearchHit:
         """What is shown of a chunk of a document."""
@@ -95,3 +115,15 @@ class Hits:
                 f"{safe_text(show_path(path))}: the stored text cannot be read ({error}). "
                 "Copy the workspace before doing anything else."
             ) from error
+
+
+def _kept(known: OrderedDict[int, _Payload], artifact: int, read: Callable[[], _Payload]) -> _Payload:
+    """A payload from those that were used last, or read; the one that was not used longest goes."""
+    payload = known.get(artifact)
+    if payload is None:
+        payload = known[artifact] = read()
+        if len(known) > _KEPT:
+            known.popitem(last=False)
+    else:
+        known.move_to_end(artifact)
+    return payload

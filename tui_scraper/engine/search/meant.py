@@ -40,24 +40,29 @@ def understand(
     meant: list[Meant] = []
     replaced: list[Replaced] = []
     for word in wanted.words:
-        one = _plainly(word, vocabulary, forms=True)
+        one = _plainly(word, vocabulary)
         if one.terms and not word.exact and not word.begins and not anywhere(one):
             other = _instead(word, vocabulary, anywhere)
             if other is not None:
                 one, told = other
                 replaced.append(told)
         meant.append(one)
-    excluded = [_plainly(word, vocabulary, forms=False) for word in wanted.excluded]
+    excluded = [_left_out(word) for word in wanted.excluded]
     return meant, excluded, tuple(replaced)
 
 
-def _plainly(word: Word, vocabulary: Vocabulary, *, forms: bool) -> Meant:
+def _left_out(word: Word) -> Meant:
+    """As it stands; with a star all words that begin so, since one that is left out must not come back."""
+    return Meant(word, dict.fromkeys(word.terms[:1] if len(word.terms) == 1 else (), 1.0), word.begins)
+
+
+def _plainly(word: Word, vocabulary: Vocabulary) -> Meant:
     if len(word.terms) > 1:
         return Meant(word, {})
     term = word.terms[0]
     if word.begins:
         return Meant(word, dict.fromkeys(vocabulary.beginning(term), 1.0))
-    others = vocabulary.forms(term) if forms and not word.exact else []
+    others = [] if word.exact else vocabulary.forms(term)
     return Meant(word, dict.fromkeys(others, FORM) | {term: 1.0})
 
 

@@ -16,7 +16,6 @@ indexed is then in the index, and what the index has beyond that is filtered out
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +26,14 @@ import apsw
 
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PhaseName, SearchHit, Status
-from tui_scraper.engine.search.asked import Wanted, read_query
+from tui_scraper.engine.search.asked import read_query
 from tui_scraper.engine.search.conditions import Conditions
 from tui_scraper.engine.search.fusion import DEPTH, UNLIKE, Groups, Place, fused
 from tui_scraper.engine.search.hits import Found, Hits
 from tui_scraper.engine.search.holders import Filter, Holder
 from tui_scraper.engine.search.meant import Replaced, understand
+from tui_scraper.engine.search.near import Demands, near_groups
 from tui_scraper.engine.search.ranking import Meant, Ranking
-from tui_scraper.engine.search.terms import holds
 from tui_scraper.engine.search.text_index import (
     DamagedIndexError,
     guarded,
@@ -65,10 +64,6 @@ _LARGEST_PAGE = 8_192
 
 _TRIED = 2_000
 """Chunk artifacts looked up for a search before one asks whether few documents pass its conditions at all."""
-
-_NEAREST_LOOKED_AT = 200_000
-"""Nearest chunks among which those that pass the filters are looked for: a rare label must not have every one
-of millions looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +236,7 @@ class Search:
         ranking = Ranking(
             index.schema, guarded(self._directory, lambda: Vocabulary(searcher, languages=not old))
         )
+        few = functools.cache(documents.few_of_all)
 
         def anywhere(word: Meant) -> bool:
             """Whether a document has a word. Common ones are not worth a look."""
@@ -258,17 +254,19 @@ class Search:
         groups: Groups = []
         if words or vector is None:
             parsed = guarded(self._directory, lambda: ranking.query(meant, excluded, conditions.languages))
-            groups = self._by_words(searcher, ranking, parsed, documents, narrow, depth)
+            groups = self._by_words(searcher, ranking, parsed, documents, narrow, few, depth)
         reader = self._open_vectors(head, vector) if vector is not None else None
         if vector is not None and reader is not None:
-            leaves_out = functools.partial(_leaves_out, hits, wanted, conditions, analyze)
             aim = vector.astype("f4")
-            near = self._by_meaning(
-                reader.nearest(aim, narrow),
-                self._least(head) if words else -1.0,
+            near = near_groups(
+                functools.partial(reader.nearest, aim),
+                narrow,
+                few,
                 documents,
+                Demands(hits, meant, excluded, conditions.languages),
                 depth,
-                leaves_out,
+                least=self._least(head) if words else -1.0,
+                tried=_TRIED,
             )
             groups = fused(groups, near, _cosines(reader, aim, groups)) if words else near
         return Looked([hits.make(found, holder) for found, holder in _choose(groups, k)], replaced, old)
@@ -280,6 +278,7 @@ class Search:
         query: Any,
         documents: Filter,
         narrow: list[int] | None,
+        few: Callable[[], list[int] | None],
         k: int,
     ) -> Groups:
         if narrow is not None:
@@ -287,9 +286,9 @@ class Search:
         groups, complete = self._collect(searcher, query, documents, k, _TRIED)
         if complete:
             return groups
-        few = documents.few_of_all()
-        if few is not None:
-            query = ranking.among(query, few)
+        among = few()
+        if among is not None:
+            query = ranking.among(query, among)
         return self._collect(searcher, query, documents, k)[0]
 
     def _open_vectors(self, head: Head, vector: NDArray[np.int8]) -> VectorReader | None:
@@ -309,29 +308,6 @@ class Search:
     def _least(self, head: Head) -> float:
         """How near a chunk must be to be found for that alone, beside those that have the words."""
         return UNLIKE if is_made_here(settings_of_vectors(self._state, head)) else -1.0
-
-    def _by_meaning(
-        self,
-        nearest: Iterator[tuple[float, int, int]],
-        least: float,
-        documents: Filter,
-        k: int,
-        leaves_out: Callable[[Found, Holder], bool],
-    ) -> Groups:
-        """The `k` nearest chunks that some document of the head has."""
-        groups: Groups = []
-        seen: set[tuple[int, int]] = set()
-        for score, artifact, ordinal in itertools.islice(nearest, _NEAREST_LOOKED_AT):
-            if len(groups) >= k or score < least:
-                break
-            if (artifact, ordinal) in seen:
-                continue
-            seen.add((artifact, ordinal))
-            found = Found(round(score, 6), artifact, ordinal)
-            holders = documents.holders(artifact)
-            if holders and not leaves_out(found, holders[0]):
-                groups.append((found, holders))
-        return groups
 
     def _refresh(self) -> None:
         if self._index is None:
@@ -405,22 +381,6 @@ def _cosines(reader: VectorReader, vector: NDArray[np.float32], groups: Groups) 
     """How near each of some chunks is; of one that has no vector, nothing."""
     artifacts = list({found.artifact for found, _holders in groups})
     return {(artifact, ordinal): score for score, artifact, ordinal in reader.nearest(vector, artifacts)}
-
-
-def _leaves_out(
-    hits: Hits, wanted: Wanted, conditions: Conditions, analyze: Any, found: Found, holder: Holder
-) -> bool:
-    """Whether a chunk has what the query leaves out, or has not the title or language that it must have."""
-    for codes, without in conditions.languages:
-        if (hits.language(found, holder) in codes) is without:
-            return True
-    title = "" if not any(word.title for word in wanted.words) else hits.title(found, holder)
-    if any(word.title and not holds(title, word.terms, analyze) for word in wanted.words):
-        return True
-    if not wanted.excluded:
-        return False
-    text = hits.text(found, holder)
-    return any(holds(text, word.terms, analyze) for word in wanted.excluded)
 
 
 def _choose(groups: Groups, k: int) -> list[tuple[Found, Holder]]:

@@ -12,6 +12,7 @@ The constants were chosen by `benchmarks.retrieval`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -44,10 +45,23 @@ _MUST, _SHOULD, _NOT = tantivy.Occur.Must, tantivy.Occur.Should, tantivy.Occur.M
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """A word with all terms that stand for it, and how much each counts; none for a phrase."""
+    """A word with all terms that stand for it, and how much each counts; none for a phrase.
+
+    `any_beginning`: every term that begins so stands for it, however many, and none is listed.
+    """
 
     word: Word
     terms: Mapping[str, float]
+    any_beginning: bool = False
+
+    def is_in(self, text: Sequence[str]) -> bool:
+        """Whether a text has it, given as its terms: what the index would say."""
+        typed = self.word.terms
+        if len(typed) > 1:
+            return any(tuple(text[at : at + len(typed)]) == typed for at in range(len(text) - len(typed) + 1))
+        if self.word.begins and any(term.startswith(typed[0]) for term in text):
+            return True
+        return any(term in self.terms for term in text)
 
 
 class Ranking:
@@ -139,6 +153,8 @@ class Ranking:
     def _within(self, field: str, meant: Meant) -> Any | None:
         if len(meant.word.terms) > 1:
             return tantivy.Query.phrase_query(self._schema, field, list(meant.word.terms))
+        if meant.any_beginning:
+            return tantivy.Query.regex_query(self._schema, field, re.escape(meant.word.terms[0]) + ".*")
         counts = {term: self.vocabulary.count(field, term) for term in meant.terms}
         counts = {term: count for term, count in counts.items() if count}
         if not counts:

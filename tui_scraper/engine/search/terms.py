@@ -15,7 +15,6 @@ stemming costs the indexing thread nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import tantivy
@@ -62,9 +61,3 @@ def spaced(text: str) -> str:
 def is_unspaced(term: str) -> bool:
     """Whether a term is one character of a script without spaces."""
     return _UNSPACED_CHAR.fullmatch(term) is not None
-
-
-def holds(text: str, terms: Sequence[str], analyze: Any) -> bool:
-    """Whether a text has some terms, one after another."""
-    found, size = analyze.analyze(spaced(text)), len(terms)
-    return any(found[at : at + size] == list(terms) for at in range(len(found) - size + 1))
