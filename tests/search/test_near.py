@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fabricated_store import Doc, Fabricator
+from fabricated_store import MTIME_NS, Doc, Fabricator
 
 from tui_scraper.engine.models import PhaseName, SearchHit
 from tui_scraper.engine.search import hits as hits_module
 from tui_scraper.engine.search.hits import Hits
 from tui_scraper.engine.search.holders import Filter
-from tui_scraper.engine.search.query import Search
+from tui_scraper.engine.search.query import Search, search
 from tui_scraper.engine.search.vector_files import VectorFiles, VectorReader
 from tui_scraper.engine.store.vectors import EMBEDDINGS, held_by, made_here, space_of
 
@@ -131,3 +131,25 @@ def test_a_rare_kind_is_found_by_meaning_without_a_look_at_all_that_is_nearer(
     monkeypatch.setattr(Filter, "_look_up", noted)
     assert paths(store, "budget type:pdf") == {"rare"}
     assert len(looked_up) <= 30
+
+
+def test_documents_of_the_far_future_are_found_where_no_date_is_asked_for(
+    store: Fabricator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_scraper.engine.search.query._TRIED", 5)
+    many = [Doc(f"many/{number}".encode(), f"plan {number}") for number in range(30)]
+    far = 5 * 10**18
+    with_vectors(
+        store,
+        [
+            *many,
+            Doc(b"far", "plan of the future", media_type="application/pdf", mtime_ns=far),
+            Doc(b"now", "plan of now", media_type="application/pdf", mtime_ns=MTIME_NS),
+        ],
+    )
+    assert {hit.path for hit in search(store.directory, "plan type:pdf")} == {"far", "now"}
+    for words in (False, True):
+        assert paths(store, "plan type:pdf", words=words) == {"far", "now"}
+        assert paths(store, "plan date:>2100", words=words) == {"far"}
+        assert paths(store, "plan type:pdf date:..2200", words=words) == {"far", "now"}
+        assert paths(store, "plan type:pdf date:..9999", words=words) == {"far", "now"}

@@ -23,6 +23,8 @@ _CHUNK = PHASE_NUMBER[PhaseName.CHUNK]
 _FEW = 2_000
 """Chunk artifacts up to which a path filter is put into the index query instead of after it."""
 
+_LATEST_NS = 2.0**63
+
 _COPIES_LOOKED_AT = 1_000
 """Documents with one and the same text among which the first by path is chosen."""
 
@@ -68,7 +70,7 @@ class Filter:
         self._types = f"SELECT DISTINCT media_type FROM version v WHERE {head.live()}"  # noqa: S608
         self._like = f"""
             SELECT v.id, d.path, v.media_type, v.mtime_ns FROM version v JOIN document d ON d.id = v.document
-            WHERE v.mtime_ns >= ? AND v.mtime_ns < ? AND {head.live()}"""  # noqa: S608
+            WHERE {head.live()}"""  # noqa: S608
         self._chunked = f"""
             SELECT DISTINCT artifact FROM result
             WHERE lineage = {chunk} AND version = ? AND artifact IS NOT NULL"""  # noqa: S608
@@ -109,7 +111,11 @@ class Filter:
         types: list[Any] = self._state.execute(self._types).fetchall()
         of_type = self._conditions.of_type([media_type or "" for (media_type,) in types])
         sql = self._like
-        values: list[int | str] = [_nanoseconds(moment) for moment in self._conditions.when()]
+        values: list[int | str] = []
+        for moment, compared in zip(self._conditions.when(), (">=", "<"), strict=True):
+            if abs(moment * 1e9) < _LATEST_NS:  # beyond it SQLite has no number, and no document a date
+                sql += f" AND v.mtime_ns {compared} ?"
+                values.append(int(moment * 1e9))
         if len(of_type) < len(types):
             sql += f" AND coalesce(v.media_type, '') IN ({','.join('?' * len(of_type))})"
             values += of_type
@@ -157,8 +163,3 @@ class Filter:
                 f"{self._directory}: a stored label cannot be read ({error}). "
                 "Copy the workspace before doing anything else."
             ) from error
-
-
-def _nanoseconds(moment: float) -> int:
-    """Of Unix time, within what SQLite can hold."""
-    return int(max(-(2.0**62), min(2.0**62, moment * 1e9)))
