@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
 import pytest
 import tantivy
 from fabricated_store import Doc, Fabricator, add_payloads
 
+from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PhaseName
-from tui_scraper.engine.search import text_index
+from tui_scraper.engine.search import text_index, vocabulary
 from tui_scraper.engine.search.asked import Condition, Word, in_words, read_query
+from tui_scraper.engine.search.holders import Filter, Holder
 from tui_scraper.engine.search.query import Search, search
 from tui_scraper.engine.search.terms import TOKENIZER, analyzer
-from tui_scraper.engine.search.text_index import OlderIndexError, TextIndex, schema
-from tui_scraper.engine.search.vocabulary import _differ_by_two
+from tui_scraper.engine.search.text_index import DamagedIndexError, OlderIndexError, TextIndex, schema
+from tui_scraper.engine.search.vocabulary import Vocabulary, _differ_by_two
 from tui_scraper.engine.searching import OLD_INDEX, find
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.rollback import roll_back_to_phase
@@ -134,6 +137,40 @@ def test_a_word_that_only_hidden_documents_have_is_one_that_nothing_has(store: F
     assert told(store, "recieve") == ([], [])
 
 
+def test_a_word_of_other_kinds_of_documents_is_not_one_that_nothing_has(store: Fabricator) -> None:
+    store.run([Doc(b"a.html", "a zebra", media_type="text/html"), Doc(b"b", "the zebras", language="")])
+    assert told(store, "zebra type:text/html") == (["a.html"], [])
+    store.run([Doc(b"c.pdf", "one zebro", media_type="application/pdf")])
+    assert told(store, "zebra type:pdf") == ([], [])
+
+
+def test_a_number_that_nothing_has_does_not_become_another(store: Fabricator) -> None:
+    store.run([Doc(b"a", "invoice 20240117 of ab12cde"), Doc(b"b", "more")])
+    for number in ("20240118", "2024011", "202401", "ab12cdf", "ab12"):
+        assert told(store, number) == ([], [])
+    assert told(store, "20240117")[0] == told(store, "2024*")[0] == ["a"]
+
+
+def test_a_very_long_word_is_not_corrected(store: Fabricator) -> None:
+    store.run([Doc(b"a", "a" * 31 + " and " + "b" * 30)])
+    assert told(store, "a" * 30 + "c") == ([], [])
+    assert told(store, "b" * 29 + "c")[0] == ["a"]
+
+
+def test_no_more_terms_are_walked_than_can_be_looked_at_in_a_moment(
+    store: Fabricator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = "abcdefghijklmnopqrst"
+    words = [f"st{one}{two}wxyz" for one in letters for two in letters]
+    store.run([Doc(b"a", " ".join(words))])
+    monkeypatch.setattr(vocabulary, "_WALKED", 50)
+    index, _analyze = text_index.open_for_reading(store.directory)
+    seen: list[str] = []
+    monkeypatch.setattr(vocabulary, "_differ_by_two", lambda term, _word: seen.append(term) or False)
+    Vocabulary(index.searcher()).similar("st012345")
+    assert 0 < len(seen) <= 50
+
+
 def test_what_begins_so_is_left_out_however_many_words_do(store: Fabricator) -> None:
     letters = "abcdefghijkl"
     words = [f"invoi{one}{two}" for one in letters for two in letters]
@@ -142,6 +179,21 @@ def test_what_begins_so_is_left_out_however_many_words_do(store: Fabricator) -> 
     )
     assert paths(store, "plan -invoi*") == ["Größe"]
     assert "Größe" not in paths(store, "plan -größ*")
+
+
+def test_an_error_of_the_store_is_not_said_to_be_one_of_the_index(
+    store: Fabricator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.run([Doc(b"a", "the zebra"), Doc(b"b", "more")])
+
+    def full(_self: Filter, _artifact: int) -> list[Holder]:
+        raise apsw.CorruptError("database disk image is malformed")
+
+    monkeypatch.setattr(Filter, "_look_up", full)
+    with pytest.raises(StoreError) as caught:
+        search(store.directory, "zebra")
+    assert not isinstance(caught.value, DamagedIndexError)
+    assert "index" not in str(caught.value)
 
 
 def test_distances_are_told_apart() -> None:

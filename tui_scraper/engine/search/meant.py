@@ -6,6 +6,7 @@ may not be typed to its end; else for those that differ by a letter or two. What
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from tui_scraper.engine.search.vocabulary import Vocabulary
 
 _SHORTEST_REPLACED = 3
 """Letters of a word for which others are looked for: a shorter one is like too many."""
+_DIGIT = re.compile(r"\d")
+"""What is in numbers and names of things: one that nobody has must not become another."""
 _TOLD = 3
 
 
@@ -71,7 +74,7 @@ def _instead(
 ) -> tuple[Meant, Replaced] | None:
     """What some document has, in the place of a word that none has."""
     term = word.terms[0]
-    if len(term) < _SHORTEST_REPLACED:
+    if len(term) < _SHORTEST_REPLACED or _DIGIT.search(term):
         return None
     for begins, found in ((True, vocabulary.beginning(term)), (False, vocabulary.similar(term))):
         there = [other for other in found if anywhere(Meant(word, {other: 1.0}))]

@@ -233,21 +233,19 @@ class Search:
         if not wanted.anything or (narrow is not None and not narrow) or (old and conditions.languages):
             return Looked([], old=old)
         searcher = guarded(self._directory, index.searcher)
-        ranking = Ranking(
-            index.schema, guarded(self._directory, lambda: Vocabulary(searcher, languages=not old))
-        )
+        guard = functools.partial(guarded, self._directory)
+        ranking = Ranking(index.schema, Vocabulary(searcher, languages=not old, guard=guard))
+        whole = Filter(self._directory, self._state, head, 1, Conditions())
         few = functools.cache(documents.few_of_all)
 
         def anywhere(word: Meant) -> bool:
-            """Whether a document has a word. Common ones are not worth a look."""
-            if guarded(self._directory, lambda: ranking.vocabulary.is_frequent(word.terms)):
+            """Whether any document of the head has a word. Common ones are not worth a look."""
+            if ranking.vocabulary.is_frequent(word.terms):
                 return True
             parsed = guarded(self._directory, lambda: ranking.query([word], [], []))
-            return bool(self._collect(searcher, parsed, documents, 1)[0])
+            return bool(self._collect(searcher, parsed, whole, 1)[0])
 
-        meant, excluded, replaced = guarded(
-            self._directory, lambda: understand(wanted, ranking.vocabulary, anywhere)
-        )
+        meant, excluded, replaced = understand(wanted, ranking.vocabulary, anywhere)
         terms = frozenset(term for one in meant for term in (*one.terms, *one.word.terms))
         hits = Hits(self._state, self._blobs, terms, analyze.analyze)
         depth = k if vector is None else max(k, DEPTH)

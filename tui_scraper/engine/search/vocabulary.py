@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import tantivy
@@ -51,6 +51,10 @@ _WHOLE, _ENDING = 5, 3
 """Letters from which a misspelt word may lack its ending, and how long that may be."""
 _LONG = 8
 """Letters from which two of them may be wrong."""
+_LONGEST = 30
+"""Letters up to which a word is corrected: a longer one is seldom typed, and thousands are like it."""
+_WALKED = 20_000
+"""The most frequent terms with one beginning, and all terms for one misspelt word, that are looked at."""
 _ALPHABETS = (
     "abcdefghijklmnopqrstuvwxyz0123456789",
     "абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґў",
@@ -58,14 +62,23 @@ _ALPHABETS = (
 )
 
 
+Guard = Callable[[Callable[[], Any]], Any]
+"""Makes a read of the index, and a sentence of what the library throws."""
+
+
+def _unguarded(work: Callable[[], Any]) -> Any:
+    return work()
+
+
 class Vocabulary:
     """The terms of one searcher."""
 
-    def __init__(self, searcher: Any, *, languages: bool = True) -> None:
+    def __init__(self, searcher: Any, *, languages: bool = True, guard: Guard = _unguarded) -> None:
         self._searcher = searcher
-        self._walked: dict[tuple[str, int | None], list[tuple[str, int]]] = {}
+        self._guard = guard
+        self._walked: dict[tuple[str, int], list[tuple[str, int]]] = {}
         self.chunks: int = searcher.num_docs
-        held = searcher.terms_with_prefix("language", "") if languages else []
+        held = guard(lambda: searcher.terms_with_prefix("language", "")) if languages else []
         names = [
             _STEMMERS[code]
             for code, count in held
@@ -75,7 +88,7 @@ class Vocabulary:
 
     def count(self, field: str, term: str) -> int:
         """How many chunks have a term in a field."""
-        return int(self._searcher.doc_freq(field, term))
+        return int(self._guard(lambda: self._searcher.doc_freq(field, term)))
 
     def is_frequent(self, terms: Iterable[str]) -> bool:
         """Whether so many chunks have one of some terms that some document surely has it now."""
@@ -89,8 +102,10 @@ class Vocabulary:
         return any(not _stop_words(name).analyze(term) for name in names)
 
     def forms(self, word: str) -> list[str]:
-        """The other terms that are forms of a word, in a language of the index."""
+        """The other terms that are forms of a word, in a language of the index. Numbers have none."""
         found: dict[str, None] = {}
+        if word.isdigit():
+            return []
         for name in self.languages:
             stemmer = _stemmer(name)
             stems = stemmer.analyze(word)
@@ -118,13 +133,16 @@ class Vocabulary:
         Where there is none, those that begin like that and have an ending ("recieve", "received"); then, for
         eight letters or more, those that differ by two and begin with the same two.
         """
+        if len(word) > _LONGEST:
+            return []
         off = _one_off(word)
         found = {term: count for term in off if (count := self._counted(term))}
         if not found and len(word) >= _WHOLE:
+            starts = sorted(off, key=lambda start: (start[0] != word[0], start))
+            walked = (pair for start in starts for pair in self._beginning(start))
             found = {
                 term: count
-                for start in off
-                for term, count in self._beginning(start)
+                for term, count in itertools.islice(walked, _WALKED)
                 if len(term) <= len(word) + _ENDING
             }
         if not found and len(word) >= _LONG:
@@ -139,11 +157,16 @@ class Vocabulary:
         return max(self.count(field, term) for field in TEXT_FIELDS)
 
     def _beginning(self, start: str, limit: int | None = None) -> list[tuple[str, int]]:
+        limit = limit or _WALKED
         known = self._walked.get((start, limit))
         if known is None:  # the stemmers of several languages leave mostly the same
             counts: dict[str, int] = {}
             for field in TEXT_FIELDS:
-                for term, count in self._searcher.terms_with_prefix(field, start, limit=limit):
+
+                def walk(field: str = field) -> Any:
+                    return self._searcher.terms_with_prefix(field, start, limit=limit)
+
+                for term, count in self._guard(walk):
                     counts[term] = max(count, counts.get(term, 0))
             known = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
             self._walked[start, limit] = known
