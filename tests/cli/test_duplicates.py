@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,53 @@ def test_documents_are_filtered_by_it_and_show_tells_of_it(workspace: Path) -> N
     assert "the same as the one to keep of 4 documents" in said
     (alone,) = run("show", "f/alone.txt", "-w", workspace, "--json").objects
     assert alone["duplicates"] == {"kind": None, "similarity": None, "size": 1, "documents": []}
+
+
+def zipped(files: dict[str, str]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return made.getvalue()
+
+
+def scanned(number: int) -> str:
+    """A mail without a word of its own, as a scanner sends it."""
+    return (
+        "From: scanner@example.org\nTo: office@example.org\nSubject: Scan\nMIME-Version: 1.0\n"
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\n\n--b\n"
+        "Content-Type: text/plain; name=scan.txt\nContent-Disposition: attachment; filename=scan.txt\n\n"
+        f"{text(number)}\n--b--\n"
+    )
+
+
+def test_what_has_no_text_of_its_own_is_like_no_other(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    many = {f"reports of the year/part number {part}.csv": "" for part in range(20)}
+    for number in (1, 2):
+        (source / f"{number}.eml").write_text(scanned(number))
+        (source / f"{number}.zip").write_bytes(zipped({"data.txt": text(number + 10)}))
+        (source / f"many {number}.zip").write_bytes(
+            zipped(many | {"reports of the year/part number 0.csv": text(number + 20)})
+        )
+    (source / "copy of 1.eml").write_text(scanned(1))
+    (source / "copy of 1.zip").write_bytes(zipped({"data.txt": text(11)}))
+    (source / "list.md").write_text("- data.txt\n")
+    (source / "list.txt").write_text("- data.txt\n")
+    run_once(source, tmp_path / "w")
+    found = rows(tmp_path / "w")
+    assert found["1.eml"]["text"] == found["2.eml"]["text"] != ""
+    assert found["1.zip"]["text"] == found["2.zip"]["text"] == "- data.txt\n"
+    assert found["many 1.zip"]["text"] == found["many 2.zip"]["text"]
+    told = groups(tmp_path / "w")
+    assert {path: others for path, others in told.items() if "!" not in path and "/" not in path} == {
+        "1.eml": [("copy of 1.eml", "exact")],
+        "1.zip": [("copy of 1.zip", "exact")],
+        "list.md": [("list.txt", "exact")],
+    }
+    for path in ("1.eml", "2.eml", "1.zip", "2.zip", "many 1.zip", "many 2.zip"):
+        assert found[path]["duplicate_of"] is None and found[path]["near_duplicate_of"] is None
 
 
 def signed(monkeypatch: pytest.MonkeyPatch) -> list[int]:

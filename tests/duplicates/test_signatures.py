@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.duplicates.naive import jaccard, runs, stars, words
 from tui_scraper.engine.duplicates import signature as module
 from tui_scraper.engine.duplicates.grouping import group
-from tui_scraper.engine.duplicates.signature import PERMUTATIONS, signature, signatures
+from tui_scraper.engine.duplicates.signature import PERMUTATIONS, signature, signatures, wordless
 
 WORDS = [f"word{number}" for number in range(400)]
 
@@ -84,6 +84,14 @@ def test_short_texts_are_alike_only_if_they_say_the_same() -> None:
     one, same, other = signatures(["Invoice  number 1", "invoice number 1\n", "invoice number 2"])
     assert np.array_equal(one, same)
     assert equal(one, other) < 0.1
+
+
+def test_texts_without_words_say_nothing_that_could_be_alike() -> None:
+    found = signatures(["", " \n--- *** \n", "one", "One", "word " * 30])
+    assert wordless(found).tolist() == [True, True, False, False, False]
+    assert wordless(signatures([])).tolist() == []
+    leaders, _similarity = group(found, alone=wordless(found))
+    assert leaders.tolist() == [0, 1, 2, 2, 4]
 
 
 def test_a_long_text_is_signed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,19 @@ class CleanText(msgspec.Struct, array_like=True, frozen=True):
     links: list[tuple[str, str]] = []
     truncated: bool = False
 
+    @property
+    def is_listing(self) -> bool:
+        """Whether the text only names what is inside: in an archive, or with a mail that has no body.
+
+        The last line of an archive's (`extract.containers.listing`) is ended, which that of a text never is
+        that a reader has found and `tidy` has cleaned. A mail's (`mail_text`) has no second paragraph, and
+        its header ends with the names.
+        """
+        text = self.text
+        if text.endswith("\n"):
+            return text.startswith("- ")
+        return text.startswith("Attachments: ", text.rfind("\n") + 1) and "\n\n" not in text
+
 
 class Chunk(msgspec.Struct, array_like=True, frozen=True):
     """A slice of the clean text: `text[start:end]` is the chunk, to the character.

@@ -2,6 +2,9 @@
 
 The first document by path stands for others, so who does hangs on nothing but the documents themselves. Each
 distinct text is read and signed once; signatures made before are handed in, so that only new texts are read.
+
+A document that says nothing of its own is like no other: it has no words, or only names what is in it, as an
+archive does and a mail that is all attachment. Its bytes alone tell whether it is a copy.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from numpy.typing import NDArray
 
 from tui_scraper.engine.duplicates.grouping import group
 from tui_scraper.engine.duplicates.model import Duplicates
-from tui_scraper.engine.duplicates.signature import PERMUTATIONS, Signatures, signatures
+from tui_scraper.engine.duplicates.signature import PERMUTATIONS, Signatures, signatures, wordless
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.store.head import Head
 from tui_scraper.engine.store.setbacks import bad_results
@@ -87,11 +90,12 @@ class Finder:
         rank[order] = np.arange(len(order))
         holders = places[first[order]]
         signed = self._signed(texts, holders, outputs[first[order]], known or Signed.none(), progress)
-        leaders, similarity = group(signed.matrix, alike)
+        alone = wordless(signed.matrix)
+        leaders, similarity = group(signed.matrix, alike, alone)
         near = np.arange(count, dtype=np.int32)
         shares = np.ones(count, np.float32)
         mine = rank[inverse]
-        near[places] = holders[leaders[mine]]
+        near[places] = np.where(alone[mine], places, holders[leaders[mine]])
         shares[places] = similarity[mine]
         found = Duplicates(
             versions=np.array(documents.versions, np.int64),
@@ -132,7 +136,7 @@ class Finder:
         chars = 0
         for row, (_place, clean) in zip(new.tolist(), texts.read(holders[new].tolist()), strict=True):
             rows.append(row)
-            batch.append(clean.text)
+            batch.append("" if clean.is_listing else clean.text)
             chars += len(clean.text)
             if len(rows) == _SIGNED_TEXTS or chars >= _SIGNED_CHARS:
                 yield rows, batch

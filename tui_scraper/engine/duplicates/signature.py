@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tui_scraper.engine.wire import SIGNATURE_BYTES
 
 PERMUTATIONS = SIGNATURE_BYTES // 2
-SIGNATURE_VERSION = 2
+SIGNATURE_VERSION = 3
 """Signatures of another version cannot be compared with these."""
 _WORDS_IN_RUN = 5
 _FEWEST_WORDS = 20
@@ -47,21 +47,30 @@ Signatures = NDArray[np.uint16]
 
 def signature(text: str) -> bytes:
     """The signature of a text, 128 unsigned 16-bit numbers; b'' of one too short to have any."""
-    found, has_one = _signed([text])
-    return found[0].astype("<u2").tobytes() if has_one[0] else b""
+    found, words = _signed([text])
+    return found[0].astype("<u2").tobytes() if words[0] >= _FEWEST_WORDS else b""
 
 
 def signatures(texts: Sequence[str]) -> Signatures:
-    """The signatures of texts. One too short for that gets numbers that only the same words get as well."""
-    found, has_one = _signed(texts)
-    for at in np.flatnonzero(~has_one).tolist():
+    """The signatures of texts. One too short for that gets numbers that only the same words get as well.
+
+    One without any word gets zeros: it says nothing, so it is like no other (`wordless`).
+    """
+    found, words = _signed(texts)
+    for at in np.flatnonzero(words < _FEWEST_WORDS).tolist():
         same = " ".join(texts[at].casefold().split()).encode("utf-8", "surrogatepass")
-        found[at] = np.frombuffer(blake3(same).digest(length=SIGNATURE_BYTES), "<u2")
+        found[at] = np.frombuffer(blake3(same).digest(length=SIGNATURE_BYTES), "<u2") if words[at] else 0
     return found
 
 
-def _signed(texts: Sequence[str]) -> tuple[Signatures, NDArray[np.bool_]]:
-    """Signatures, and which texts are long enough to have one."""
+def wordless(matrix: Signatures) -> NDArray[np.bool_]:
+    """Which signatures are those of texts without any word."""
+    has_some = np.asarray(matrix.any(axis=1), np.bool_)
+    return ~has_some
+
+
+def _signed(texts: Sequence[str]) -> tuple[Signatures, NDArray[np.int64]]:
+    """Signatures, and how many words the texts have."""
     found = np.full((len(texts), PERMUTATIONS), np.iinfo(np.uint32).max, np.uint32)
     words = np.zeros(len(texts), np.int64)
     for owners, pieces in _batches(texts):
@@ -71,7 +80,7 @@ def _signed(texts: Sequence[str]) -> tuple[Signatures, NDArray[np.bool_]]:
         for at, owner in enumerate(owners):  # a text in pieces has the least numbers of all of them
             np.minimum(found[owner], digests[at], out=found[owner])
             words[owner] += counts[at]
-    return found.astype(np.uint16), words >= _FEWEST_WORDS
+    return found.astype(np.uint16), words
 
 
 def _batches(texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
