@@ -237,6 +237,39 @@ def test_only_new_texts_are_read(source: Path, workspace: Path, monkeypatch: pyt
     assert run("verify", "-w", workspace).code == 0
 
 
+def test_texts_that_come_back_are_not_signed_again(
+    source: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = signed(monkeypatch)
+    (source / "f" / "alone.txt").write_text(text(30))
+    run_once(source, workspace)
+    checkpoint = table(workspace, "SELECT min(id) FROM checkpoint WHERE phase = 5")[0][0]
+    run("rollback", str(checkpoint), "--yes", "-w", workspace)
+    keep_duplicates(workspace)
+    assert calls == [1], "what a rollback brings back was kept beside what was new"
+
+
+def test_what_was_signed_before_it_was_stopped_is_kept(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = signed(monkeypatch)
+    monkeypatch.setattr(reading, "_SIGNED_TEXTS", 2)
+    (workspace / DUPLICATES.name).unlink()
+    (workspace / SIGNATURES.name).unlink()
+
+    def stop(done: int, of: int) -> None:
+        assert of == 6, "different texts"
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        keep_duplicates(workspace, stop)
+    assert calls == [2, 2]
+    keep_duplicates(workspace)
+    assert calls == [2, 2, 2], "those before are not signed again"
+    assert list(groups(workspace)) == ["a/one.txt", "d/another.txt"]
+
+
 def test_an_export_names_them_or_does_not_look(source: Path, workspace: Path, tmp_path: Path) -> None:
     found = rows(workspace)
     ids = {path: row["id"] for path, row in found.items()}

@@ -162,6 +162,24 @@ def test_form_letters_by_the_thousand_are_told_apart_and_their_copies_found() ->
     assert (leaders[2_000:] == np.arange(1_000)).mean() > 0.99
 
 
+def test_comparing_many_gives_signs_of_life_and_can_be_stopped() -> None:
+    chance = np.random.default_rng(5)
+    matrix = chance.integers(0, 1 << 16, (10_000, PERMUTATIONS), np.uint16)
+    matrix[5_000:] = matrix[:5_000]
+    told: list[tuple[int, int]] = []
+    leaders, _similarity = group(matrix, progress=lambda done, of: told.append((done, of)))
+    assert (leaders[5_000:] == np.arange(5_000)).all()
+    assert told == sorted(told) and len({done for done, _of in told}) > 3
+    assert told[-1] == (10_000, 10_000)
+
+    def stop(done: int, _of: int) -> None:
+        if done:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        group(matrix, progress=stop)
+
+
 def test_a_worker_does_not_grow_by_it() -> None:
     """One that took much memory would be replaced after each batch, and begin with the tables again."""
     code = (

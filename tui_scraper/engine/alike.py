@@ -6,9 +6,9 @@ from pathlib import Path
 
 import apsw
 
+from tui_scraper.engine.duplicates.grouping import Progress
 from tui_scraper.engine.duplicates.kept import DuplicatesReader, read_kept
 from tui_scraper.engine.duplicates.model import DuplicateCounts, Duplicates
-from tui_scraper.engine.duplicates.reading import Progress
 from tui_scraper.engine.settings import ALIKE
 from tui_scraper.engine.settings_in_force import settings_at
 from tui_scraper.engine.store.connection import open_state, snapshot

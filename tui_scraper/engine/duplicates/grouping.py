@@ -13,6 +13,7 @@ would find; at 0.7 two texts share a band 9,998 times in 10,000, at 0.5 873 time
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,25 +27,40 @@ _MOST_OF_A_BAND = 32
 """With so many of those that share a band a text is compared, the latest. Form letters, which are somewhat
 alike by the thousand, share bands of what all of them say; near-duplicates among them share others too."""
 
+_TOLD_EVERY = 4_096
+"""Texts between two signs of life: less than a second."""
+
 Leaders = NDArray[np.int32]
+Progress = Callable[[int, int], None]
+"""Told how many texts are done, of how many. What it raises ends the work."""
 
 
 def group(
-    signatures: Signatures, alike: float = ALIKE, alone: NDArray[np.bool_] | None = None
+    signatures: Signatures,
+    alike: float = ALIKE,
+    alone: NDArray[np.bool_] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Leaders, NDArray[np.float32]]:
     """For each text the one that stands for it (itself, where it does), and how similar the two are.
 
     Where `alone` is true a text stands for itself, whatever it is like. Takes about 0.6 KB of memory a text
-    beside the signatures.
+    beside the signatures. `progress` is told every some thousand texts how many have been compared.
     """
     count = len(signatures)
+
+    def tell(done: int) -> None:
+        if progress is not None and count >= _TOLD_EVERY:
+            progress(done, count)
+
     leaders, similarity = np.arange(count, dtype=np.int32), np.ones(count, np.float32)
-    buckets, bucket_count = _buckets(signatures)
+    buckets, bucket_count = _buckets(signatures, lambda: tell(0))
     newest = np.full(bucket_count + 1, -1, np.int32)
     earlier = np.full(buckets.shape, -1, np.int32)  # who came before one in each of its buckets
     bands = np.arange(_BANDS)
     least = np.ceil(alike * PERMUTATIONS - 1e-6)
-    for at in np.flatnonzero(buckets.any(axis=1)).tolist():
+    for done, at in enumerate(np.flatnonzero(buckets.any(axis=1)).tolist()):
+        if not done % _TOLD_EVERY:
+            tell(at)
         mine = buckets[at]
         if alone is None or not alone[at]:
             others = _others(newest[mine], earlier, bands)
@@ -57,15 +73,20 @@ def group(
         shared = bands[mine > 0]
         earlier[at, shared] = newest[mine[shared]]
         newest[mine[shared]] = at
+    tell(count)
     return leaders, similarity
 
 
-def _buckets(signatures: Signatures) -> tuple[NDArray[np.int32], int]:
-    """For each text the number of its bucket in each band, 0 where it is alone; and how many there are."""
+def _buckets(signatures: Signatures, alive: Callable[[], None]) -> tuple[NDArray[np.int32], int]:
+    """For each text the number of its bucket in each band, 0 where it is alone; and how many there are.
+
+    `alive` is called before each band.
+    """
     keys = np.ascontiguousarray(signatures).view(np.uint64)
     found = np.zeros(keys.shape, np.int32)
     used = 0
     for band in range(keys.shape[1] if len(keys) > 1 else 0):
+        alive()
         column = keys[:, band]
         order = np.argsort(column, kind="stable")
         ordered = column[order]

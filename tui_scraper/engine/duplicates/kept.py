@@ -1,7 +1,8 @@
 """Duplicates of the head, and signatures of its texts, kept in files of the workspace.
 
 Duplicates are kept for as long as nothing changes. Signatures belong to texts, so those of texts that are
-still there serve when something has: what is new is read, the rest is not.
+still there serve when something has: what is new is read, the rest is not. They also serve later versions of
+the program, and are kept where the question that made them was stopped.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from pathlib import Path
 import apsw
 import numpy as np
 
+from tui_scraper.engine.duplicates.grouping import Progress
 from tui_scraper.engine.duplicates.model import Duplicates
-from tui_scraper.engine.duplicates.reading import Finder, Progress, Signed
+from tui_scraper.engine.duplicates.reading import Finder, Signed
 from tui_scraper.engine.duplicates.signature import PERMUTATIONS, SIGNATURE_VERSION
 from tui_scraper.engine.kept import Columns, KeptFile, documents_at, made_from
 from tui_scraper.engine.settings import ALIKE
@@ -78,25 +80,45 @@ def find_kept(
 ) -> Duplicates:
     """The duplicates at the head: those that are kept, else found now and kept where the disk allows.
 
-    `keep=False` leaves those that are kept as they are; new signatures are kept all the same. Both
-    connections must be inside a read transaction. Raises StoreError where a text is missing or damaged.
+    `progress` is told how many of the new texts have been signed, then how many of all have been compared;
+    what it raises stops that. `keep=False` leaves those that are kept as they are; new signatures are kept
+    all the same. Both connections must be inside a read transaction. Raises StoreError where a text is
+    missing or damaged.
     """
     found = read_kept(directory, state, head, alike)
     if found is not None:
         return found
     known = SIGNATURES.read(directory, _SIGNED_FROM) or Signed.none()
-    before = len(known.keys)
-    found, signed = Finder(state, blobs, head).find(alike, known, progress)
-    fresh = len(np.setdiff1d(signed.keys, known.keys, assume_unique=True))
+    finder = Finder(state, blobs, head)
+    try:
+        found, signed = finder.find(alike, known, progress)
+    except BaseException:
+        if finder.fresh_count:
+            _keep_signed(directory, known, finder.fresh())
+        raise
+    gone = ~np.isin(known.keys, signed.keys)
+    is_stale = gone.sum() > _MOST_STALE * (gone.sum() + len(signed.keys))
+    stays = Signed.none() if is_stale else Signed(known.keys[gone], known.matrix[gone])
     del known
-    with contextlib.suppress(OSError):
-        if fresh or len(signed.keys) < _MOST_STALE * before:
-            SIGNATURES.keep(directory, _SIGNED_FROM, {"keys": signed.keys, "matrix": signed.matrix})
-        if not keep:
-            return found
+    if finder.fresh_count or is_stale:
+        _keep_signed(directory, stays, signed)
+    if keep:
         columns = {name: getattr(found, name) for name in DUPLICATES.columns}
-        DUPLICATES.keep(directory, _made_from(state, head, alike), columns)
+        with contextlib.suppress(OSError):
+            DUPLICATES.keep(directory, _made_from(state, head, alike), columns)
     return found
+
+
+def _keep_signed(directory: Path, *parts: Signed) -> None:
+    """Keep signatures of different texts together, where the disk allows."""
+    parts = tuple(part for part in parts if len(part.keys)) or (Signed.none(),)
+    if len(parts) == 1:  # without a copy of what may be hundreds of megabytes
+        keys, matrix = parts[0].keys, parts[0].matrix
+    else:
+        keys = np.concatenate([part.keys for part in parts])
+        matrix = np.concatenate([part.matrix for part in parts])
+    with contextlib.suppress(OSError):
+        SIGNATURES.keep(directory, _SIGNED_FROM, {"keys": keys, "matrix": matrix})
 
 
 def _made_from(state: apsw.Connection, head: Head, alike: float) -> str:

@@ -10,14 +10,14 @@ archive does and a mail that is all attachment. Its bytes alone tell whether it 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_scraper.engine.duplicates.grouping import group
+from tui_scraper.engine.duplicates.grouping import Progress, group
 from tui_scraper.engine.duplicates.model import Duplicates
 from tui_scraper.engine.duplicates.signature import PERMUTATIONS, Signatures, signatures, wordless
 from tui_scraper.engine.models import PhaseName
@@ -27,9 +27,6 @@ from tui_scraper.engine.store.texts import CleanTexts
 
 _SIGNED_TEXTS, _SIGNED_CHARS = 400, 2_000_000
 """Signed at once."""
-
-Progress = Callable[[int, int], None]
-"""Told how many texts have been signed, of how many."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,15 @@ class Finder:
         self._state = state
         self._blobs = blobs
         self._head = head
+        self._signed_last = Signed.none()
+        self._new: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.fresh_count = 0
+        """How many texts were signed anew for the last question, also where it ended with an error."""
+
+    def fresh(self) -> Signed:
+        """What was signed anew for the last question."""
+        rows = self._new[: self.fresh_count]
+        return Signed(self._signed_last.keys[rows], self._signed_last.matrix[rows])
 
     def find(
         self,
@@ -74,7 +80,8 @@ class Finder:
     ) -> tuple[Duplicates, Signed]:
         """The duplicates, among all documents or some `versions`; and the signatures of all their texts.
 
-        Raises StoreError where a text is missing or damaged.
+        `progress` is told how many of the new texts have been signed, then how many of all have been
+        compared. Raises StoreError where a text is missing or damaged.
         """
         documents = self._documents(versions)
         texts = CleanTexts(
@@ -91,7 +98,7 @@ class Finder:
         holders = places[first[order]]
         signed = self._signed(texts, holders, outputs[first[order]], known or Signed.none(), progress)
         alone = wordless(signed.matrix)
-        leaders, similarity = group(signed.matrix, alike, alone)
+        leaders, similarity = group(signed.matrix, alike, alone, progress)
         near = np.arange(count, dtype=np.int32)
         shares = np.ones(count, np.float32)
         mine = rank[inverse]
@@ -122,11 +129,14 @@ class Finder:
         here[here] = known.keys[by_key[at[here]]] == keys[here]
         matrix[here] = known.matrix[by_key[at[here]]]
         new = np.flatnonzero(~here)
-        for done, (rows, batch) in enumerate(self._batches(texts, holders, new)):
+        signed = self._signed_last = Signed(keys, matrix)
+        self._new, self.fresh_count = new, 0
+        for rows, batch in self._batches(texts, holders, new):
             matrix[rows] = signatures(batch)
+            self.fresh_count += len(rows)
             if progress is not None:
-                progress(min((done + 1) * _SIGNED_TEXTS, len(new)), len(new))
-        return Signed(keys, matrix)
+                progress(self.fresh_count, len(new))
+        return signed
 
     def _batches(
         self, texts: CleanTexts, holders: NDArray[np.int64], new: NDArray[np.int64]

@@ -66,11 +66,10 @@ def export(
     """Export every document that the workspace `directory` has now into the folder `target`.
 
     With `sample_versions` only those are exported. Texts are near-duplicates from the similarity `alike` on;
-    with 0 none are looked for. `comparing` is told how many of how many new texts have been read for that.
-    `progress` is called with the documents written so
-    far, also while they are read back, and `cancelled` is asked as often. Runs in any one
-    thread; holds read snapshots of the store open, so that writers go on but the write-ahead log
-    grows meanwhile.
+    with 0 none are looked for. `comparing` is told how many of how many new texts have been read for that,
+    then how many of all have been compared. `progress` is called with the documents written so far, also
+    while they are read back, and `cancelled` is asked as often as either. Runs in any one thread; holds read
+    snapshots of the store open, so that writers go on but the write-ahead log grows meanwhile.
 
     Raises UsageError where `target` is not ours to replace or cannot be written, StoreBlockedError,
     StoreError, or ExportCancelledError. In each case the target is as it was.

@@ -102,7 +102,7 @@ class Output:
             now = self._activity.last_commit = time.monotonic()
             if now >= self._next_line and of >= _MANY_TEXTS:
                 self._next_line = now + _EVERY_S
-                self._log.info(f"Comparing texts for near-duplicates: {texts:,} of {of:,} new ones.")
+                self._log.info(f"Comparing texts for near-duplicates: {texts:,} of {of:,}.")
 
         try:
             report = await in_thread(
