@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import random
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.cli.test_commands import run
 from tests.engine.running import rows, run_once, table
+from tui_scraper.engine import kept as files
 from tui_scraper.engine.alike import count_duplicates, keep_duplicates
 from tui_scraper.engine.duplicates import reading
-from tui_scraper.engine.duplicates.kept import DUPLICATES, SIGNATURES
+from tui_scraper.engine.duplicates.kept import DUPLICATES, SIGNATURES, DuplicatesReader, read_kept
+from tui_scraper.engine.duplicates.signature import PERMUTATIONS
 
 WORDS = [f"word{number}" for number in range(500)]
 
@@ -247,6 +251,42 @@ def test_texts_that_come_back_are_not_signed_again(
     run("rollback", str(checkpoint), "--yes", "-w", workspace)
     keep_duplicates(workspace)
     assert calls == [1], "what a rollback brings back was kept beside what was new"
+
+
+def test_another_version_of_the_program_signs_nothing_anew(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = signed(monkeypatch)
+    monkeypatch.setattr(files, "__version__", "99.0")
+    DUPLICATES.forget()
+    with DuplicatesReader(workspace) as reader:
+        assert read_kept(reader.directory, reader.state, reader.head) is None
+        reader.duplicates()
+        assert read_kept(reader.directory, reader.state, reader.head) is not None
+    assert calls == []
+
+
+def test_other_labels_leave_them_as_they_are(source: Path, workspace: Path) -> None:
+    kept = (workspace / DUPLICATES.name).stat().st_mtime_ns
+    run_once(source, workspace, settings={"classify": {"backend": "rules"}}, accept_settings=True)
+    assert table(workspace, "SELECT count(DISTINCT lineage) FROM result WHERE phase = 3") == [(2,)]
+    with DuplicatesReader(workspace) as reader:
+        assert read_kept(reader.directory, reader.state, reader.head) is not None
+    assert (workspace / DUPLICATES.name).stat().st_mtime_ns == kept
+
+
+def test_a_file_of_another_origin_is_not_read_to_its_end(tmp_path: Path) -> None:
+    keys, matrix = np.arange(50_000, dtype=np.uint64), np.ones((50_000, PERMUTATIONS), np.uint16)
+    SIGNATURES.keep(tmp_path, "one", {"keys": keys, "matrix": matrix})
+    found = SIGNATURES.read(tmp_path, "one")
+    assert found is not None and np.array_equal(found.matrix, matrix)
+    del found
+    tracemalloc.start()
+    try:
+        assert SIGNATURES.read(tmp_path, "other") is None
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_was_signed_before_it_was_stopped_is_kept(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,6 +93,15 @@ def test_texts_without_words_say_nothing_that_could_be_alike() -> None:
     assert wordless(signatures([])).tolist() == []
     leaders, _similarity = group(found, alone=wordless(found))
     assert leaders.tolist() == [0, 1, 2, 2, 4]
+
+
+def test_signatures_are_those_of_their_version() -> None:
+    """Those that are kept are compared with new ones: other numbers need another `SIGNATURE_VERSION`."""
+    found = signatures(["The quick brown fox jumps over the lazy dog. " * 5 + "\u6587\u66f8", "short", ""])
+    assert (module.SIGNATURE_VERSION, blake3(found.astype("<u2").tobytes()).hexdigest(length=8)) == (
+        3,
+        "eb57abc4f2251d0b",
+    )
 
 
 def test_a_long_text_is_signed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

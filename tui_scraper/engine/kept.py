@@ -1,7 +1,7 @@
 """Files of a workspace that hold, in columns of numbers, what takes long to work out from its documents.
 
 They are derived: one is used only where its hash is that of its content and it was made from exactly what is
-wanted now, by this version of the program. Anything else is as if there were none.
+wanted now, by this version of the program unless any will do. Anything else is as if there were none.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import struct
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 import apsw
 import msgspec
@@ -25,6 +25,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from tui_scraper import __version__
+from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.store.fingerprint import read_fingerprint
 from tui_scraper.engine.store.head import Head
 
@@ -36,6 +37,7 @@ _FORMAT = 2
 _HASH_BYTES = 32
 _SIZE = struct.Struct("<Q")
 _LARGEST_BYTES = 4_000_000_000
+_LARGEST_START_BYTES = 1_000_000
 
 
 class _Start(msgspec.Struct, array_like=True):
@@ -47,12 +49,20 @@ class _Start(msgspec.Struct, array_like=True):
 
 def made_from(**what: object) -> str:
     """What something was made from, as it is compared: with the version of the program that made it."""
-    return msgspec.json.encode({"format": _FORMAT, "program": __version__} | what, order="sorted").decode()
+    return made_by_any(program=__version__, **what)
+
+
+def made_by_any(**what: object) -> str:
+    """The same for what every version of the program makes alike, or says by a version of its own."""
+    return msgspec.json.encode({"format": _FORMAT} | what, order="sorted").decode()
 
 
 def documents_at(state: apsw.Connection, head: Head) -> dict[str, object]:
-    """The part of `made_from` that says which documents, with which texts, the head holds."""
-    return asdict(replace(read_fingerprint(state, head), given=0))  # labels by hand change none of them
+    """The part of `made_from` that says which documents, with which texts, the head holds.
+
+    Chunks, labels and an index change none of them.
+    """
+    return asdict(read_fingerprint(state, head, through=PhaseName.CLEAN))
 
 
 class KeptFile(Generic[T]):
@@ -91,10 +101,12 @@ class KeptFile(Generic[T]):
                 last = self._last
                 if last is not None and last[:2] == (mark, wanted):
                     return last[2]
+                if not self._is_from(file, wanted):  # before hundreds of megabytes are read for nothing
+                    return None
                 data = file.read()
         except OSError:
             return None
-        columns = self._unpacked(data, wanted)
+        columns = self._unpacked(data)
         if columns is None:
             return None
         found = self._decode(columns)
@@ -106,7 +118,23 @@ class KeptFile(Generic[T]):
         """Let go of the one in memory."""
         self._last = None
 
-    def _unpacked(self, data: bytes, wanted: str) -> Columns | None:
+    def _is_from(self, file: BinaryIO, wanted: str) -> bool:
+        """Whether a file says that it was made from what is wanted. It is left at its beginning."""
+        magic = file.read(len(self._magic) + _HASH_BYTES)
+        begin = file.read(_SIZE.size)
+        if not magic.startswith(self._magic) or len(begin) < _SIZE.size:
+            return False
+        (size,) = _SIZE.unpack(begin)
+        if size > _LARGEST_START_BYTES:
+            return False
+        try:
+            start = msgspec.msgpack.decode(file.read(size), type=_Start)
+        except msgspec.MsgspecError:
+            return False
+        file.seek(0)
+        return start.made_from == wanted
+
+    def _unpacked(self, data: bytes) -> Columns | None:
         at = len(self._magic) + _HASH_BYTES
         body = memoryview(data)[at:]
         if not data.startswith(self._magic) or blake3(body).digest() != data[len(self._magic) : at]:
@@ -114,8 +142,6 @@ class KeptFile(Generic[T]):
         try:
             (size,) = _SIZE.unpack_from(body)
             start = msgspec.msgpack.decode(body[_SIZE.size : _SIZE.size + size], type=_Start)
-            if start.made_from != wanted:
-                return None
             ends = list(itertools.accumulate(start.sizes_bytes, initial=_SIZE.size + size))
             parts = [body[begin:end] for begin, end in itertools.pairwise(ends)]
             return {

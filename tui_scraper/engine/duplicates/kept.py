@@ -8,6 +8,7 @@ the program, and are kept where the question that made them was stopped.
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 from pathlib import Path
 
 import apsw
@@ -17,12 +18,13 @@ from tui_scraper.engine.duplicates.grouping import Progress
 from tui_scraper.engine.duplicates.model import Duplicates
 from tui_scraper.engine.duplicates.reading import Finder, Signed
 from tui_scraper.engine.duplicates.signature import PERMUTATIONS, SIGNATURE_VERSION
-from tui_scraper.engine.kept import Columns, KeptFile, documents_at, made_from
+from tui_scraper.engine.kept import Columns, KeptFile, documents_at, made_by_any, made_from
 from tui_scraper.engine.settings import ALIKE
 from tui_scraper.engine.store.head import Head
 from tui_scraper.engine.store.moment import MomentReader
 
-_SIGNED_FROM = made_from(signatures=SIGNATURE_VERSION)
+_SIGNED_FROM = made_by_any(signatures=SIGNATURE_VERSION, unicode=unicodedata.unidata_version)
+"""What a word is hangs on what Python knows of Unicode. Another program signs alike."""
 _MOST_STALE = 0.5
 """Signatures of texts that are gone stay in the file until they are so large a share of it."""
 

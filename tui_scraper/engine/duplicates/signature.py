@@ -24,7 +24,8 @@ from tui_scraper.engine.wire import SIGNATURE_BYTES
 
 PERMUTATIONS = SIGNATURE_BYTES // 2
 SIGNATURE_VERSION = 3
-"""Signatures of another version cannot be compared with these."""
+"""Signatures of another version cannot be compared with these. Those that are kept outlive the program that
+made them: whatever makes other numbers of a text has another number here."""
 _WORDS_IN_RUN = 5
 _FEWEST_WORDS = 20
 """Of less than that every other form letter would be a copy."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import apsw
 
+from tui_scraper.engine.models import PHASES, PhaseName
 from tui_scraper.engine.store.codec import digest
-from tui_scraper.engine.store.head import Head
+from tui_scraper.engine.store.head import PHASE_NUMBER, Head
 from tui_scraper.engine.store.human import last_given
 from tui_scraper.engine.store.writer import FLOOR
 
@@ -56,12 +57,18 @@ def read_fingerprint(
     head: Head,
     sample_versions: Collection[int] | None = None,
     alike: float = 0.0,
+    *,
+    through: PhaseName | None = None,
 ) -> Fingerprint:
     """What the head holds now. Costs the same for any number of documents.
 
-    `alike`: near-duplicates from this similarity on are part of it; 0: they are not.
+    `alike`: near-duplicates from this similarity on are part of it; 0: they are not. `through`: nothing is
+    that later phases have made, nor a label by hand; rows of those that came last are passed over.
     """
-    lineages: dict[str, object] = {str(phase): lineage for phase, lineage in head.lineages.items()}
+    last = PHASE_NUMBER[through or PHASES[-1]]
+    lineages: dict[str, object] = {
+        str(phase): lineage for phase, lineage in head.lineages.items() if PHASE_NUMBER[phase] <= last
+    }
     if sample_versions is not None:
         listed = b"".join(version.to_bytes(8, "big") for version in sorted(sample_versions))
         lineages[_SAMPLE] = digest(listed).hex()
@@ -75,16 +82,17 @@ def read_fingerprint(
     return Fingerprint(
         branch=head.branch,
         lineages=json.dumps(lineages, sort_keys=True),
-        seq=_last(connection, "result", "seq"),
+        seq=_last(connection, "result", "seq", f"WHERE phase <= {last}" if through else ""),
         scan=scan,
         version=_last(connection, "version", "id"),
         changes=changes,
-        given=last_given(connection),
+        given=0 if through else last_given(connection),
     )
 
 
-def _last(connection: apsw.Connection, table: str, column: str) -> int:
+def _last(connection: apsw.Connection, table: str, column: str, where: str = "") -> int:
     """The highest number handed out in a table, also where what had it was freed."""
-    found = connection.execute(f"SELECT max({column}) FROM {table}").get  # noqa: S608
+    last = f"SELECT {column} FROM {table} {where} ORDER BY {column} DESC LIMIT 1"  # noqa: S608
+    found = connection.execute(last).get
     freed = connection.execute("SELECT value FROM meta WHERE key = ?", (FLOOR + table,)).get
     return max(int(found or 0), int(freed or 0))
