@@ -16,6 +16,7 @@ from tui_scraper.engine.models import PHASES, PhaseName
 from tui_scraper.engine.report.facts import Facts
 from tui_scraper.engine.report.reading import read_facts
 from tui_scraper.engine.store.checkpoints import take_checkpoint
+from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.reader import Reader
 from tui_scraper.engine.store.rollback import roll_back_to_phase, undo
 from tui_scraper.engine.store.runs import begin_run, end_run
@@ -154,6 +155,20 @@ def test_the_languages_of_many_texts_are_those_of_a_sample_that_says_so(
     assert some.sampled
     assert 90 <= some.looked_at <= 100
     assert some == read_facts(tmp_path / "w").found.languages
+
+
+def test_a_text_that_could_not_be_read_again_has_no_language(tmp_path: Path) -> None:
+    fill(tmp_path / "w", 100)
+    before = read_facts(tmp_path / "w").found.languages.looked_at
+    state = open_state(tmp_path / "w")
+    state.execute(
+        """INSERT INTO result(branch, phase, lineage, version, status, attempt)
+        SELECT branch, phase, lineage, version, 2, attempt + 1 FROM result WHERE phase = 1 AND status = 1
+        ORDER BY seq LIMIT 1"""
+    )
+    state.execute("INSERT INTO failure SELECT max(seq), 'corrupt', 'The file is damaged.', 0 FROM result")
+    state.close()
+    assert read_facts(tmp_path / "w").found.languages.looked_at == before - 1
 
 
 def test_a_workspace_in_which_nothing_ran_has_a_report(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_scraper.engine.duplicates.model import Copy, Duplicates
-from tui_scraper.engine.models import PhaseName
+from tui_scraper.engine.models import PhaseName, Status
 from tui_scraper.engine.report.facts import CopyGroup, CopyGroups, Found, Group, Languages, Sized
 from tui_scraper.engine.safe_text import safe_text, show_path
 from tui_scraper.engine.store.codec import Unpacker
 from tui_scraper.engine.store.counters import Totals
-from tui_scraper.engine.store.head import Head
+from tui_scraper.engine.store.head import STATUS_NUMBER, Head
 
 Tell = Callable[[str, int], None]
 """Called with what is being read, and how much of it has been."""
@@ -33,6 +33,7 @@ _LOOKED_AT = 5_000
 """Texts whose language is looked up. It lies in the texts themselves, and of so many drawn by lot a share is
 known to 1.4 points (two standard errors, at worst)."""
 _SEED = 1
+_DONE = STATUS_NUMBER[Status.DONE]
 _HASH_BYTES = 8
 """Of a content's hash. That two of a million contents share them is as likely as 1 in 37 million."""
 
@@ -193,8 +194,9 @@ class Corpus:
         if len(self) > _LOOKED_AT:
             lot = np.random.default_rng(_SEED).choice(len(self), _LOOKED_AT, replace=False)
             chosen = self.versions[np.sort(lot)]
-        blob_of = f"""SELECT a.blob FROM result r JOIN artifact a ON a.id = r.artifact
-            WHERE r.lineage = ? AND r.version = ? AND r.status = 1 AND {self._head.visible()}
+        blob_of = f"""SELECT iif(r.status = {_DONE}, a.blob, NULL)
+            FROM result r LEFT JOIN artifact a ON a.id = r.artifact
+            WHERE r.lineage = ? AND r.version = ? AND {self._head.visible()}
             ORDER BY r.seq DESC LIMIT 1"""  # noqa: S608
         unpack = Unpacker(_LanguageOfText)
         counts: defaultdict[str, int] = defaultdict(int)
