@@ -15,7 +15,7 @@ import pytest
 from tests.cli.test_commands import run
 from tests.engine.running import rows, run_once, table
 from tui_scraper.engine import kept as files
-from tui_scraper.engine.alike import count_duplicates, keep_duplicates
+from tui_scraper.engine.alike import alike_exported, count_duplicates, keep_duplicates
 from tui_scraper.engine.duplicates import reading
 from tui_scraper.engine.duplicates.kept import DUPLICATES, SIGNATURES, DuplicatesReader, read_kept
 from tui_scraper.engine.duplicates.signature import PERMUTATIONS
@@ -329,3 +329,5 @@ def test_an_export_names_them_or_does_not_look(source: Path, workspace: Path, tm
     assert said("c/rather like one.txt", rows(workspace)) == (None, ids["a/one.txt"])
     run_once(source, workspace, settings={"output": {"near_duplicates": 0}})
     assert said("b/nearly one.txt", rows(workspace)) == (None, None)
+    assert alike_exported(workspace) == 0
+    assert ("b/nearly one.txt", "near") in groups(workspace)["a/one.txt"], "who asks is answered"

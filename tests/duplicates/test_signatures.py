@@ -172,6 +172,20 @@ def test_form_letters_by_the_thousand_are_told_apart_and_their_copies_found() ->
     assert (leaders[2_000:] == np.arange(1_000)).mean() > 0.99
 
 
+def test_of_those_that_share_its_bands_a_text_is_compared_with_the_latest() -> None:
+    """What bounds the work: its like is found behind 31 others in each band, not behind 32."""
+    chance = np.random.default_rng(6)
+    like = chance.integers(0, 1 << 16, PERMUTATIONS, np.uint16)
+    for others, leader in ((31, 0), (32, 32 * 32 + 1)):
+        between = chance.integers(0, 1 << 16, (32, others, PERMUTATIONS), np.uint16)
+        for band in range(32):
+            between[band, :, 4 * band : 4 * band + 4] = like[4 * band : 4 * band + 4]
+        leaders, _similarity = group(
+            np.concatenate((like[None], between.reshape(-1, PERMUTATIONS), like[None]))
+        )
+        assert leaders[-1] == leader
+
+
 def test_comparing_many_gives_signs_of_life_and_can_be_stopped() -> None:
     chance = np.random.default_rng(5)
     matrix = chance.integers(0, 1 << 16, (10_000, PERMUTATIONS), np.uint16)

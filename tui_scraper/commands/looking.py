@@ -127,13 +127,13 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 def export(options: argparse.Namespace) -> int:
     """`export DIR`."""
     from tui_scraper import plain
-    from tui_scraper.engine.alike import alike_of
+    from tui_scraper.engine.alike import alike_exported
     from tui_scraper.engine.export import DEFAULT_FORMATS
     from tui_scraper.engine.export import export as write
     from tui_scraper.plain_verify import Progress
 
     directory = directory_of(options)
-    alike = 0.0 if options.no_near_duplicates else alike_of(directory)
+    alike = 0.0 if options.no_near_duplicates else alike_exported(directory)
     with Progress() as progress:
         report = write(
             directory,

@@ -16,19 +16,26 @@ from tui_scraper.engine.store.head import Head, read_head
 
 
 def alike_at(state: apsw.Connection, head: Head) -> float:
-    """The similarity from which on texts count: of the settings in force, else the default."""
-    settings = settings_at(state, head)
-    return (settings.output.near_duplicates if settings is not None else 0.0) or ALIKE
+    """The similarity from which on texts count for who asks about duplicates.
+
+    It is that of exports. Where those name none, the default: 0 there leaves out a column, and no question.
+    """
+    return _exported(state, head) or ALIKE
 
 
-def alike_of(directory: Path) -> float:
-    """The similarity from which on an export of a workspace names near-duplicates; 0 where it does not."""
+def alike_exported(directory: Path) -> float:
+    """The similarity from which on an export of a workspace names near-duplicates; 0: it names none."""
     connection = open_state(directory, read_only=True)
     try:
         with snapshot(connection, directory):
-            settings = settings_at(connection, read_head(connection))
+            return _exported(connection, read_head(connection))
     finally:
         connection.close()
+
+
+def _exported(state: apsw.Connection, head: Head) -> float:
+    """`output.near_duplicates` of the settings in force, else the default."""
+    settings = settings_at(state, head)
     return settings.output.near_duplicates if settings is not None else ALIKE
 
 

@@ -7,8 +7,10 @@ order make the same groups.
 
 Only texts that share a band of their signatures are compared (locality-sensitive hashing, 32 bands of 4:
 Leskovec et al., Mining of Massive Datasets, 3.4). Two signatures that agree in more than 96 of 128 numbers
-cannot differ in every band, so from a similarity of 0.758 on nothing is missed that comparing all with all
-would find; at 0.7 two texts share a band 9,998 times in 10,000, at 0.5 873 times in 1,000.
+cannot differ in every band, so from a similarity of 0.758 on two that are alike share one; at 0.7 they do
+9,998 times in 10,000, at 0.5 873 times in 1,000. Of those that share a band the latest 32 that stand for
+themselves are compared. Where there never are more, the groups are those of comparing all with all; a text
+that shares each of its bands with 32 later ones may miss its like, and stands for itself.
 """
 
 from __future__ import annotations

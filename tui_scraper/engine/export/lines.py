@@ -55,7 +55,10 @@ def read_lines(
 
 
 def read_rows(state: apsw.Connection, blobs: apsw.Connection, head: Head) -> Iterator[Row]:
-    """A row for every document that can be seen from a point of history, as an export from there has it."""
+    """A row for every document that can be seen from a point of history.
+
+    It is what an export from there has, with near-duplicates by the default similarity, whatever is set.
+    """
     from tui_scraper.engine.duplicates.reading import Finder
 
     duplicates, _signed = Finder(state, blobs, head).find(ALIKE)
