@@ -317,11 +317,11 @@ class OursByBoth(OursByMeaning):
         words = self.hits(query, DEPTH)
         near = [found for found in self.nearest(query, DEPTH) if found.score >= UNLIKE]
         aim = vector_of(query).astype("f4")
-        cosines = self._reader().nearest(aim, [found.artifact for found in words])
+        cosines = self._reader().cosines(aim, [(found.artifact, found.ordinal) for found in words])
         groups = fused(
             [(found, []) for found in words],
             [(found, []) for found in near],
-            {(number, 0): score for score, number, _ in cosines},
+            cosines,
         )
         return sorted((found for found, _holders in groups), key=lambda found: -found.score)
 

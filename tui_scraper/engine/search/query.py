@@ -28,7 +28,7 @@ from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PhaseName, SearchHit, Status
 from tui_scraper.engine.search.asked import read_query
 from tui_scraper.engine.search.conditions import Conditions
-from tui_scraper.engine.search.fusion import DEPTH, UNLIKE, Groups, Place, fused
+from tui_scraper.engine.search.fusion import DEPTH, UNLIKE, Groups, fused
 from tui_scraper.engine.search.hits import Found, Hits
 from tui_scraper.engine.search.holders import Filter, Holder
 from tui_scraper.engine.search.meant import Replaced, understand
@@ -266,7 +266,10 @@ class Search:
                 least=self._least(head) if words else -1.0,
                 tried=_TRIED,
             )
-            groups = fused(groups, near, _cosines(reader, aim, groups)) if words else near
+            if words:
+                places = [(found.artifact, found.ordinal) for found, _holders in groups]
+                near = fused(groups, near, reader.cosines(aim, places))
+            groups = near
         return Looked([hits.make(found, holder) for found, holder in _choose(groups, k)], replaced, old)
 
     def _by_words(
@@ -373,12 +376,6 @@ def _anything_indexed(state: apsw.Connection, head: Head) -> bool:
         "SELECT n FROM counter WHERE branch = ? AND lineage = ? AND status = ?", (head.branch, lineage, _DONE)
     ).fetchone()
     return row is not None and row[0] > 0
-
-
-def _cosines(reader: VectorReader, vector: NDArray[np.float32], groups: Groups) -> dict[Place, float]:
-    """How near each of some chunks is; of one that has no vector, nothing."""
-    artifacts = list({found.artifact for found, _holders in groups})
-    return {(artifact, ordinal): score for score, artifact, ordinal in reader.nearest(vector, artifacts)}
 
 
 def _choose(groups: Groups, k: int) -> list[tuple[Found, Holder]]:
