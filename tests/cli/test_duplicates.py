@@ -264,6 +264,8 @@ def test_another_version_of_the_program_signs_nothing_anew(
         reader.duplicates()
         assert read_kept(reader.directory, reader.state, reader.head) is not None
     assert calls == []
+    assert b'"program"' in (workspace / DUPLICATES.name).read_bytes()
+    assert b'"program"' not in (workspace / SIGNATURES.name).read_bytes()
 
 
 def test_other_labels_leave_them_as_they_are(source: Path, workspace: Path) -> None:
