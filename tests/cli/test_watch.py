@@ -217,7 +217,7 @@ def test_ended_in_the_middle_of_a_pass_it_goes_on_from_there(source: Path, tmp_p
         watching.until_event("pass_finished")
         for number in range(400):
             (source / f"many{number}.txt").write_text(f"Document {number}.")
-        watching.until_event("progress", state="running")
+        watching.until_event("checkpoint")
         assert watching.end() == 143
     last = json.loads(watching.lines[-1])
     assert last["found"] == last["done"] + last["pending"]
@@ -230,7 +230,7 @@ def test_a_process_that_is_killed_leaves_nothing_behind(source: Path, tmp_path: 
         watching.until_event("pass_finished")
         for number in range(200):
             (source / f"many{number}.txt").write_text(f"Document {number}.")
-        watching.until_event("checkpoint")  # of the second pass, which may be over before it shows that it runs
+        watching.until_event("checkpoint")  # of the second pass: it may be over before it says that it runs
         watching.process.kill()
         watching.process.wait()
     ended = run("run", source, "-w", tmp_path / "workspace", "--json")
