@@ -272,10 +272,6 @@ class Ours:
 class OursByMeaning(Ours):
     """Vectors of this machine alone."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._vectors: VectorReader | None = None
-
     def add(self, documents: Mapping[str, tuple[str, str]]) -> None:
         """As the index thread does it with what a worker has made."""
         self._names = list(documents)
@@ -295,9 +291,9 @@ class OursByMeaning(Ours):
         return [Found(score, number, 0) for score, number, _ in itertools.islice(nearest, k)]
 
     def _reader(self) -> VectorReader:
-        self._vectors = open_vectors(self._folder, SPACE, 1, self._vectors)
-        assert self._vectors is not None
-        return self._vectors
+        reader = open_vectors(self._folder, SPACE, 1)
+        assert reader is not None
+        return reader
 
 
 class OursByBoth(OursByMeaning):

@@ -59,8 +59,8 @@ class StaticEmbedding:
     def embed_passage(self, words: Sequence[str]) -> Vector:
         """As `embed`, for what is to be found: a word that occurs n times counts 1 + log n times.
 
-        On titles and descriptions of 59,000 Debian packages that puts the right one among the first ten for
-        67.7% of the titles, where plain sums do for 64.0% (`benchmarks.retrieval`).
+        Of 2,000 titles of Debian packages that puts the right one of 59,329 descriptions among the first ten
+        for 67.7%, where plain sums do for 64.0%.
         """
         counts = Counter(words)
         times = np.fromiter(counts.values(), np.float32, len(counts))

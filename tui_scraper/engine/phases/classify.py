@@ -76,9 +76,7 @@ def keep_labels(
     Its labels are paid for. Another name of the endpoint, in an environment that has none, would hide them
     all behind labels of this machine.
     """
-    from tui_scraper.engine.store.labelling import (
-        config_of_model,  # a worker, which classifies, never needs it
-    )
+    from tui_scraper.engine.store.labelling import config_of_model  # no worker needs it
 
     found = config_of_model(state, head)
     if found is not None:

@@ -120,7 +120,6 @@ class Search:
             self._state.close()
             raise
         self._index: tuple[Any, Any] | None = None
-        self._vectors: VectorReader | None = None
 
     def __enter__(self) -> Search:
         return self
@@ -298,13 +297,13 @@ class Search:
         space = space_at(self._state, head)
         if space is None:
             return None
-        self._vectors = open_vectors(self._directory, space, held(self._state, space), self._vectors)
-        if self._vectors is not None and self._vectors.dimensions != len(vector):
+        reader = open_vectors(self._directory, space, held(self._state, space))
+        if reader is not None and reader.dimensions != len(vector):
             raise StoreError(
                 f"{self._directory}: the vector of the query has {len(vector)} numbers, and those of the "
-                f"documents have {self._vectors.dimensions}."
+                f"documents have {reader.dimensions}."
             )
-        return self._vectors
+        return reader
 
     def _least(self, head: Head) -> float:
         """How near a chunk must be to be found for that alone, beside those that have the words."""

@@ -165,8 +165,6 @@ class VectorReader:
 
     def __init__(self, directory: Path, meta: Meta) -> None:
         self.rows, self.dimensions = meta.rows, meta.dimensions
-        self._directory, self._meta = directory, meta
-        self._ascends: bool | None = None
         self._rows = _rows(directory, meta)
         words = words_of(meta.dimensions)
         shapes = (("signs", "<u8", words), ("values", "i1", meta.dimensions))
@@ -175,10 +173,6 @@ class VectorReader:
                 np.memmap(directory / f"{name}.{meta.part}", kind, "r", shape=(meta.rows, width))
                 for name, kind, width in shapes
             )
-
-    def is_of(self, directory: Path, meta: Meta) -> bool:
-        """Whether these are the vectors of a space as they are now."""
-        return (directory, meta) == (self._directory, self._meta)
 
     def nearest(
         self, query: NDArray[np.float32], artifacts: Sequence[int] | None = None
@@ -216,9 +210,7 @@ class VectorReader:
     def _rows_of(self, artifacts: Sequence[int]) -> NDArray[np.int64]:
         """Rows of some artifacts. New artifacts have the highest numbers, so that most files are in order."""
         column = np.asarray(self._rows)[:, 0]
-        if self._ascends is None:
-            self._ascends = bool(np.all(column[1:] >= column[:-1]))
-        if not self._ascends:
+        if np.any(column[1:] < column[:-1]):
             return np.flatnonzero(np.isin(column, artifacts))
         # The library's own search would copy the column first.
         ends = ((bisect_left(column, one), bisect_right(column, one)) for one in artifacts)
@@ -253,10 +245,8 @@ class VectorReader:
             yield float(scores[at]), int(artifact), int(ordinal)
 
 
-def open_vectors(
-    workspace: Path, space: bytes, at_least: int, before: VectorReader | None = None
-) -> VectorReader | None:
-    """The committed vectors of a space; None where there are none. `before` is kept if it is still of now.
+def open_vectors(workspace: Path, space: bytes, at_least: int) -> VectorReader | None:
+    """The committed vectors of a space; None where there are none.
 
     Raises DamagedVectorsError, also where there are fewer than `at_least`.
     """
@@ -267,9 +257,7 @@ def open_vectors(
             f"Vectors are missing from the files of the search ({directory}). "
             "The next `tui-scraper run` makes them again, without paying."
         )
-    if meta is None or not meta.rows:
-        return None
-    return before if before is not None and before.is_of(directory, meta) else VectorReader(directory, meta)
+    return VectorReader(directory, meta) if meta is not None and meta.rows else None
 
 
 def compact(
