@@ -239,7 +239,7 @@ class TuiScraperApp(EndingApp):
         path = self._search.path if self._live() is self._search else ""
         self._go_to("documents")
         if path:
-            self._documents.find(path)
+            self._documents.find(path, Path(self.last_workspace()))
 
     def _do_show_search(self) -> None:
         self._go_to("search")

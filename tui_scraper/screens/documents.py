@@ -294,12 +294,11 @@ class DocumentsScreen(LiveScreen):
         event.stop()
         self.query_one("#one").focus()
 
-    def find(self, path: str) -> None:
-        """Put the cursor on a document, once the list is read."""
-        self.run_worker(self._find(path), group="find", exclusive=True)
+    def find(self, path: str, directory: Path) -> None:
+        """Put the cursor on a document, once the list is read: this screen may not know its workspace yet."""
+        self.run_worker(self._find(path, directory), group="find", exclusive=True)
 
-    async def _find(self, path: str) -> None:
-        directory = Path(self._directory or self.snapshot.workspace)
+    async def _find(self, path: str, directory: Path) -> None:
         try:
             self._wanted = await aside(lambda: read_version(directory, path))
         except TuiScraperError as error:
