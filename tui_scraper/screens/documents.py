@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -274,7 +275,8 @@ class DocumentsScreen(LiveScreen):
             self._seen, self._due = None, 0.0
             self.repaint()
         if self._shown is not None:
-            self.run_worker(self._read_details(self._shown.version), group="details", exclusive=True)
+            read: Any = partial(self._read_details, self._shown.version)  # not begun where the app is closing
+            self.run_worker(read, group="details", exclusive=True)
 
     def _show_document(self, *, top: bool) -> None:
         pane = self.query_one("#one", ScrollLines)
