@@ -12,6 +12,7 @@ import pytest
 from tests.engine.corpus import ODD_NAMES, write_corpus
 from tests.engine.running import (
     Running,
+    change,
     check_counters,
     export_bytes,
     results_by_phase,
@@ -135,6 +136,18 @@ def test_a_second_run_does_nothing_again(finished: Finished) -> None:
     assert table(finished.workspace, "SELECT count(*) FROM checkpoint") == checkpoints
     after = os.stat(finished.workspace / "export" / "documents.jsonl")
     assert (after.st_ino, after.st_mtime_ns) == (exported.st_ino, exported.st_mtime_ns)
+
+
+def test_the_end_of_each_phase_is_marked_also_after_a_death_between_two_marks(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "source", filling=0)
+    run_once(tmp_path / "source", tmp_path / "w")
+    change(tmp_path / "w", "UPDATE head SET checkpoint = (SELECT max(id) FROM checkpoint WHERE phase = 1)")
+    (last,) = table(tmp_path / "w", "SELECT max(id) FROM checkpoint")
+    run_once(tmp_path / "source", tmp_path / "w")
+    later = table(tmp_path / "w", "SELECT phase FROM checkpoint WHERE id > ? ORDER BY id", *last)
+    assert [phase for (phase,) in later] == [0, 1, 2, 3, 4]
+    run_once(tmp_path / "source", tmp_path / "w")
+    assert table(tmp_path / "w", "SELECT max(id) FROM checkpoint") == [(last[0] + 5,)]
 
 
 def test_another_workspace_gets_the_same_export(finished: Finished, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ from tui_scraper.engine.scanning import Scan, Tally
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.settings_in_force import InForce, changes, sentences, settings_at
 from tui_scraper.engine.store.artifacts import Configs
-from tui_scraper.engine.store.checkpoints import changed_since_checkpoint, take_checkpoint
+from tui_scraper.engine.store.checkpoints import phases_marked, take_checkpoint
 from tui_scraper.engine.store.connection import open_blobs, open_state
 from tui_scraper.engine.store.counters import PhaseCount, counts_of, read_totals, set_lineages
 from tui_scraper.engine.store.epochs import begin as begin_scan
@@ -650,11 +650,10 @@ class Pipeline:
 
     async def _finish(self, work: Batches) -> None:
         """Mark the ends of the phases and export, where anything changed since the last time."""
-        changed = await self._writer.submit(changed_since_checkpoint)
-        if changed:
-            for phase in PHASES[:-1]:
-                if self._wants(phase):
-                    await self._checkpoint(work, phase)
+        wanted = [phase for phase in PHASES[:-1] if self._wants(phase)]
+        if not set(wanted) <= await self._writer.submit(phases_marked):
+            for phase in wanted:
+                await self._checkpoint(work, phase)
         if self._wants(PhaseName.OUTPUT):
             output = Output(self._workspace.directory, self._request, self._writer, self.activity, self._log)
             if await output.run(self._stop.is_set):

@@ -79,19 +79,42 @@ def changed_since_checkpoint(transaction: Transaction) -> bool:
     """
     state = transaction.state
     head = read_head(state)
-    row = state.execute(
-        "SELECT scan, seq, lineages FROM checkpoint WHERE id = ?", (head.checkpoint,)
-    ).fetchone()
-    if row is None:
-        return True
-    scan, seq, lineages = row
+    row = state.execute("SELECT seq FROM checkpoint WHERE id = ?", (head.checkpoint,)).fetchone()
     arrived = state.execute("SELECT arrived FROM head").get
-    if decode_lineages(lineages) != head.lineages or transaction.last_seq > max(seq, arrived):
+    if row is None or transaction.last_seq > max(row[0], arrived):
         return True
+    return not _is_of(state, head, head.checkpoint)
+
+
+def phases_marked(transaction: Transaction) -> set[PhaseName]:
+    """The phases of the head's checkpoint and of those before it, as long as nothing lies between."""
+    marked: set[PhaseName] = set()
+    if changed_since_checkpoint(transaction):
+        return marked
+    state = transaction.state
+    head = read_head(state)
+    sql = "SELECT phase, parent, seq FROM checkpoint WHERE id = ?"
+    phase: Any
+    parent: Any
+    phase, parent, reached = state.execute(sql, (head.checkpoint,)).fetchall()[0]
+    seq = reached
+    while seq == reached:
+        marked.add(PHASES[phase])
+        if parent is None or not _is_of(state, head, parent):
+            break
+        phase, parent, seq = state.execute(sql, (parent,)).fetchall()[0]
+    return marked
+
+
+def _is_of(state: apsw.Connection, head: Head, checkpoint: int) -> bool:
+    """Whether a checkpoint has the head's settings, and its documents."""
+    row = state.execute("SELECT scan, lineages FROM checkpoint WHERE id = ?", (checkpoint,)).fetchone()
+    if row is None or decode_lineages(row[1]) != head.lineages:
+        return False
     changes = state.execute(
-        "SELECT coalesce(sum(changes), 0) FROM scan WHERE id > ? AND id <= ?", (scan, head.scan)
+        "SELECT coalesce(sum(changes), 0) FROM scan WHERE id > ? AND id <= ?", (row[0], head.scan)
     ).get
-    return bool(changes)
+    return not changes
 
 
 def name_checkpoint(checkpoint: int, name: str | None, note: str | None = None) -> Operation[None]:
