@@ -127,16 +127,14 @@ def _move_to(terminal: Terminal, words: str) -> None:
 
 
 def test_a_key_that_repeats_is_carried_out_once(tmp_path: Path) -> None:
-    """Over a slow line a person presses enter again, and all of it comes at once."""
+    """Over a slow line a person types ahead and presses enter again, and all of it comes at once."""
     write_slow(tmp_path / "papers", 3, 0.01)
     with opened(tmp_path, tmp_path / "papers", "-w", tmp_path / "w") as terminal:
         begin(terminal, "3 files", "COMPLETE")
         for name, words in (("Failed", "tui-scraper  Failed"), ("Checkpoints", "tui-scraper  Checkpoints")):
             terminal.press("\x10")  # ctrl+p
             terminal.until("Search for commands")
-            terminal.press(name)
-            terminal.settle()
-            terminal.press("\r\r\r\r")
+            terminal.press(name + "\r\r\r\r")
             terminal.until(words)
         terminal.until("1 input")
         terminal.press("G")

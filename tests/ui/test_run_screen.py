@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,12 +9,14 @@ from pathlib import Path
 import pytest
 from seeing import screen_text, until, until_text
 from served import IDLE, ServedHost, busy, complete
+from textual.command import Hits, Provider
 from textual.pilot import Pilot
 
 from tui_scraper.app import TuiScraperApp
 from tui_scraper.engine.errors import WorkspaceLockedError
 from tui_scraper.engine.models import Counts, LogLine, RunState
 from tui_scraper.screens.confirm import Confirm
+from tui_scraper.screens.palette import Palette
 from tui_scraper.widgets.lines import Lines
 from tui_scraper.widgets.log_view import LogView
 
@@ -250,6 +253,32 @@ async def test_the_palette_holds_the_actions_and_the_themes(make_app: MakeApp) -
         await until(pilot, lambda: app.theme == "light")
     titles = [command.title for command in app.get_system_commands(app._screens["run"])]
     assert not {"Screenshot", "Maximize", "Keys"} & set(titles)
+
+
+async def test_an_enter_that_comes_before_the_list_waits_for_it(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = asyncio.Event()
+
+    async def search(provider: Provider, query: str) -> Hits:
+        if query:
+            await found.wait()
+        async for hit in search_at_once(provider, query):
+            yield hit
+
+    search_at_once = Provider._search
+    monkeypatch.setattr(Provider, "_search", search)
+    app = make_app(busy(workspace=OPEN))
+    async with app.run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING")
+        await pilot.press("ctrl+p")
+        await until_text(pilot, "Failed, skipped and empty documents", "(f)")
+        await pilot.press(*"light", "enter", "enter")
+        assert isinstance(app.screen, Palette)
+        found.set()
+        await until(pilot, lambda: app.theme == "light")
+        await until(pilot, lambda: not isinstance(app.screen, Palette))
+        assert "Phases" in await until_text(pilot, "RUNNING")
 
 
 async def test_zoom_gives_the_log_the_screen_and_esc_takes_it_back(make_app: MakeApp) -> None:
