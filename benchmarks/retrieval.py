@@ -39,6 +39,7 @@ from tui_scraper.engine.phases.local_vectors import vector_of
 from tui_scraper.engine.search.asked import read_query
 from tui_scraper.engine.search.fusion import DEPTH, UNLIKE, fused
 from tui_scraper.engine.search.hits import Found
+from tui_scraper.engine.search.matches import Matches
 from tui_scraper.engine.search.meant import understand
 from tui_scraper.engine.search.ranking import Ranking
 from tui_scraper.engine.search.text_index import TextIndex, open_for_reading
@@ -259,14 +260,17 @@ class Ours:
         vocabulary = Vocabulary(searcher)
         ranking = Ranking(index.schema, vocabulary)
 
+        matches = Matches(searcher, lambda work: work())
+
         def anywhere(word: Any) -> bool:
-            return bool(searcher.search(ranking.query([word], [], []), 1, count=False).hits)
+            return vocabulary.is_frequent(word.terms) or any(
+                matches.every(ranking.query([word], [], []).whole, 1)
+            )
 
         meant, excluded, _replaced = understand(read_query(query, analyze), vocabulary, anywhere)
-        hits = searcher.search(ranking.query(meant, excluded, []), k, count=False).hits
-        found = searcher.fast_field_values("artifact", [address for _score, address in hits])
+        ranked = ranking.query(meant, excluded, [])
         self.chunks = searcher.num_docs
-        return [Found(score, number, 0) for (score, _at), number in zip(hits, found, strict=True)]
+        return matches.best(ranked, k)[:k] or list(itertools.islice(matches.every(ranked.whole, k), k))
 
 
 class OursByMeaning(Ours):

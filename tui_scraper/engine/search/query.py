@@ -16,7 +16,7 @@ indexed is then in the index, and what the index has beyond that is filtered out
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,9 +31,10 @@ from tui_scraper.engine.search.conditions import Conditions
 from tui_scraper.engine.search.fusion import DEPTH, UNLIKE, Groups, fused
 from tui_scraper.engine.search.hits import Found, Hits
 from tui_scraper.engine.search.holders import Filter, Holder
+from tui_scraper.engine.search.matches import Matches
 from tui_scraper.engine.search.meant import Replaced, understand
 from tui_scraper.engine.search.near import Demands, near_groups
-from tui_scraper.engine.search.ranking import Meant, Ranking
+from tui_scraper.engine.search.ranking import Meant, RankedQuery, Ranking
 from tui_scraper.engine.search.text_index import (
     DamagedIndexError,
     guarded,
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
     from tui_scraper.engine.search.vector_files import VectorReader
 
 _DONE = STATUS_NUMBER[Status.DONE]
-_LARGEST_PAGE = 8_192
 
 _TRIED = 2_000
 """Chunk artifacts looked up for a search before one asks whether few documents pass its conditions at all."""
@@ -234,6 +234,7 @@ class Search:
         searcher = guarded(self._directory, index.searcher)
         guard = functools.partial(guarded, self._directory)
         ranking = Ranking(index.schema, Vocabulary(searcher, languages=not old, guard=guard))
+        matches = Matches(searcher, guard)
         whole = Filter(self._directory, self._state, head, 1, Conditions())
         few = functools.cache(documents.few_of_all)
 
@@ -242,7 +243,7 @@ class Search:
             if ranking.vocabulary.is_frequent(word.terms):
                 return True
             parsed = guarded(self._directory, lambda: ranking.query([word], [], []))
-            return bool(self._collect(searcher, parsed, whole, 1)[0])
+            return bool(_collect(matches.every(parsed.whole, 1), whole, 1)[0])
 
         meant, excluded, replaced = understand(wanted, ranking.vocabulary, anywhere)
         terms = frozenset(term for one in meant for term in (*one.terms, *one.word.terms))
@@ -251,7 +252,7 @@ class Search:
         groups: Groups = []
         if words or vector is None:
             parsed = guarded(self._directory, lambda: ranking.query(meant, excluded, conditions.languages))
-            groups = self._by_words(searcher, ranking, parsed, documents, narrow, few, depth)
+            groups = self._by_words(matches, parsed, documents, narrow, few, depth)
         reader = self._open_vectors(head, vector) if vector is not None else None
         if vector is not None and reader is not None:
             aim = vector.astype("f4")
@@ -273,23 +274,24 @@ class Search:
 
     def _by_words(
         self,
-        searcher: Any,
-        ranking: Ranking,
-        query: Any,
+        matches: Matches,
+        query: RankedQuery,
         documents: Filter,
         narrow: list[int] | None,
         few: Callable[[], list[int] | None],
         k: int,
     ) -> Groups:
         if narrow is not None:
-            return self._collect(searcher, ranking.among(query, narrow), documents, k)[0]
-        groups, complete = self._collect(searcher, query, documents, k, _TRIED)
+            return _collect(matches.every(query.among(narrow), k), documents, k)[0]
+        groups, _complete = _collect(matches.best(query, k), documents, k)
+        if len(groups) >= k:
+            return groups
+        groups, complete = _collect(matches.every(query.whole, k), documents, k, _TRIED)
         if complete:
             return groups
         among = few()
-        if among is not None:
-            query = ranking.among(query, among)
-        return self._collect(searcher, query, documents, k)[0]
+        rest = query.whole if among is None else query.among(among)
+        return _collect(matches.every(rest, k), documents, k)[0]
 
     def _open_vectors(self, head: Head, vector: NDArray[np.int8]) -> VectorReader | None:
         from tui_scraper.engine.search.vector_files import open_vectors
@@ -318,54 +320,6 @@ class Search:
             except StoreError:  # the directory was built anew since
                 self._index = open_for_reading(self._directory)
 
-    def _collect(
-        self, searcher: Any, query: Any, documents: Filter, k: int, limit: int | None = None
-    ) -> tuple[Groups, bool]:
-        """The best chunks that some document of the head has, in order, until there are `k`.
-
-        Goes on through hits with the score of the last, so that what is cut off is decided by path
-        and not by the place in the index. Gives up, and says so by False, after `limit` hits.
-        """
-        groups: Groups = []
-        seen: set[tuple[int, int]] = set()
-        for found in self._pages(searcher, query, min(4 * k, _LARGEST_PAGE)):
-            if len(groups) >= k and (found.score < groups[k - 1][0].score or len(groups) >= 10 * k):
-                break
-            if (found.artifact, found.ordinal) in seen:
-                continue
-            if limit is not None and len(seen) >= limit and len(groups) < k:
-                return groups, False
-            seen.add((found.artifact, found.ordinal))
-            holders = documents.holders(found.artifact)
-            if holders:
-                groups.append((found, holders))
-        return groups, True
-
-    def _pages(self, searcher: Any, query: Any, size: int) -> Iterator[Found]:
-        """Every hit, best first; in pages that grow, because each is sorted from the start."""
-        offset = 0
-        while True:
-
-            def page(limit: int = size, start: int = offset) -> list[Found]:
-                hits = searcher.search(query, limit, count=False, offset=start).hits
-                places = [address for _score, address in hits]
-                return [
-                    Found(round(float(score), 6), int(artifact), int(ordinal))
-                    for (score, _address), artifact, ordinal in zip(
-                        hits,
-                        searcher.fast_field_values("artifact", places),
-                        searcher.fast_field_values("ordinal", places),
-                        strict=True,
-                    )
-                ]
-
-            found: list[Found] = guarded(self._directory, page)
-            yield from found
-            if len(found) < size:
-                return
-            offset += size
-            size = min(4 * size, _LARGEST_PAGE)
-
 
 def _anything_indexed(state: apsw.Connection, head: Head) -> bool:
     lineage = head.lineages.get(PhaseName.INDEX)
@@ -375,6 +329,30 @@ def _anything_indexed(state: apsw.Connection, head: Head) -> bool:
         "SELECT n FROM counter WHERE branch = ? AND lineage = ? AND status = ?", (head.branch, lineage, _DONE)
     ).fetchone()
     return row is not None and row[0] > 0
+
+
+def _collect(
+    matches: Iterable[Found], documents: Filter, k: int, limit: int | None = None
+) -> tuple[Groups, bool]:
+    """The best chunks that some document of the head has, in order, until there are `k`.
+
+    Goes on through hits with the score of the last, so that what is cut off is decided by path
+    and not by the place in the index. Gives up, and says so by False, after `limit` hits.
+    """
+    groups: Groups = []
+    seen: set[tuple[int, int]] = set()
+    for found in matches:
+        if len(groups) >= k and (found.score < groups[k - 1][0].score or len(groups) >= 10 * k):
+            break
+        if (found.artifact, found.ordinal) in seen:
+            continue
+        if limit is not None and len(seen) >= limit and len(groups) < k:
+            return groups, False
+        seen.add((found.artifact, found.ordinal))
+        holders = documents.holders(found.artifact)
+        if holders:
+            groups.append((found, holders))
+    return groups, True
 
 
 def _choose(groups: Groups, k: int) -> list[tuple[Found, Holder]]:

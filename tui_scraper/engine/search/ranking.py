@@ -6,6 +6,10 @@ the better, with a little more for having all, and for words that follow each ot
 nearly every chunk has is not looked for unless there is nothing else: it costs most and says nothing.
 Quoted words and those for the title must be there.
 
+Most of that is asked only of the best chunks by a rougher rule, the sum of what the terms count, for which
+the index library passes over whole blocks that cannot be among the best (Ding and Suel, 2011, "Faster top-k
+document retrieval using block-max indexes").
+
 The constants were chosen by `benchmarks.retrieval`.
 """
 
@@ -13,7 +17,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -64,6 +68,44 @@ class Meant:
         return any(term in self.terms for term in text)
 
 
+@dataclass(frozen=True, slots=True)
+class RankedQuery:
+    """What chunks must have, what counts, and what they must not have, as queries of the index library."""
+
+    schema: Any
+    must: Sequence[Any]
+    counts: Sequence[Any]
+    must_not: Sequence[Any]
+    rough: Any | None
+    """Finds most of the best, in a fraction of the time; None where that is not to be had."""
+
+    @property
+    def whole(self) -> Any:
+        """All chunks that are found, with their scores."""
+        clauses = [(_MUST, query) for query in self.must] + [(_SHOULD, query) for query in self.counts]
+        return tantivy.Query.boolean_query(clauses + [(_NOT, query) for query in self.must_not])
+
+    def among(self, artifacts: Sequence[int]) -> Any:
+        """Those that are chunks of some artifacts; scores stay as they are."""
+        return tantivy.Query.boolean_query([(_MUST, self.whole), (_MUST, self._of(artifacts))])
+
+    def every(self, artifacts: Sequence[int]) -> Any:
+        """All chunks of some artifacts but those that must not be found, with 0 for one that has nothing.
+
+        What counts is looked up for each of these chunks, one after the other: for few of them this takes
+        less than half the time of `among`, where all of it is brought together first.
+        """
+        clauses = [(_MUST, query) for query in (self._of(artifacts), *self.must)]
+        query = tantivy.Query.boolean_query(clauses + [(_NOT, query) for query in self.must_not])
+        for one in self.counts:
+            query = tantivy.Query.boolean_query([(_MUST, query), (_SHOULD, one)])
+        return query
+
+    def _of(self, artifacts: Sequence[int]) -> Any:
+        kept = tantivy.Query.term_set_query(self.schema, "artifact", list(artifacts))
+        return tantivy.Query.const_score_query(kept, 0.0)
+
+
 class Ranking:
     """Builds queries for one state of the index."""
 
@@ -76,34 +118,29 @@ class Ranking:
         words: Sequence[Meant],
         excluded: Sequence[Meant],
         languages: Sequence[tuple[Sequence[str], bool]],
-    ) -> Any:
+    ) -> RankedQuery:
         """Chunks with some of the words, or all first passages without one.
 
         `languages` are lists of which a chunk must be in one, or (True) in none.
         """
         needed = [one for one in words if one.word.exact or one.word.title]
         free = self._telling([one for one in words if not (one.word.exact or one.word.title)])
-        clauses = [(_MUST, self._anywhere(one)) for one in needed]
-        ranked = [self._anywhere(one) for one in free]
-        clauses += [(_SHOULD, query) for query in ranked]
-        if len(ranked) > 1:
-            everything = tantivy.Query.boolean_query([(_MUST, query) for query in ranked])
-            clauses.append((_SHOULD, tantivy.Query.boost_query(everything, _ALL)))
-            clauses += [(_SHOULD, query) for query in self._pairs(free)]
-        if not clauses:
-            clauses.append((_MUST, self._first_passages()))
-        clauses += [(_NOT, self._anywhere(one)) for one in excluded]
+        must = [self._anywhere(one) for one in needed]
+        must_not = [self._anywhere(one) for one in excluded]
+        counts = [self._anywhere(one) for one in free]
+        if len(counts) > 1:
+            everything = tantivy.Query.boolean_query([(_MUST, query) for query in counts])
+            counts = [*counts, tantivy.Query.boost_query(everything, _ALL), *self._pairs(free)]
         for codes, without in languages:
             among = tantivy.Query.term_set_query(self._schema, "language", list(codes))
-            clauses.append((_NOT, among) if without else (_MUST, tantivy.Query.const_score_query(among, 0.0)))
-        return tantivy.Query.boolean_query(clauses)
-
-    def among(self, query: Any, artifacts: Sequence[int]) -> Any:
-        """The query, kept to chunks of some artifacts; scores stay as they are."""
-        kept = tantivy.Query.term_set_query(self._schema, "artifact", list(artifacts))
-        return tantivy.Query.boolean_query(
-            [(_MUST, query), (_MUST, tantivy.Query.const_score_query(kept, 0.0))]
-        )
+            if without:
+                must_not.append(among)
+            else:
+                must.append(tantivy.Query.const_score_query(among, 0.0))
+        if not needed and not free:
+            must.append(self._first_passages())
+        rough = None if must or len(free) < 2 else self._roughly(free)
+        return RankedQuery(self._schema, must, counts, must_not, rough)
 
     def _telling(self, words: list[Meant]) -> list[Meant]:
         """Those that tell chunks apart; all, where none does."""
@@ -138,6 +175,18 @@ class Ranking:
             )
         ]
 
+    def _roughly(self, words: list[Meant]) -> Any | None:
+        """The sum of what each term counts in each place. Only for words that are terms."""
+        if any(len(one.word.terms) > 1 or one.any_beginning for one in words):
+            return None
+        terms = (
+            (_SHOULD, tantivy.Query.boost_query(query, _WEIGHTS[field] * weight))
+            for one in words
+            for field in TEXT_FIELDS
+            for query, weight in self._terms(field, one)
+        )
+        return tantivy.Query.boolean_query(list(terms))
+
     def _anywhere(self, meant: Meant) -> Any:
         """One word or phrase in any place; the best place counts, the others add a little."""
         fields = ("title",) if meant.word.title else TEXT_FIELDS
@@ -155,19 +204,17 @@ class Ranking:
             return tantivy.Query.phrase_query(self._schema, field, list(meant.word.terms))
         if meant.any_beginning:
             return tantivy.Query.regex_query(self._schema, field, re.escape(meant.word.terms[0]) + ".*")
+        queries = [tantivy.Query.boost_query(query, weight) for query, weight in self._terms(field, meant)]
+        return tantivy.Query.disjunction_max_query(queries, tie_breaker=_OTHER_FORMS) if queries else None
+
+    def _terms(self, field: str, meant: Meant) -> Iterator[tuple[Any, float]]:
+        """Those that a field has, and how much each counts against BM25."""
         counts = {term: self.vocabulary.count(field, term) for term in meant.terms}
-        counts = {term: count for term, count in counts.items() if count}
-        if not counts:
-            return None
         rarity = self._rarity(sum(counts.values()))
-        queries = [
-            tantivy.Query.boost_query(
-                tantivy.Query.term_query(self._schema, field, term),
-                meant.terms[term] * rarity / self._rarity(count),
-            )
-            for term, count in counts.items()
-        ]
-        return tantivy.Query.disjunction_max_query(queries, tie_breaker=_OTHER_FORMS)
+        for term, count in counts.items():
+            if count:
+                query = tantivy.Query.term_query(self._schema, field, term)
+                yield query, meant.terms[term] * rarity / self._rarity(count)
 
     def _rarity(self, count: int) -> float:
         """What BM25 makes of the number of chunks with a term."""
