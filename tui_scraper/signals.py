@@ -2,7 +2,8 @@
 
 A terminal program is told to end by INT, TERM or HUP. Python's default, or a framework's, is to
 die at once; here the first one asks the engine to stop at the next committed batch, and a second
-INT leaves at once. A hang-up that the parent had switched off (nohup) stays switched off.
+INT leaves at once. A hang-up that the parent had switched off (nohup) stays switched off where no terminal
+is needed.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ class SignalWatch:
     """Handlers for the signals that end a program. Make it in the main thread.
 
     `received` is the first signal, or None. `on_signal` is called with it in the main thread,
-    between two steps of whatever runs there: it must return at once.
+    between two steps of whatever runs there: it must return at once. `on_terminal`: the program is of no
+    use without its terminal, so that a hang-up counts always.
     """
 
-    def __init__(self, on_signal: Callable[[int], None]) -> None:
+    def __init__(self, on_signal: Callable[[int], None], *, on_terminal: bool = False) -> None:
         self.received: int | None = None
         self._on_signal = on_signal
         for number in _WATCHED:
-            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            switched_off = number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+            if switched_off and not on_terminal:
                 continue
             signal.signal(number, self._handle)
 

@@ -44,7 +44,7 @@ def show(settings: Settings, source: Path | None, workspace: Path | None, settin
         os._exit(128 + number)
 
     left = threading.Event()
-    watch = SignalWatch(leave)
+    watch = SignalWatch(leave, on_terminal=True)
     try:
         app.run()
     finally:

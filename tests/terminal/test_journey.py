@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks.terminal import Terminal
 from tests.chaos.killing import exported, write_corpus
-from tests.loaded import Program, ProgramInTerminal
+from tests.loaded import PROGRAM, Program, ProgramInTerminal
+from tests.terminal.opening import environment
 
 pytestmark = pytest.mark.tui
 
@@ -99,6 +100,18 @@ def test_a_closed_terminal_saves_the_state(
     assert terminal.wait(LEAVE_S + SLACK_S) == 128 + signal.SIGHUP
     assert headless(source, tmp_path / "workspace") == 3
     assert exported(tmp_path / "workspace") == undisturbed
+
+
+def test_a_closed_terminal_ends_it_also_where_hang_ups_are_switched_off(source: Path, tmp_path: Path) -> None:
+    switched_off = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
+    where = map(str, (source, "-w", tmp_path / "workspace"))
+    terminal = Terminal([*switched_off, *PROGRAM, *where], environment(tmp_path))
+    try:
+        begin(terminal)
+        terminal.hang_up()
+        assert terminal.wait(LEAVE_S + SLACK_S) == 128 + signal.SIGHUP
+    finally:
+        terminal.close()
 
 
 def test_a_terminal_that_no_longer_reads_cannot_keep_the_program(
