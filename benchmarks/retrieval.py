@@ -291,8 +291,10 @@ class OursByMeaning(Ours):
 
     def nearest(self, query: str, k: int) -> list[Found]:
         """As `Search.look` does it."""
-        nearest = self._reader().nearest(vector_of(query).astype("f4"))
-        return [Found(score, number, 0) for score, number, _ in itertools.islice(nearest, k)]
+        return self._nearest(self._reader(), vector_of(query).astype("f4"), k)
+
+    def _nearest(self, reader: VectorReader, aim: Any, k: int) -> list[Found]:
+        return [Found(score, number, 0) for score, number, _ in itertools.islice(reader.nearest(aim), k)]
 
     def _reader(self) -> VectorReader:
         reader = open_vectors(self._folder, SPACE, 1)
@@ -315,9 +317,9 @@ class OursByBoth(OursByMeaning):
     def both(self, query: str) -> list[Found]:
         """As `Search.look` does it."""
         words = self.hits(query, DEPTH)
-        near = [found for found in self.nearest(query, DEPTH) if found.score >= UNLIKE]
-        aim = vector_of(query).astype("f4")
-        cosines = self._reader().cosines(aim, [(found.artifact, found.ordinal) for found in words])
+        aim, reader = vector_of(query).astype("f4"), self._reader()
+        near = [found for found in self._nearest(reader, aim, DEPTH) if found.score >= UNLIKE]
+        cosines = reader.cosines(aim, [(found.artifact, found.ordinal) for found in words])
         groups = fused(
             [(found, []) for found in words],
             [(found, []) for found in near],

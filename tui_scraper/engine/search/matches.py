@@ -10,8 +10,8 @@ from tui_scraper.engine.search.ranking import RankedQuery
 from tui_scraper.engine.search.vocabulary import Guard
 
 _LARGEST_PAGE = 8_192
-CANDIDATES = 200
-"""Chunks that are looked for by the rough rule: with 50 `benchmarks.retrieval` lost nothing already."""
+CANDIDATES = 100
+"""Chunks looked for by the rough rule, at least: with 50 already `benchmarks.retrieval` lost nothing."""
 
 
 class Matches:
@@ -26,7 +26,7 @@ class Matches:
 
         Where `k` of them do not pass a filter, `every` finds the others.
         """
-        size = max(CANDIDATES, 4 * k)
+        size = max(CANDIDATES, 2 * k)
         if query.rough is None or size > _LARGEST_PAGE:
             return []
         found = self._page(query.rough, size)
