@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tui_scraper.engine.going_back import preview, preview_undo
@@ -126,11 +127,11 @@ def measure(directory: Path, rounds: int) -> Times:
     checkpoints = _checkpoints(directory)
     for _ in range(rounds):
         phase = rng.choice(DOCUMENT_PHASES)
-        timed("rollback to a phase", lambda phase=phase: writer.call(roll_back_to_phase(phase)))
+        timed("rollback to a phase", partial(writer.call, roll_back_to_phase(phase)))
         _looking(directory, timed, after=True)
         timed("undo", lambda: writer.call(undo()))
         point = rng.choice(checkpoints)
-        timed("rollback to a checkpoint", lambda point=point: writer.call(roll_back_to_checkpoint(point)))
+        timed("rollback to a checkpoint", partial(writer.call, roll_back_to_checkpoint(point)))
         timed("undo", lambda: writer.call(undo()))
     writer.close()
     return found

@@ -113,7 +113,7 @@ def taxonomy(
     documents: list[Document], *, described: bool, keywords: bool, examples: int | None, seed: int = 0
 ) -> list[dict[str, object]]:
     """`examples` None: the whole train split."""
-    labels = []
+    labels: list[dict[str, object]] = []
     for name, (description, words) in DESCRIPTIONS.items():
         texts = [document.text for document in documents if document.train and document.label == name]
         random.Random(seed).shuffle(texts)

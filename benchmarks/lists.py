@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.history import fill
@@ -54,12 +55,12 @@ def measure(directory: Path, rounds: int) -> dict[str, list[float]]:
         middle, everything = len(catalogue) // 2, catalogue.select("")
         for at in range(rounds):
             page = catalogue.versions[middle + at * 211 : middle + at * 211 + 200].tolist()
-            timed("a page of rows", lambda page=page: reader.rows(page))
-            timed("one document", lambda page=page: reader.details(page[0]))
+            timed("a page of rows", partial(reader.rows, page))
+            timed("one document", partial(reader.details, page[0]))
             for query in FILTERS:
-                timed(f"filter {query}", lambda query=query: catalogue.select(query))
+                timed(f"filter {query}", partial(catalogue.select, query))
             for order in (Order.LEAST_SURE, Order.LARGEST):
-                timed(f"order {order}", lambda order=order: catalogue.sort(everything, order))
+                timed(f"order {order}", partial(catalogue.sort, everything, order))
     state = open_state(directory, read_only=True)
     try:
         like = "SELECT count(*) FROM document WHERE lower(CAST(path AS TEXT)) LIKE ?"

@@ -2,11 +2,11 @@
 
     python -m benchmarks.pipeline [--files 10000] [--peer /path/to/python] [--report FILE]
 
-Measures, in one go and on the same files (small text, about 3.6 KB each): all six phases; a second
-run over the unchanged folder; a resume after a kill, to the first new document; the peak memory with
-one and with four times the files; the bare loop of read + detect + clean + chunk + count in as many
-processes, which keeps nothing (the limit); and LlamaIndex doing only load + split, in a Python that
-has `llama-index-core`. Ratios are what to read; the figures of a shared machine wander.
+Measures, in one go and on the same files (small text, about 3.6 KB each): all six phases, as they come and
+without vectors; a second run over the unchanged folder; a resume after a kill, to the first new document;
+the peak memory with one and with four times the files; the bare loop of read + detect + clean + chunk +
+count in as many processes, which keeps nothing (the limit); and LlamaIndex doing only load + split, in a
+Python that has `llama-index-core`. Ratios are what to read; the figures of a shared machine wander.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,17 @@ class Run:
         return float(self.finished["found"]) / self.elapsed_s
 
 
-def run_program(source: Path, workspace: Path, *, kill_at: int | None = None) -> Run:
+WAYS: dict[str, dict[str, str]] = {
+    "as it comes": {},
+    "without vectors": {"INDEX__EMBEDDINGS": "none"},
+    "without vectors and near-duplicates": {"INDEX__EMBEDDINGS": "none", "OUTPUT__NEAR_DUPLICATES": "0"},
+}
+"""Settings to run with, by the names of their variables, without what all of these begin with."""
+
+
+def run_program(
+    source: Path, workspace: Path, settings: Mapping[str, str] = WAYS["as it comes"], *, kill_at: int = 0
+) -> Run:
     """Run `tui-scraper run --json`. With `kill_at` it is killed once that many documents are done."""
     command = [
         sys.executable,
@@ -61,8 +72,9 @@ def run_program(source: Path, workspace: Path, *, kill_at: int | None = None) ->
         "--offline",
         "--json",
     ]
+    environment = os.environ | {f"TUI_SCRAPER_{name}": value for name, value in settings.items()}
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     peak, first_s, at_start = 0, None, None
     event: dict[str, Any] = {}
@@ -76,7 +88,7 @@ def run_program(source: Path, workspace: Path, *, kill_at: int | None = None) ->
             at_start = cleaned
         elif first_s is None and cleaned > at_start:
             first_s = time.perf_counter() - started
-        if kill_at is not None and cleaned >= kill_at:
+        if kill_at and cleaned >= kill_at:
             process.send_signal(signal.SIGKILL)
             break
     process.wait()
@@ -94,7 +106,7 @@ def _bare(paths: list[str]) -> tuple[int, int]:
     chunks = tokens = 0
     for path in paths:
         name = os.fsencode(path)
-        content = read_file(name, settings.input.max_file_size, False)
+        content = read_file(name, settings.input.max_file_size, False, lambda _type: True)
         text = clean(content.data, detect(content.data, name), settings.clean)
         for part in chunk(text, settings.chunk):
             chunks += 1
@@ -103,9 +115,10 @@ def _bare(paths: list[str]) -> tuple[int, int]:
 
 
 def _warm() -> None:
-    from tui_scraper.engine import extract, tokens
+    from tui_scraper.engine import tokens
+    from tui_scraper.engine.extract import registry
 
-    extract.preload()
+    registry.preload()
     tokens.preload()
 
 
@@ -113,10 +126,11 @@ def bare_loop(source: Path, processes: int) -> float:
     """Files a second of the loop that keeps nothing, in warm processes."""
     paths = sorted(str(path) for path in source.rglob("*.txt"))
     shares = [paths[start : start + 250] for start in range(0, len(paths), 250)]
-    with multiprocessing.get_context("spawn").Pool(processes, initializer=_warm) as pool:
-        pool.map(_bare, shares[: processes * 2], chunksize=1)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_warm) as pool:
+        list(pool.map(_bare, shares[: processes * 2]))
         started = time.perf_counter()
-        for _done in pool.imap_unordered(_bare, shares):
+        for _done in pool.map(_bare, shares):
             pass
         return len(paths) / (time.perf_counter() - started)
 
@@ -178,18 +192,23 @@ def measure(
 
     limit = bare_loop(small, cores)
     report.add(f"bare loop, {cores} processes, nothing kept", f"{limit:,.0f} files/s")
-    runs = [run_program(small, base / f"workspace-{number}") for number in range(3)]
-    run = sorted(runs, key=lambda each: each.elapsed_s)[1]
-    spread = ", ".join(f"{each.files_per_s:,.0f}" for each in runs)
-    report.add(
-        "all six phases, from start to end of the process", f"{run.files_per_s:,.0f} files/s ({spread})"
-    )
+    found: dict[str, list[Run]] = {way: [] for way in WAYS}
+    for turn in range(3):
+        for at, (way, settings) in enumerate(WAYS.items()):
+            found[way].append(run_program(small, base / f"workspace-{at}-{turn}", settings))
+    for way, runs in found.items():
+        rates = sorted(each.files_per_s for each in runs)
+        report.add(
+            f"all six phases {way}, from start to end of the process",
+            f"{rates[1]:,.0f} files/s ({', '.join(f'{rate:,.0f}' for rate in rates)})",
+        )
+    run = sorted(found["as it comes"], key=lambda each: each.elapsed_s)[1]
     phases = run.finished["phases"]
     per_file = {name: phases[name]["cpu_ms_per_doc"] for name in phases}
     shown = ", ".join(f"{name} {ms:.3f}" for name, ms in per_file.items() if ms)
     report.add("CPU milliseconds a file", shown)
     report.add("share of the bare loop", f"{run.files_per_s / limit:.0%}")
-    again = run_program(small, base / "workspace-0")
+    again = run_program(small, base / "workspace-0-0")
     report.add(
         "second run, nothing changed",
         f"{again.files_per_s:,.0f} files/s with the start of the process, "

@@ -393,8 +393,9 @@ def lancedb(python: str, one: Collection, queries: list[tuple[str, str]], folder
     command = [python, str(script), str(folder), str(_DEPTH)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     for way in map(json.loads, done.stdout.splitlines()):
-        answers = iter([[names[number] for number in numbers] for numbers in way["found"]])
-        quality = measure(lambda _query, answers=answers: next(answers), queries)
+        answers = [[names[number] for number in numbers] for numbers in way["found"]]
+        answered = dict(zip((query for query, _name in queries), answers, strict=True))
+        quality = measure(answered.__getitem__, queries)
         each = way["seconds"] / len(queries) * 1e3
         yield f"{'lancedb ' + way['way']:16} {quality.found}   mean {each:6.1f} ms"
 

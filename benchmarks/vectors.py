@@ -26,6 +26,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import corpus
 from tui_scraper.engine.search.vector_files import VectorFiles, open_vectors
@@ -95,7 +96,7 @@ def run_once(source: Path, workspace: Path, url: str, embeddings: str) -> float:
         "TUI_SCRAPER_CLASSIFY__BASE_URL": url,
         "TUI_SCRAPER_INDEX__EMBEDDINGS": embeddings,
     }
-    command = [sys.executable, "-m", "tui_scraper", "run", source, "-w", workspace]
+    command = [sys.executable, "-m", "tui_scraper", "run", str(source), "-w", str(workspace)]
     began = time.perf_counter()
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
@@ -150,12 +151,13 @@ def measure_run(files: int, turns: int) -> None:
     print(f"{files:,} files, {len(texts):,} passages; {share:.0%} of the bare SDK, all phases included")
 
 
-def _clustered(count: int, size: int, rng: np.random.Generator) -> np.ndarray:
+def _clustered(count: int, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Unit vectors around a few hundred centres, as texts about a few hundred things have."""
     centres = rng.standard_normal((300, size)).astype(np.float32)
     chosen = rng.integers(0, len(centres), count)
     made = centres[chosen] + rng.standard_normal((count, size), dtype=np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    return made
 
 
 def measure_search(count: int, queries: int, size: int) -> None:
