@@ -165,6 +165,9 @@ def test_search(made: Made) -> None:
     nothing = run("search", "no-such-word-anywhere", "-w", made.workspace)
     assert (nothing.code, nothing.out) == (0, "Nothing was found.\n")
     assert len(run("search", "document", "-w", made.workspace, "-k", "2", "--json").objects) == 2
+    for asked in (["label:corespondence", "axolotl"], ["axolotl", "--label", "corespondence"]):
+        told = run("search", *asked, "-w", made.workspace).err
+        assert 'No document here can have the label "corespondence"; did you mean "correspondence"?' in told
 
 
 @pytest.mark.parametrize(

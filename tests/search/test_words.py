@@ -15,6 +15,7 @@ from tui_scraper.engine.search import text_index, vocabulary
 from tui_scraper.engine.search.asked import Condition, Word, in_words, read_query
 from tui_scraper.engine.search.holders import Filter, Holder
 from tui_scraper.engine.search.query import Search, search
+from tui_scraper.engine.search.remarks import about_labels
 from tui_scraper.engine.search.terms import TOKENIZER, analyzer
 from tui_scraper.engine.search.text_index import DamagedIndexError, OlderIndexError, TextIndex, schema
 from tui_scraper.engine.search.vocabulary import Vocabulary, _differ_by_two
@@ -31,6 +32,10 @@ def told(store: Fabricator, query: str) -> tuple[list[str], list[str]]:
     with Search(store.directory) as reader:
         looked = reader.look(query)
     return [hit.path for hit in looked.hits], [str(one) for one in looked.replaced]
+
+
+def remarks(store: Fabricator, query: str) -> list[str]:
+    return list(find(store.directory, query, settings=Settings()).about_words)
 
 
 # Forms
@@ -267,6 +272,37 @@ def test_a_field_that_is_none_is_just_a_word(store: Fabricator) -> None:
     assert paths(store, "type:.") == paths(store, "type:..") == []
     assert paths(store, "subject type:.") == ["a"]
     assert Condition("type", ("pdf",)) in read_query("type:.,pdf", analyzer()).conditions
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("date:yesterday report", '"date:yesterday" is no date (2024, 2024-03, 2024-03-17, >2024-01-15 or'),
+        ("lable:report", '"lable:report" was searched for as words; did you mean "label:"?'),
+        ("-report", "All of it is to be left out: type also what to look for."),
+    ],
+)
+def test_what_cannot_be_asked_is_told(store: Fabricator, query: str, said: str) -> None:
+    store.run([Doc(b"a", "the yesterday of a report")])
+    (told,) = (one for one in remarks(store, query) if not one.startswith("Nothing has"))
+    assert told.startswith(said)
+
+
+def test_colons_in_a_text_are_no_fields(store: Fabricator) -> None:
+    store.run([Doc(b"a", "see http://example.org and data:text at 10:30")])
+    assert remarks(store, "http://example.org data:text 10:30") == []
+
+
+def test_labels_that_no_document_can_have_are_told() -> None:
+    there = ["report", "legal"]
+    meant = 'No document here can have the label "{}"; did you mean "report"?'
+    assert about_labels(read_query("label:Report,reprot x", analyzer()), None, there) == (
+        meant.format("reprot"),
+    )
+    assert about_labels(read_query("x", analyzer()), "Report", there) == (meant.format("Report"),)
+    assert about_labels(read_query("x", analyzer()), "report", there) == ()
+    (said,) = about_labels(read_query("label:qqq", analyzer()), None, there)
+    assert said == 'No document here can have the label "qqq"; there are report, legal.'
 
 
 def test_a_rare_kind_among_many_hits_is_found(store: Fabricator, monkeypatch: pytest.MonkeyPatch) -> None:

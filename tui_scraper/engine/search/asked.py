@@ -29,6 +29,7 @@ _PART = re.compile(
     r"""(?:"(?P<quoted>[^"]*)(?:"|$)|(?P<bare>\S+))|"(?P<within>[^"]*)(?:"|$)|(?P<rest>\S+)""",
     re.IGNORECASE,
 )
+_NAMED = re.compile(r"^(\w+):(.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Wanted:
     words: tuple[Word, ...] = ()
     excluded: tuple[Word, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
+    """What stood before and after a colon and was taken for words."""
 
     @property
     def anything(self) -> bool:
@@ -69,13 +72,16 @@ def read_query(query: str, analyze: Any) -> Wanted:
     words: list[Word] = []
     excluded: list[Word] = []
     conditions: list[Condition] = []
+    unread: list[tuple[str, str]] = []
     for match in _parts(query):
         field, part, exact = _read(match)
+        unread += _NAMED.findall(match["bare"] or "") if not field else ()
         if field and field != "title":
             values = _values(field, part, exact)
             if values:
                 conditions.append(Condition(field, values, bool(match["minus"])))
                 continue
+            unread.append((match["field"], part))
             part, exact = f"{match['field']} {part}", False
         terms = tuple(analyze.analyze(spaced(part)))[:MAX_QUERY_WORDS]
         starred = not exact and part.endswith("*")
@@ -87,7 +93,7 @@ def read_query(query: str, analyze: Any) -> Wanted:
             word = Word(some, exact, begins, field == "title")
             if some and word not in into and len(words) + len(excluded) < MAX_QUERY_WORDS:
                 into.append(word)
-    return Wanted(tuple(words), tuple(excluded), tuple(conditions[:MAX_QUERY_WORDS]))
+    return Wanted(tuple(words), tuple(excluded), tuple(conditions[:MAX_QUERY_WORDS]), tuple(unread))
 
 
 def in_words(query: str) -> str:

@@ -26,7 +26,7 @@ import apsw
 
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PhaseName, SearchHit, Status
-from tui_scraper.engine.search.asked import read_query
+from tui_scraper.engine.search.asked import Wanted, read_query
 from tui_scraper.engine.search.conditions import Conditions
 from tui_scraper.engine.search.fusion import DEPTH, UNLIKE, Groups, fused
 from tui_scraper.engine.search.hits import Found, Hits
@@ -66,16 +66,21 @@ _TRIED = 2_000
 """Chunk artifacts looked up for a search before one asks whether few documents pass its conditions at all."""
 
 
+_NOTHING = Wanted()
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What was found. `replaced` are the words that nothing has, with those looked for in their place.
+    """What was found, and how the query was understood.
 
-    `old`: by an index that an older version has made, so without other forms of words and without languages.
+    `replaced` are the words that nothing has, with those looked for in their place. `old`: by an index that
+    an older version has made, so without other forms of words and without languages.
     """
 
     hits: list[SearchHit]
     replaced: tuple[Replaced, ...] = ()
     old: bool = False
+    wanted: Wanted = _NOTHING
 
 
 def search(
@@ -230,7 +235,7 @@ class Search:
         narrow = documents.few_artifacts()
         old = not holds_languages(index)
         if not wanted.anything or (narrow is not None and not narrow) or (old and conditions.languages):
-            return Looked([], old=old)
+            return Looked([], old=old, wanted=wanted)
         searcher = guarded(self._directory, index.searcher)
         guard = functools.partial(guarded, self._directory)
         ranking = Ranking(index.schema, Vocabulary(searcher, languages=not old, guard=guard))
@@ -270,7 +275,8 @@ class Search:
                 places = [(found.artifact, found.ordinal) for found, _holders in groups]
                 near = fused(groups, near, reader.cosines(aim, places))
             groups = near
-        return Looked([hits.make(found, holder) for found, holder in _choose(groups, k)], replaced, old)
+        found = [hits.make(one, holder) for one, holder in _choose(groups, k)]
+        return Looked(found, replaced, old, wanted)
 
     def _by_words(
         self,

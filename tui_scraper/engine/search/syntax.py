@@ -14,6 +14,9 @@ FIELDS = {
 }
 """What may stand before a colon, and what it is about."""
 
+DATES = "2024, 2024-03, 2024-03-17, >2024-01-15 or 2023..2024"
+"""What a date may be."""
+
 SYNTAX = (
     ('"unpaid invoice"', "these words, one after another"),
     ("invoi*", "words that begin so"),
