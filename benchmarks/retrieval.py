@@ -51,6 +51,8 @@ SETS = (*LANGUAGES, "mixed", "faq")
 _DEPTH = 10
 SPACE = bytes(16)
 """Of our vectors: there is but one."""
+_SIGNS = re.compile(r'["“”„«»「」*]|(?<!\S)-|:(?=\S)')
+"""What means something in a query of ours: the queries are what people say, and no engine is told so."""
 _LEAST = 80
 """Characters of a description worth finding."""
 _OF_EACH, _QUERIES_OF_EACH = 3_000, 200
@@ -267,7 +269,8 @@ class Ours:
                 matches.every(ranking.query([word], [], []).whole, 1)
             )
 
-        meant, excluded, _replaced = understand(read_query(query, analyze), vocabulary, anywhere)
+        typed = read_query(_SIGNS.sub(" ", query), analyze)
+        meant, excluded, _replaced = understand(typed, vocabulary, anywhere)
         ranked = ranking.query(meant, excluded, [])
         self.chunks = searcher.num_docs
         return matches.best(ranked, k)[:k] or list(itertools.islice(matches.every(ranked.whole, k), k))

@@ -38,6 +38,12 @@ def remarks(store: Fabricator, query: str) -> list[str]:
     return list(find(store.directory, query, settings=Settings()).about_words)
 
 
+def test_a_word_that_is_typed_again_counts_more(store: Fabricator) -> None:
+    store.run([Doc(b"a", "a red apple, and so on"), Doc(b"b", "a green pear, and so on")])
+    assert paths(store, "red pear red") == ["a", "b"]
+    assert paths(store, "red pear pear") == ["b", "a"]
+
+
 # Forms
 
 
@@ -116,7 +122,11 @@ def test_a_misspelt_word_finds_what_was_meant_and_says_so(store: Fabricator) -> 
     assert told(store, "acomodation")[0] == ["c"]  # two letters off, in a long word
     assert told(store, "leters")[0] == ["a"]
     assert told(store, "accomodati")[0] == ["c"]  # and not typed to its end
-    assert told(store, '"recieve"') == ([], [])
+    assert told(store, '"recieve"') == ([], ['Nothing has "recieve" just so; try it without the quotes.'])
+    assert told(store, '"received letters"')[1] == [
+        'Nothing has "received letters" just so; try it without the quotes.'
+    ]
+    assert told(store, '"receive letters"') == (["a"], [])
     assert told(store, "receive")[1] == []
     assert told(store, "qqqq") == ([], [])
 

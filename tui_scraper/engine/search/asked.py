@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tui_scraper.engine.search.dates import read_span
@@ -34,12 +34,16 @@ _NAMED = re.compile(r"^(\w+):(.+)")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word or phrase. `exact`: as it stands. `begins`: any word that begins so. `title`: in titles."""
+    """One word or phrase. `exact`: as it stands. `begins`: any word that begins so. `title`: in titles.
+
+    `times` is how often it was typed.
+    """
 
     terms: tuple[str, ...]
     exact: bool = False
     begins: bool = False
     title: bool = False
+    times: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,12 @@ def read_query(query: str, analyze: Any) -> Wanted:
     conditions: list[Condition] = []
     unread: list[tuple[str, str]] = []
     for match in _parts(query):
-        field, part, exact = _read(match)
-        unread += _NAMED.findall(match["bare"] or "") if not field else ()
-        if field and field != "title":
-            values = _values(field, part, exact)
+        about, part, exact = _read(match)
+        unread += _NAMED.findall(match["bare"] or "") if not about else ()
+        if about and about != "title":
+            values = _values(about, part, exact)
             if values:
-                conditions.append(Condition(field, values, bool(match["minus"])))
+                conditions.append(Condition(about, values, bool(match["minus"])))
                 continue
             unread.append((match["field"], part))
             part, exact = f"{match['field']} {part}", False
@@ -90,8 +94,11 @@ def read_query(query: str, analyze: Any) -> Wanted:
             begins = (
                 starred and some[-1:] == terms[-1:] and len(some) == 1 and len(some[0]) >= _SHORTEST_BEGINNING
             )
-            word = Word(some, exact, begins, field == "title")
-            if some and word not in into and len(words) + len(excluded) < MAX_QUERY_WORDS:
+            word = Word(some, exact, begins, about == "title")
+            if word in into:
+                at = into.index(word)
+                into[at] = replace(word, times=into[at].times + 1)
+            elif some and len(words) + len(excluded) < MAX_QUERY_WORDS:
                 into.append(word)
     return Wanted(tuple(words), tuple(excluded), tuple(conditions[:MAX_QUERY_WORDS]), tuple(unread))
 
@@ -100,10 +107,10 @@ def in_words(query: str) -> str:
     """A query as a person would say it: without what it leaves out, its fields and its signs."""
     wanted = []
     for match in _parts(query):
-        field, part, quoted = _read(match)
-        if match["minus"] or (field not in ("", "title") and _values(field, part, quoted)):
+        about, part, quoted = _read(match)
+        if match["minus"] or (about not in ("", "title") and _values(about, part, quoted)):
             continue
-        if field not in ("", "title"):
+        if about not in ("", "title"):
             wanted.append(match["field"])
         wanted.append(part if part.strip("*") == "" else part.rstrip("*"))
     return " ".join(" ".join(wanted).split())
@@ -116,9 +123,9 @@ def _parts(query: str) -> list[re.Match[str]]:
 
 def _read(match: re.Match[str]) -> tuple[str, str, bool]:
     """The field, '' for none, what follows it, and whether that is quoted."""
-    field = FIELDS.get((match["field"] or "").lower(), "")
+    about = FIELDS.get((match["field"] or "").lower(), "")
     part = next(text for text in match.group("quoted", "bare", "within", "rest") if text is not None)
-    return field, part, match["quoted"] is not None or match["within"] is not None
+    return about, part, match["quoted"] is not None or match["within"] is not None
 
 
 def _split(terms: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -130,14 +137,14 @@ def _split(terms: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [tuple(term for _at, term in some) for _kind, some in kinds]
 
 
-def _values(field: str, text: str, quoted: bool) -> tuple[str, ...]:
+def _values(about: str, text: str, quoted: bool) -> tuple[str, ...]:
     """What a field may be; () where that cannot be read."""
-    if field == "path":
+    if about == "path":
         return (text,)
     parts = [text] if quoted else text.split(",")
     values = tuple(part.strip() for part in parts if part.strip())
-    if field == "date" and not all(read_span(value) for value in values):
+    if about == "date" and not all(read_span(value) for value in values):
         return ()
-    if field == "type":
+    if about == "type":
         return tuple(value for value in values if value.strip("."))
     return values

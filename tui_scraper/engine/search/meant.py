@@ -1,7 +1,8 @@
 """Which terms of the index stand for each typed word: itself and its forms, or what is there in its place.
 
 A word that no document has, as it stands or in another form, stands for the words that begin like it, as it
-may not be typed to its end; else for those that differ by a letter or two. What was done is told.
+may not be typed to its end; else for those that differ by a letter or two. What was done is told, and that
+nothing has quoted words as they stand, for which nothing is put in their place.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ _TOLD = 3
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A word that no document has, and those looked for in its place; `begins`: they begin like it."""
+    """A word that no document has, and those looked for in its place; `begins`: they begin like it.
+
+    None in the place of a quoted one, or of several.
+    """
 
     word: str
     by: tuple[str, ...]
@@ -31,6 +35,8 @@ class Replaced:
 
     def __str__(self) -> str:
         """A sentence."""
+        if not self.by:
+            return f'Nothing has "{self.word}" just so; try it without the quotes.'
         shown = ", ".join(f'"{word}"' for word in self.by[:_TOLD])
         more = ", …" if len(self.by) > _TOLD else ""
         return f'Nothing has "{self.word}"; searched for {shown}{more}.'
@@ -44,7 +50,9 @@ def understand(
     replaced: list[Replaced] = []
     for word in wanted.words:
         one = _plainly(word, vocabulary)
-        if one.terms and not word.exact and not word.begins and not anywhere(one):
+        if word.exact and not word.title and not anywhere(one):
+            replaced.append(Replaced(" ".join(word.terms), (), begins=False))
+        elif one.terms and not word.exact and not word.begins and not anywhere(one):
             other = _instead(word, vocabulary, anywhere)
             if other is not None:
                 one, told = other

@@ -2,7 +2,8 @@
 
 A word counts by BM25, and so do its other forms, a little less; each form by how rare they all are
 together, or the rarest form would count most. A chunk need not have every word: the more, and the rarer,
-the better, with a little more for having all, and for words that follow each other as they were typed. What
+the better, with a little more for having all, and for words that follow each other as they were typed. One
+that is typed n times counts 1 + log n times. What
 nearly every chunk has is not looked for unless there is nothing else: it costs most and says nothing.
 Quoted words and those for the title must be there.
 
@@ -180,7 +181,7 @@ class Ranking:
         if any(len(one.word.terms) > 1 or one.any_beginning for one in words):
             return None
         terms = (
-            (_SHOULD, tantivy.Query.boost_query(query, _WEIGHTS[field] * weight))
+            (_SHOULD, tantivy.Query.boost_query(query, _WEIGHTS[field] * weight * _emphasis(one)))
             for one in words
             for field in TEXT_FIELDS
             for query, weight in self._terms(field, one)
@@ -197,7 +198,8 @@ class Ranking:
                 queries.append(tantivy.Query.boost_query(query, _WEIGHTS[field]))
         if not queries:
             return tantivy.Query.empty_query()
-        return tantivy.Query.disjunction_max_query(queries, tie_breaker=_OTHER_PLACES)
+        found = tantivy.Query.disjunction_max_query(queries, tie_breaker=_OTHER_PLACES)
+        return tantivy.Query.boost_query(found, _emphasis(meant)) if meant.word.times > 1 else found
 
     def _within(self, field: str, meant: Meant) -> Any | None:
         if len(meant.word.terms) > 1:
@@ -225,3 +227,7 @@ class Ranking:
     def _first_passages(self) -> Any:
         first = tantivy.Query.range_query(self._schema, "ordinal", tantivy.FieldType.Integer, 0, 0)
         return tantivy.Query.const_score_query(first, 0.0)
+
+
+def _emphasis(meant: Meant) -> float:
+    return 1.0 + math.log(meant.word.times)
