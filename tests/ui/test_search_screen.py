@@ -124,3 +124,23 @@ async def test_enter_looks_for_the_meaning_with_one_call_of_the_engine(
                 assert "savanna" in screen_text(app)
         finally:
             assert host.close(20)
+
+
+@pytest.mark.parametrize("been_there", [False, True], ids=["not seen before", "filtered before"])
+async def test_a_hit_is_looked_up_among_the_documents(
+    make_app: MakeApp, workspace: Path, been_there: bool
+) -> None:
+    app = make_app(workspace_of(complete(), workspace))
+    async with app.run_test(size=WIDE) as pilot:
+        if been_there:
+            await pilot.press("d")
+            await until_text(pilot, "14, by path")
+            await pilot.press("slash", *"letter", "enter")
+            await until_text(pilot, "12 of 14, by path")
+        await pilot.press("5", *"zebra")
+        await until_text(pilot, "1 by words", "zebra.txt #1")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen.query_one(PagedTable).has_focus)
+        await pilot.press("d")
+        await until_text(pilot, "tui-scraper  Documents", "lions slept under acacia trees")
+        assert any("▸" in line and "  zebra.txt" in line for line in screen_text(app).splitlines())
