@@ -11,7 +11,7 @@ import pytest
 from fabricated_store import Doc, Fabricator, add_payloads
 
 from tui_scraper.engine.errors import StoreError
-from tui_scraper.engine.search.query import search
+from tui_scraper.engine.search.query import Search, search
 from tui_scraper.engine.search.text_index import DamagedIndexError, TextIndex, open_for_reading
 from tui_scraper.engine.store.connection import open_blobs, open_state
 
@@ -183,7 +183,25 @@ def test_the_lock_of_a_killed_writer_does_not_block(tmp_path: Path) -> None:
     assert chunks_in(tmp_path) == 2
 
 
-def test_the_directory_may_be_read_only(tmp_path: Path) -> None:
+def test_what_is_on_a_read_only_disk_is_found(store: Fabricator, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.run([Doc(b"a", "the quokka sleeps"), Doc(b"b", "the wombat digs")])
+    index = store.directory / "index"
+    if os.geteuid() == 0:  # who may write anywhere
+        monkeypatch.setattr(os, "access", lambda path, mode: not (Path(path) == index and mode == os.W_OK))
+    for lock in index.glob(".*.lock"):
+        lock.unlink()
+    before = sorted(os.listdir(index))
+    index.chmod(0o500)
+    try:
+        with Search(store.directory) as reader:
+            for _ in range(2):
+                assert [hit.path for hit in reader.find('"quokka sleeps"')] == ["a"]
+    finally:
+        index.chmod(0o700)
+    assert sorted(os.listdir(index)) == before
+
+
+def test_an_index_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write anywhere")
     tmp_path.chmod(0o500)

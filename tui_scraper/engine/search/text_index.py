@@ -15,6 +15,7 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,15 +151,31 @@ def open_for_reading(workspace: Path) -> tuple[Any, Any] | None:
     if not (directory / "meta.json").exists():
         return None
     analyze = analyzer()
-    try:
-        index = _opened(directory, schema())
-    except OlderIndexError:
-        index = _opened(directory, schema(languages=False))
-    with _explained(directory):
+    with _explained(directory), _where_a_lock_can_be(directory) as place:
+        try:
+            index = _opened(place, schema())
+        except OlderIndexError:
+            index = _opened(place, schema(languages=False))
         index.register_tokenizer(TOKENIZER, analyze)
         index.config_reader("manual", 0)
-        index.reload()
+        index.reload()  # opens all files
     return index, analyze
+
+
+@contextmanager
+def _where_a_lock_can_be(directory: Path) -> Iterator[Path]:
+    """The directory; where it is read-only, one with links to its files, until these are open.
+
+    The library puts a lock beside what it reads.
+    """
+    if os.access(directory, os.W_OK):
+        yield directory
+        return
+    with tempfile.TemporaryDirectory(prefix="tui-scraper-") as place:
+        for name in os.listdir(directory):
+            if not name.endswith(".lock"):
+                os.symlink(directory.resolve() / name, Path(place, name))
+        yield Path(place)
 
 
 def holds_languages(index: Any) -> bool:
