@@ -19,7 +19,6 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from tui_scraper import actions, theming
-from tui_scraper.ending import EndingApp
 from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.limits import BUDGET, replaced
 from tui_scraper.engine.models import PhaseName
@@ -47,11 +46,12 @@ from tui_scraper.screens.search import SearchScreen
 from tui_scraper.screens.settings import SettingsScreen
 from tui_scraper.screens.start import StartScreen
 from tui_scraper.suspending import Suspension
+from tui_scraper.typing_ahead import TypingAheadApp
 
 CLOSE_S = 3.0
 
 
-class TuiScraperApp(EndingApp):
+class TuiScraperApp(TypingAheadApp):
     """`TuiScraperApp(host, settings, source, workspace).run()`; exit with its `return_code`."""
 
     TITLE = "tui-scraper"

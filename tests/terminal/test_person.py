@@ -155,3 +155,24 @@ def test_a_key_that_repeats_is_carried_out_once(tmp_path: Path) -> None:
             terminal.read(0.1)
         assert terminal.bytes_read == before, "an idle screen sends nothing"
         leave(terminal)
+
+
+def test_keys_that_come_at_once_go_where_they_would_one_by_one(tmp_path: Path) -> None:
+    write_slow(tmp_path / "papers", 40, 0.1)
+    with opened(tmp_path, tmp_path / "papers", "-w", tmp_path / "w") as terminal:
+        begin(terminal, "40 files")
+        terminal.press("/pause")  # "p" pauses a run, where it is no text
+        terminal.until("/  pause")
+        terminal.press(ESC)
+        terminal.until("leave the field", gone=True)
+        terminal.press("1c")
+        terminal.until("tui-scraper  Checkpoints")
+        assert "PAUSED" not in terminal.text
+        terminal.until("COMPLETE")
+        terminal.press("Gby")  # nobody has seen the question that "y" would answer
+        terminal.until("Go back to checkpoint")
+        terminal.settle()
+        assert "Go back to checkpoint" in terminal.text
+        terminal.press(ESC)
+        terminal.until("Go back to checkpoint", gone=True)
+        leave(terminal)
