@@ -189,6 +189,7 @@ class TuiScraperApp(TypingAheadApp):
             return
         while not isinstance(self.screen, LiveScreen) and len(self.screen_stack) > 1:
             self.pop_screen()
+        self._screens[name].take(self._host.snapshot(), self._problem())  # the next key may come at once
         self.switch_screen(name)
 
     # Actions of the registry
@@ -220,6 +221,8 @@ class TuiScraperApp(TypingAheadApp):
             self._start_screen.look()  # it is possible only because there is something to open
         if reason:
             screen.say(reason)
+        elif not screen.is_here:  # what it does itself needs its widgets; to go elsewhere needs none
+            getattr(self, f"_do_{name}", _nothing)()
         elif not screen.perform(name):
             getattr(self, f"_do_{name}")()
 
@@ -452,3 +455,7 @@ class TuiScraperApp(TypingAheadApp):
         return next(
             (screen.snapshot.workspace for screen in self._screens.values() if screen.snapshot.workspace), ""
         )
+
+
+def _nothing() -> None:
+    """What a screen that is not there yet can do."""

@@ -34,13 +34,17 @@ def _nearly(alike: float) -> str:
     return f"{100 * alike:g} % or more"
 
 
-def alone_line(path: str, kind: Copy, alike: float) -> str:
-    """That a document is in no group."""
+def alone_line(path: str, kind: Copy, alike: float, *, others: bool = False) -> str:
+    """That a document is in no group; `others`: in none of that kind, but in one of the other."""
     what = {
         Copy.NONE: f"no other document is a copy of it, or {_nearly(alike)} the same.",
         Copy.EXACT: "no other document has the same bytes.",
         Copy.NEAR: f"no other document has a text that is {_nearly(alike)} the same.",
     }[kind]
+    if others and kind is Copy.EXACT:
+        what = "no other document has the same bytes; without --exact those nearly the same are shown."
+    elif others:
+        what = "another document has the same bytes; without --near the group is shown."
     return f"{safe_text(path)}: {what}"
 
 

@@ -4,7 +4,8 @@ Textual hands a key to the widget that has the focus, and looks for its binding 
 there. A key that is typed meanwhile is handed to the same widget, though the one before it may lead to
 another screen, and then looked for among the bindings of that: text for the field of a search would pause
 the run. So bindings are looked for at once where no text is typed, and keys wait for a screen that is on
-its way; but none answers a question that nobody can have seen.
+its way; but none answers a question that is not there yet, or does anything on another screen than that
+on which it was typed: of many enters one leaves the palette, and the next must not choose in another.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from textual import events
 from textual.screen import Screen
@@ -21,6 +22,8 @@ from textual.widgets import Input
 from tui_scraper.ending import EndingApp
 from tui_scraper.screens.live import LiveScreen
 from tui_scraper.screens.palette import Palette
+
+_LEAVING = {"ctrl+q", "ctrl+c"}
 
 
 class TypingAheadApp(EndingApp):
@@ -31,10 +34,18 @@ class TypingAheadApp(EndingApp):
         self._typed: deque[events.Key] = deque()
         self._expected: Screen[Any] | None = None
         self._painted: WeakSet[Screen[Any]] = WeakSet()
+        self._handed: WeakKeyDictionary[events.Key, Screen[Any]] = WeakKeyDictionary()
 
     async def on_event(self, event: events.Event) -> None:
         """Take a key up, or have it wait for the others."""
-        if not isinstance(event, events.Key) or event.is_forwarded:
+        if not isinstance(event, events.Key):
+            await super().on_event(event)
+            return
+        if event.is_forwarded:  # it has come back, from whatever had the focus
+            if self._handed.get(event) in {None, self.screen}:
+                await super().on_event(event)
+            return
+        if event.key in _LEAVING:  # whatever is on its way
             await super().on_event(event)
             return
         self._typed.append(event)
@@ -65,4 +76,5 @@ class TypingAheadApp(EndingApp):
         if await self._check_bindings(key.key, priority=True):
             return
         if isinstance(self.focused, Input) or not await self._check_bindings(key.key):
+            self._handed[key] = self.screen
             await super().on_event(key)

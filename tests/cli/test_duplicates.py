@@ -114,6 +114,14 @@ def test_one_kind_another_threshold_one_document(workspace: Path) -> None:
     assert alone.out == "f/alone.txt: no other document is a copy of it, or 85 % or more the same.\n"
 
 
+def test_a_document_that_has_only_the_other_kind_of_copies_is_told_so(workspace: Path) -> None:
+    exact = run("duplicates", "-w", workspace, "--path", "b/copy of one.txt", "--near").out
+    said = "another document has the same bytes; without --near the group is shown."
+    assert exact == f"b/copy of one.txt: {said}\n"
+    near = run("duplicates", "-w", workspace, "--path", "e/page.html", "--exact").out
+    assert near.startswith("e/page.html: no other document has the same bytes; without --exact those nearly")
+
+
 def test_what_is_asked_wrongly_ends_with_2(workspace: Path) -> None:
     assert run("duplicates", "-w", workspace, "--threshold", "0.3").code == 2
     assert run("duplicates", "-w", workspace, "--exact", "--near").code == 2

@@ -163,16 +163,11 @@ def test_keys_that_come_at_once_go_where_they_would_one_by_one(tmp_path: Path) -
         begin(terminal, "40 files")
         terminal.press("/pause")  # "p" pauses a run, where it is no text
         terminal.until("/  pause")
+        terminal.until("leave the field")
         terminal.press(ESC)
         terminal.until("leave the field", gone=True)
         terminal.press("1c")
         terminal.until("tui-scraper  Checkpoints")
         assert "PAUSED" not in terminal.text
         terminal.until("COMPLETE")
-        terminal.press("Gby")  # nobody has seen the question that "y" would answer
-        terminal.until("Go back to checkpoint")
-        terminal.settle()
-        assert "Go back to checkpoint" in terminal.text
-        terminal.press(ESC)
-        terminal.until("Go back to checkpoint", gone=True)
         leave(terminal)

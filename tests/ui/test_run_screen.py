@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from seeing import screen_text, until, until_text
 from served import IDLE, ServedHost, busy, complete
+from textual import events
 from textual.command import Hits, Provider
 from textual.pilot import Pilot
 
@@ -279,6 +280,40 @@ async def test_an_enter_that_comes_before_the_list_waits_for_it(
         await until(pilot, lambda: app.theme == "light")
         await until(pilot, lambda: not isinstance(app.screen, Palette))
         assert "Phases" in await until_text(pilot, "RUNNING")
+
+
+async def test_an_enter_that_comes_back_late_chooses_nothing_in_the_next_palette(make_app: MakeApp) -> None:
+    app = make_app(busy(workspace=OPEN))
+    async with app.run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING")
+        for typed_in in ("the one before", "this one"):
+            await pilot.press("ctrl+p")
+            await until_text(pilot, "Failed, skipped and empty documents", "(f)")
+            palette = app.screen
+            enter = events.Key("enter", "\r")
+            app._handed[enter] = palette
+            enter._set_forwarded()
+            if typed_in == "the one before":
+                await pilot.press("escape", "ctrl+p")
+                await until_text(pilot, "Failed, skipped and empty documents", "(f)")
+                app.post_message(enter)
+                await pilot.pause()
+                assert isinstance(app.screen, Palette)
+                await pilot.press("escape")
+            else:
+                app.post_message(enter)
+                await until(pilot, lambda: not isinstance(app.screen, Palette))
+
+
+async def test_what_is_asked_at_once_of_another_screen_is_judged_by_how_the_run_stands(
+    make_app: MakeApp,
+) -> None:
+    app = make_app(busy(workspace=OPEN))
+    async with app.run_test(size=NARROW) as pilot:
+        await until_text(pilot, "RUNNING")
+        app.act("show_failed")
+        app.act("show_checkpoints")
+        await until_text(pilot, "tui-scraper  Checkpoints")
 
 
 async def test_zoom_gives_the_log_the_screen_and_esc_takes_it_back(make_app: MakeApp) -> None:

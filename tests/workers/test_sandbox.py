@@ -806,7 +806,8 @@ def test_a_program_is_closed_in_as_its_worker_is(worker_with_programs: Inside, s
                 except OSError as error:
                     return error.errno
                 return "done"
-            print([outcome(open, sys.argv[1]), outcome(open, "/tmp/x", "w"), outcome(open, "/etc/shadow"),
+            print([outcome(open, sys.argv[1]), outcome(open, "/tmp/no-file", "w"),
+                   outcome(open, "/etc/shadow"),
                    outcome(socket.socket), outcome(os.kill, int(sys.argv[2]), 0), outcome(os.kill, -1, 0),
                    outcome(os.setuid, 0), outcome(os.chmod, sys.argv[1], 0o777)])
             '''

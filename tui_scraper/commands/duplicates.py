@@ -67,6 +67,7 @@ def duplicates(options: argparse.Namespace) -> int:
                 keep=alike == usual,
             )
         kind = Copy.EXACT if options.exact else Copy.NEAR if options.near else Copy.NONE
+        every = found
         found = found.only(kind)
         if version is not None:
             group = found.group(found.place(version) or 0)
@@ -84,5 +85,6 @@ def duplicates(options: argparse.Namespace) -> int:
             else:
                 print_lines(["", *plain.group_lines(found, group, paths)])
         if is_empty and version is not None and not options.json:
-            print_lines([plain.alone_line(options.path, kind, alike)])
+            others = every.group(every.place(version) or 0) is not None
+            print_lines([plain.alone_line(options.path, kind, alike, others=others)])
     return 0
