@@ -22,10 +22,9 @@ from tui_scraper.engine.export.row import CHUNK, CLASSIFY, Parts
 from tui_scraper.engine.graph.kept import read_kept
 from tui_scraper.engine.graph.model import Edge
 from tui_scraper.engine.graph.references import SELF
-from tui_scraper.engine.labels.taxonomy import from_settings
 from tui_scraper.engine.models import DocumentRow, Order, PhaseName
 from tui_scraper.engine.safe_text import safe_text, show_path
-from tui_scraper.engine.settings_in_force import settings_at
+from tui_scraper.engine.settings_in_force import labels_at, settings_at
 from tui_scraper.engine.store.artifacts import StoredLabel, labels_in_store
 from tui_scraper.engine.store.catalogue import (
     Catalogue,
@@ -167,10 +166,10 @@ class DocumentReader(Reader):
     def labels(self) -> list[str]:
         """The labels of the taxonomy in force. Raises UsageError before the first run."""
         with snapshot(self._state, self._directory):
-            settings = settings_at(self._state, read_head(self._state))
-        if settings is None:
+            labels = labels_at(self._state, read_head(self._state))
+        if not labels:
             raise UsageError("Nothing has run here yet, so there are no labels.")
-        return [label.name for label in from_settings(settings.classify.labels).labels]
+        return labels
 
     def allows_several(self) -> bool:
         """Whether a document may have more than one label."""

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import apsw
 
 from tui_scraper.engine.errors import TuiScraperError, UsageError
-from tui_scraper.engine.labels.taxonomy import from_settings
 from tui_scraper.engine.llm.choosing import Provider, asked_for_vectors, choose_embedder
 from tui_scraper.engine.llm.errors import PreflightError
 from tui_scraper.engine.models import SearchHit
@@ -28,7 +27,7 @@ from tui_scraper.engine.search.asked import in_words
 from tui_scraper.engine.search.query import Looked, Search
 from tui_scraper.engine.search.remarks import about_fields, about_labels
 from tui_scraper.engine.settings import Settings
-from tui_scraper.engine.settings_in_force import settings_at, with_those_of_today
+from tui_scraper.engine.settings_in_force import labels_at, settings_at, with_those_of_today
 from tui_scraper.engine.store.connection import explained, open_blobs, open_state
 from tui_scraper.engine.store.head import Head, read_head
 from tui_scraper.engine.store.vectors import (
@@ -108,7 +107,8 @@ def find(
         ) -> Answer:
             looked = reader.look(query, k=k, label=label, path=path, vector=vector, words=words)
             about = about_fields(looked.wanted) + (_about(looked) if words else ())
-            if not looked.hits and (labels := _labels(directory)):
+            asks = label is not None or any(one.field == "label" for one in looked.wanted.conditions)
+            if asks and not looked.hits and (labels := _labels(directory)):
                 about += about_labels(looked.wanted, label, labels)
             return Answer(looked.hits, notice, pending, by_meaning, about)
 
@@ -142,8 +142,7 @@ def _about(looked: Looked) -> tuple[str, ...]:
 def _labels(directory: Path) -> list[str]:
     """Those that documents can have here."""
     with explained(directory), contextlib.closing(open_state(directory, read_only=True)) as state:
-        settings = settings_at(state, read_head(state))
-    return [] if settings is None else [one.name for one in from_settings(settings.classify.labels).labels]
+        return labels_at(state, read_head(state))
 
 
 def _vector(

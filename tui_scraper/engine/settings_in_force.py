@@ -14,6 +14,7 @@ from pathlib import Path
 
 import apsw
 
+from tui_scraper.engine.labels.taxonomy import from_settings
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.phases.base import Phase
 from tui_scraper.engine.phases.registry import DOCUMENT_PHASE_MODULES
@@ -112,6 +113,14 @@ def settings_at(state: apsw.Connection, head: Head) -> Settings | None:
     """The settings that are in force at a point of history; None before the first run."""
     text = settings_of(state, head.run)
     return None if text is None else recorded(text)
+
+
+def labels_at(state: apsw.Connection, head: Head) -> list[str]:
+    """The labels that documents can have at a point of history; [] before the first run."""
+    settings = settings_at(state, head)
+    if settings is None:
+        return []
+    return [label.name for label in from_settings(settings.classify.labels).labels]
 
 
 def changes(before: Settings, after: Settings) -> list[KeyChange]:

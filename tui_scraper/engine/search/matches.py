@@ -33,7 +33,7 @@ class Matches:
         if len(found) < size:
             return []
         artifacts = {one.artifact for one in found}
-        return [one for one in self._page(query.every(list(artifacts)), size) if one.score]
+        return [one for one in self._page(query.one_by_one(list(artifacts)), size) if one.score]
 
     def every(self, query: Any, k: int) -> Iterator[Found]:
         """All of them; in pages that grow, because each is sorted from the start."""

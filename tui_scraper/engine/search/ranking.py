@@ -90,7 +90,7 @@ class RankedQuery:
         """Those that are chunks of some artifacts; scores stay as they are."""
         return tantivy.Query.boolean_query([(_MUST, self.whole), (_MUST, self._of(artifacts))])
 
-    def every(self, artifacts: Sequence[int]) -> Any:
+    def one_by_one(self, artifacts: Sequence[int]) -> Any:
         """All chunks of some artifacts but those that must not be found, with 0 for one that has nothing.
 
         What counts is looked up for each of these chunks, one after the other: for few of them this takes
