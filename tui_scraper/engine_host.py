@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError, wait
 from dataclasses import replace
@@ -32,7 +33,7 @@ from tui_scraper.engine.standing_still import PatientLoop
 from tui_scraper.telling import limit_lines, limits_in_force, phases, progress_line, totals
 
 if TYPE_CHECKING:
-    from tui_scraper.engine.engine import Engine
+    from tui_scraper.engine.engine import Engine, Retried
 
 _WANTED_S = 0.5
 """How often to see whether another shell still waits for what it has asked for."""
@@ -44,7 +45,8 @@ _Command = Callable[["Engine"], Coroutine[Any, Any, Any] | None]
 class EngineHost:
     """Runs one engine at a time on one workspace.
 
-    Every method returns at once, except `wait` and `close`. All may be called from any thread.
+    Every method returns at once, except `wait`, `leave`, `close` and those that say they wait. All may be
+    called from any thread.
     """
 
     def __init__(self, emit: Emit = lambda _event: None) -> None:
@@ -151,6 +153,10 @@ class EngineHost:
 
         self._ask(naming)
 
+    def leave(self, timeout_s: float) -> bool:
+        """Have the engine end, unless a pass goes on or is due. Waits for the answer; True without one."""
+        return self._session is None or self._session.leave(timeout_s)
+
     def close(self, timeout_s: float = 3.0) -> bool:
         """Stop, close the workspace and end the thread. False if it did not end in time."""
         session = self._session
@@ -223,12 +229,28 @@ class _Session:
         """See `EngineHost.limit`."""
         self._answered(lambda engine: engine.limit(wanted))
 
-    def _answered(self, asked: Callable[[Engine], Coroutine[Any, Any, Any]]) -> Any:
+    def leave(self, timeout_s: float) -> bool:
+        """See `EngineHost.leave`."""
+
+        async def leaving(engine: Engine) -> bool:
+            return engine.leave()
+
+        until = time.monotonic() + timeout_s
+        try:
+            return bool(self._answered(leaving, lambda: time.monotonic() < until))
+        except TuiScraperError:
+            return True
+
+    def _answered(
+        self,
+        asked: Callable[[Engine], Coroutine[Any, Any, Any]],
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> Any:
         engine, loop = self._engine, self._loop
         if engine is None or loop is None or loop.is_closed():
             raise TuiScraperError("The engine is only starting, or ending; try again.")
         try:
-            return self._obeyed(asked(engine), loop, lambda: True)
+            return self._obeyed(asked(engine), loop, wanted)
         except CancelledError:
             raise TuiScraperError("The engine has ended meanwhile; nothing was changed.") from None
 
@@ -311,7 +333,8 @@ class _Session:
                 return {"path": given.path, "labels": given.labels, "documents": given.documents}
             case {"command": "retry"}:
                 again = engine.retry(**_which(request), of_models=request.get("method") == "openai")
-                return {"documents": self._obeyed(again, loop, wanted)}
+                retried: Retried = self._obeyed(again, loop, wanted)
+                return {"documents": retried.documents, "worked_on": retried.worked_on}
             case {"command": "skip"} if any(request.get(key) for key in ("cause", "phase", "path")):
                 return {"documents": self._obeyed(engine.set_aside(**_which(request)), loop, wanted)}
             case {"command": "name", "checkpoint": int(checkpoint), "name": str(name)}:

@@ -41,6 +41,7 @@ from tui_scraper.signals import SignalWatch
 from tui_scraper.telling import limits, phases, progress_line, totals
 
 _POLL_S = 0.05
+_LEAVE_S = 0.005
 _LINE_EVERY_S = 2.0
 _PROGRESS_EVERY_S = 0.25
 _CLOSE_S = 10.0
@@ -89,11 +90,12 @@ def run(request: RunRequest, *, json_events: bool, verbose: bool = False, settin
                 log_number = _print_log(snapshot, log_number)
             view.progress(snapshot)
             full = snapshot.state is RunState.PAUSED and host.error is not None
-            if ended or (full and not request.watch) or snapshot.state in _ENDED:
+            at_rest = (full and not request.watch) or snapshot.state in _ENDED
+            if ended or (at_rest and host.leave(_CLOSE_S)):
                 break
             if watch.received is not None:
                 host.stop()  # a signal that came before the engine listened is not lost
-            host.wait(_POLL_S)
+            host.wait(_LEAVE_S if at_rest else _POLL_S)
     return finish()
 
 

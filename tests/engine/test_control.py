@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import time
@@ -20,7 +21,18 @@ from tests.engine.running import (
     table,
 )
 from tests.plugins import write_plugin
-from tui_scraper.engine import Cause, PhaseName, RunRequest, RunState, Settings, UsageError
+from tui_scraper.engine import (
+    Cause,
+    CheckpointTaken,
+    Event,
+    PhaseName,
+    RunRequest,
+    RunSnapshot,
+    RunState,
+    Settings,
+    UsageError,
+)
+from tui_scraper.engine.engine import Engine, Retried
 from tui_scraper.engine.search.query import search
 from tui_scraper.engine.store.reader import Reader
 from tui_scraper.engine_host import EngineHost
@@ -245,6 +257,54 @@ def test_retry_in_mid_run_is_never_lost(prepared: Prepared, tmp_path: Path) -> N
     assert asked > 3
     assert export_bytes(tmp_path) == prepared.export
     check_counters(tmp_path)
+
+
+def test_a_retry_while_the_export_is_written_is_worked_on_before_the_engine_leaves(
+    failing: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """What has begun the engine leaves when its run is complete: a retry that came last is not forgotten."""
+    source, _workspace = failing
+    host: EngineHost
+    retried: list[float] = []
+
+    def emit(event: Event) -> None:
+        if isinstance(event, CheckpointTaken) and event.phase is PhaseName.OUTPUT and not retried:
+            retried.append(event.time)
+            host.retry()
+
+    host = EngineHost(emit)
+    host.start(RunRequest(source, Settings(), workspace=tmp_path / "other"))
+    until = time.monotonic() + 60
+    while host.snapshot().state is not RunState.COMPLETE or not host.leave(20):
+        assert time.monotonic() < until, (host.snapshot(), host.error)
+        time.sleep(0.002)
+    assert host.close(20)
+    assert retried
+    assert host.error is None
+    assert host.snapshot().counts.pending == 0
+    assert host.snapshot().counts.failed == 4
+    assert attempts(tmp_path / "other")["broken.pdf"] == 2
+
+
+def test_a_retry_after_the_engine_has_begun_to_leave_does_not_say_that_it_is_worked_on(
+    failing: tuple[Path, Path],
+) -> None:
+    source, workspace = failing
+
+    async def late() -> Retried:
+        snapshots: list[RunSnapshot] = []
+        engine = Engine(RunRequest(source, Settings(), workspace=workspace), snapshots.append)
+        serving = asyncio.create_task(engine.serve())
+        while not engine.leave():
+            await asyncio.sleep(0.002)
+        retried = await engine.retry()
+        await serving
+        return retried
+
+    assert asyncio.run(late()) == Retried(4, worked_on=False)
+    with Reader(workspace) as reader:
+        assert reader.status().counts.pending == 4
+    check_counters(workspace)
 
 
 def test_a_retry_before_a_stop_does_not_undo_the_stop(prepared: Prepared, tmp_path: Path) -> None:

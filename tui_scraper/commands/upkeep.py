@@ -57,7 +57,7 @@ def retry(options: argparse.Namespace) -> int:
 
     def answered(answer: dict[str, Any]) -> int:
         nonlocal by_engine
-        by_engine = True
+        by_engine = bool(answer["worked_on"])
         return int(answer["documents"])
 
     request = {"cause": options.cause, "phase": options.phase, "path": options.path, "method": options.method}
@@ -72,7 +72,10 @@ def retry(options: argparse.Namespace) -> int:
     again = f"tui-scraper run {plain.shown_path(source)}" if source is not None else "tui-scraper run"
     if source is not None and directory != default_directory(source):
         again += f" -w {plain.shown_path(directory)}"
-    print_lines([f"{documents(count)} {are} pending again" + (f"; `{again}` works on it." if count else ".")])
+    it = "it" if count == 1 else "them"
+    print_lines(
+        [f"{documents(count)} {are} pending again" + (f"; `{again}` works on {it}." if count else ".")]
+    )
     return 0
 
 

@@ -53,6 +53,14 @@ _TRY_AGAIN_S = 60.0
 """While watching: how long after a pass that ended with a sentence the next one is tried anyway."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Retried:
+    """Documents put back to pending, and whether this engine still takes them up itself."""
+
+    documents: int
+    worked_on: bool
+
+
 class Engine:
     """All methods are called in the engine's event loop.
 
@@ -185,8 +193,8 @@ class Engine:
         phase: PhaseName | None = None,
         path: bytes | None = None,
         of_models: bool = False,
-    ) -> int:
-        """Put failures back to pending and work on them. Returns how many.
+    ) -> Retried:
+        """Put failures back to pending and work on them.
 
         `of_models`: not failures, but what lacks a label or vectors of a model because they could not be had.
         """
@@ -201,7 +209,8 @@ class Engine:
         else:
             count = await self._workspace.writer.submit(putting_back)
             self._begin()
-        return count
+        at_work = self._pipeline is not None and not self._pipeline.told_to_stop
+        return Retried(count, worked_on=not self._closing and (at_work or self._go.is_set()))
 
     async def give_label(
         self,
@@ -297,6 +306,13 @@ class Engine:
     def _settings_in_force(self) -> InForce:
         request = self._request
         return in_force_at(self._workspace.directory, request.settings, accept=request.accept_settings)
+
+    def leave(self) -> bool:
+        """Close, unless a pass goes on or is due: one may have been asked for in the last moment."""
+        if self._go.is_set() or self._between.locked():
+            return False
+        self.close()
+        return True
 
     def close(self) -> None:
         """End the pass, then `serve`."""

@@ -192,6 +192,11 @@ class Pipeline:
         return self._stop.is_set() or self.activity.state is RunState.COMPLETE
 
     @property
+    def told_to_stop(self) -> bool:
+        """Whether it takes up nothing more, by a command or for want of money."""
+        return self._stop.is_set()
+
+    @property
     def paused(self) -> bool:
         """Whether a person has paused it."""
         return self._paused
