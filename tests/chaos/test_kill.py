@@ -21,7 +21,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
 
 
 def test_commands_killed_at_random_instants_lose_nothing(programs: Programs, tmp_path: Path) -> None:
-    report = kills.torture(tmp_path, kills=12, seed=20261124, programs=programs)
+    report = kills.torture(tmp_path, kills=8, seed=20261124, programs=programs)
     assert len(report.kills) > 4  # of different kinds
     assert report.completions >= 1
 
@@ -37,8 +37,8 @@ def test_a_killed_rollback_is_made_or_not_and_ends_equal_to_the_checkpoint(
 def test_an_index_and_exports_that_are_killed_are_whole_or_not_there(
     programs: Programs, tmp_path: Path
 ) -> None:
-    report = kills.torture_late(tmp_path, kills=5, seed=20261130, programs=programs)
-    assert report.killed == 5
+    report = kills.torture_late(tmp_path, kills=3, seed=20261130, programs=programs)
+    assert report.killed == 3
 
 
 @pytest.mark.slow

@@ -381,10 +381,10 @@ def test_history_is_thinned_for_display_and_never_lost(workspace: Path) -> None:
 
 
 def test_a_long_life_is_shown_in_few_lines(workspace: Path) -> None:
-    """A year with a pass every ten minutes, as `watch` makes them, and one move long ago."""
+    """Two months with a pass every ten minutes, as `watch` makes them, and one move long ago."""
     carry_out(workspace, roll_back_to_checkpoint(3))
     connection = connect(workspace / "state.db")
-    passes, year = 52_560, 365 * 86_400.0
+    passes, months = 8_640, 60 * 86_400.0
     with connection:
         row = connection.execute("SELECT * FROM checkpoint WHERE id = 1").fetchall()[0]
         names = [name for name, _kind in connection.execute("SELECT * FROM checkpoint").get_description()]
@@ -394,7 +394,7 @@ def test_a_long_life_is_shown_in_few_lines(workspace: Path) -> None:
             for phase in range(6):
                 values = list(row)
                 values[0] = 1_000 + number * 6 + phase
-                values[time_at] = row[time_at] - year * number / passes
+                values[time_at] = row[time_at] - months * number / passes
                 values[run_at], values[phase_at] = 10 + passes - number, phase
                 made.append(values)
         marks = ",".join("?" * len(names))

@@ -136,13 +136,15 @@ _DIE_AT = """
 import os, signal, sys
 from pathlib import Path
 from tui_scraper.engine.export import export, folder
+from tui_scraper.engine.export.formats import chosen
 
-workspace, target, step = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-if sys.argv[4] == "two":
+workspace, target, formats = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[4:]
+chosen(formats)
+if sys.argv[3] == "two":
     folder._renameat2 = lambda: None
 taken = 0
 
-def die_when_reached(call):
+def die_when_reached(call, step):
     def counted(*args, **keywords):
         global taken
         if taken == step:
@@ -151,11 +153,17 @@ def die_when_reached(call):
         return call(*args, **keywords)
     return counted
 
-for name in ("mkdir", "fsync", "rename", "unlink", "rmdir", "open", "chmod", "link"):
-    setattr(os, name, die_when_reached(getattr(os, name)))
-folder._exchange = die_when_reached(folder._exchange)
-export(workspace, target, formats=sys.argv[5:])
+for line in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        for name in ("mkdir", "fsync", "rename", "unlink", "rmdir", "open", "chmod", "link"):
+            setattr(os, name, die_when_reached(getattr(os, name), int(line)))
+        folder._exchange = die_when_reached(folder._exchange, int(line))
+        export(workspace, target, formats=formats)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
+"""Forks a process for each step that it reads, which exports and is killed there. Prints how that ended."""
 
 
 @pytest.mark.parametrize("how", ["exchange", "two"])
@@ -173,26 +181,32 @@ def test_a_kill_at_any_step_leaves_old_or_new(
     folder._delete(tmp_path / "expected")
     outcomes = []
     step = 0
-    while True:
-        process = subprocess.run(
-            [sys.executable, "-c", _DIE_AT, str(store.directory), str(target), str(step), how, *formats],
-            check=False,
-        )
-        if process.returncode == 0:
-            break
-        assert process.returncode == -signal.SIGKILL
-        if target.exists():
-            found = contents(target)
-            assert found in (old, new)
-            outcomes.append(found == new)
-        else:
-            assert how == "two"
-            hidden = [contents(path) for path in tmp_path.iterdir() if path.name.startswith(".out.export-")]
-            assert old in hidden
-            assert new in hidden
-            with folder.Staging(target):  # the next export begins by putting it right
-                assert contents(target) == old
-        step += 1
+    with subprocess.Popen(
+        [sys.executable, "-c", _DIE_AT, str(store.directory), str(target), how, *formats],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as killer:
+        while True:
+            print(step, file=killer.stdin, flush=True)
+            code = int(killer.stdout.readline())  # type: ignore[union-attr]
+            if code == 0:
+                break
+            assert code == -signal.SIGKILL
+            if target.exists():
+                found = contents(target)
+                assert found in (old, new)
+                outcomes.append(found == new)
+            else:
+                assert how == "two"
+                hidden = [
+                    contents(path) for path in tmp_path.iterdir() if path.name.startswith(".out.export-")
+                ]
+                assert old in hidden
+                assert new in hidden
+                with folder.Staging(target):  # the next export begins by putting it right
+                    assert contents(target) == old
+            step += 1
     assert step > 8
     assert outcomes == sorted(outcomes)
     assert contents(target) == new
