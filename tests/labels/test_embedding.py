@@ -66,6 +66,33 @@ def test_word_by_word_tokens_are_those_of_the_whole_text() -> None:
     np.testing.assert_allclose(model.embed(words), total / np.linalg.norm(total), rtol=1e-4, atol=1e-6)
 
 
+def test_a_word_has_the_same_vector_whatever_it_is_tokenized_with() -> None:
+    model = embedding.load()
+    words = ["reykjavík", "東京", "x" * 32, "_", "the", "\u0301", "naïve", *(f"word{n}" for n in range(600))]
+    together = model._vectors(words)
+    assert together.shape == (len(words), 256)
+    for word, vector in zip(words, together, strict=True):
+        alone = model._tokenizer.encode(word, add_special_tokens=False).ids
+        np.testing.assert_allclose(vector, model._matrix[alone].astype(np.float32).sum(axis=0), atol=1e-5)
+        assert (model._vectors([word])[0] == vector).all()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(map(chr, range(128))),
+        "Don't e-mail ADMIN@example.com; see a_b, 3.14 & __init__!\r\n\ttabs\x00nul\x7f",
+        "x" * 31 + " " + "Y" * 32 + " " + "z" * 33 + " w" * 3,
+        "a" * 1000,
+        "",
+        " \n",
+    ],
+)
+def test_plain_words_are_those_of_the_rule_for_all(text: str) -> None:
+    assert split_words(text) == embedding._WORD.findall(text.casefold())
+    assert split_words(f"{text} ß") == [*embedding._WORD.findall(text.casefold()), "ss"]
+
+
 def test_like_is_near_like() -> None:
     def vector(text: str) -> embedding.Vector:
         return embedding.load().embed(split_words(text))

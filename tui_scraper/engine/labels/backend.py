@@ -151,7 +151,7 @@ class _Choice:
         names = self._names
         # Rounded before sorting, so that the last bits of another machine's arithmetic do not
         # decide; equal chances keep the order of the taxonomy.
-        ranked = sorted(((-round(chance, 4), number) for number, chance in enumerate(chances)))
+        ranked = sorted([(-round(chance, 4), number) for number, chance in enumerate(chances)])
         best = -ranked[0][0]
         chosen = [names[ranked[0][1]]]
         if self._multi_label:
@@ -160,5 +160,6 @@ class _Choice:
                 for chance, number in ranked[1:]
                 if -chance >= max(_ALSO_AT_LEAST, best * _ALSO_OF_BEST) and names[number] != self._fallback
             ]
-        others = [(names[number], -chance) for chance, number in ranked if names[number] not in chosen]
-        return LabelResult(digest.key, chosen, best, method, others[:_ALTERNATIVES])
+        rest = [entry for entry in ranked[: len(chosen) + _ALTERNATIVES] if names[entry[1]] not in chosen]
+        others = [(names[number], -chance) for chance, number in rest[:_ALTERNATIVES]]
+        return LabelResult(digest.key, chosen, best, method, others)

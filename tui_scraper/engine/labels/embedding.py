@@ -1,6 +1,6 @@
 """Static embeddings: every token has one vector, a text is the sum of its tokens' vectors.
 
-Words are tokenized one at a time, and the vector of each is remembered. No token of this vocabulary
+Words are tokenized each on its own, and the vector of each is remembered. No token of this vocabulary
 reaches over a space, so the tokens are the same, and a text costs a dictionary look-up and a row for
 each of its different words: 95 us for 1,400 characters, where adding up all tokens took 255.
 """
@@ -27,14 +27,22 @@ Vector = NDArray[np.float32]
 
 _REMEMBERED_WORDS = 16_384
 """17 MB a process, where so many different words have been seen."""
+_TOKENIZED_WORDS = 512
+"""At once, which takes two thirds of the time that each on its own does."""
 
-_WORD = re.compile(r"\w{1,32}")
+_LONGEST = 32
+_WORD = re.compile(rf"\w{{1,{_LONGEST}}}")
 """Letters, digits and underscores. Text without spaces (Chinese, base64) comes in pieces, so that
 no single word can be long enough to slow the tokenizer or crowd its memory."""
+_ASCII = {code: chr(code).lower() if _WORD.match(chr(code)) else " " for code in range(128)}
 
 
 def split_words(text: str) -> list[str]:
     """The words of a text, case-folded, in order."""
+    if text.isascii():  # then twice as fast
+        words = text.translate(_ASCII).split()
+        if len(max(words, key=len, default="")) <= _LONGEST:
+            return words
     return _WORD.findall(text.casefold())
 
 
@@ -51,9 +59,9 @@ class StaticEmbedding:
         self._places: dict[str, int] = {}
         self._rows = np.zeros((_REMEMBERED_WORDS, DIMENSIONS), np.float32)
 
-    def embed(self, words: Sequence[str]) -> Vector:
+    def embed(self, words: Sequence[str] | Counter[str]) -> Vector:
         """The unit vector of a text given as its words; all zeros where there is nothing to embed."""
-        counts = Counter(words)
+        counts = words if isinstance(words, Counter) else Counter(words)
         return self._sum(counts, np.fromiter(counts.values(), np.float32, len(counts)))
 
     def embed_passage(self, words: Sequence[str]) -> Vector:
@@ -83,18 +91,23 @@ class StaticEmbedding:
                 places.clear()
                 new = list(words)
                 if len(new) > _REMEMBERED_WORDS:
-                    return np.stack([self._vector(word) for word in new])
-            for word in new:
-                self._rows[len(places)] = self._vector(word)
-                places[word] = len(places)
+                    return self._vectors(new)
+            begin = len(places)
+            self._rows[begin : begin + len(new)] = self._vectors(new)
+            places.update(zip(new, range(begin, begin + len(new)), strict=True))
             found = [places[word] for word in words]
         return self._rows.take(found, axis=0)
 
-    def _vector(self, word: str) -> Vector:
-        """The sum of the vectors of a word's tokens."""
-        tokens = self._tokenizer.encode(word, add_special_tokens=False).ids
-        total: Vector = np.add.reduce(self._matrix[tokens], axis=0, dtype=np.float32)
-        return total
+    def _vectors(self, words: Sequence[str]) -> Vector:
+        """For each word the sum of the vectors of its tokens, of which it has at least one."""
+        parts = []
+        for start in range(0, len(words), _TOKENIZED_WORDS):
+            some = self._tokenizer.encode(
+                words[start : start + _TOKENIZED_WORDS], is_pretokenized=True, add_special_tokens=False
+            )
+            begins = np.flatnonzero(np.diff(np.array(some.word_ids, np.int64), prepend=-1))
+            parts.append(np.add.reduceat(self._matrix[some.ids], begins, axis=0, dtype=np.float32))
+        return np.concatenate(parts)
 
 
 @functools.lru_cache(maxsize=1)

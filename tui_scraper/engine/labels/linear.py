@@ -80,7 +80,7 @@ class LinearModel:
         share = _words_share(texts, words)
         self._index, self._idf = _learn_words(words)
         dense = np.stack([embedding.embed(its) for its in words]).astype(np.float64) * math.sqrt(1 - share)
-        sparse = [self._weigh(its) for its in words]
+        sparse = [self._weigh(Counter(its)) for its in words]
 
         of_label = np.array([text.label for text in texts])
         targets = np.eye(labels)[of_label]
@@ -107,24 +107,24 @@ class LinearModel:
 
     def score(self, text: str, words: Sequence[str]) -> Vector:
         """A score for each label; 0 says nothing either way, the scale is the model's own."""
-        scores: Vector = self._embedding.embed(words) @ self._dense + self._bias
-        rows, values = self._weigh(words)
+        counts = Counter(words)
+        scores: Vector = self._embedding.embed(counts) @ self._dense + self._bias
+        rows, values = self._weigh(counts)
         if rows:
             scores += values @ self._sparse.take(rows, axis=0)
         scores += np.float32(_RULES_WEIGHT) * self._rules.score(text, words)
         return scores
 
-    def _weigh(self, words: Sequence[str]) -> tuple[list[int], Vector]:
+    def _weigh(self, words: Counter[str]) -> tuple[list[int], Vector]:
         """The known words of a text as (rows, unit vector of (1 + log count) * idf)."""
-        index, rows, counts = self._index, [], []
-        for word, count in Counter(words).items():
-            row = index.get(word)
-            if row is not None:
-                rows.append(row)
-                counts.append(count)
+        index = self._index
+        known = [(index[word], count) for word, count in words.items() if word in index]
+        rows = [row for row, _count in known]
         if not rows:
             return rows, np.zeros(0, np.float32)
-        values = (np.log(np.array(counts, np.float32)) + np.float32(1.0)) * self._idf.take(rows)
+        values = (
+            np.log(np.array([count for _row, count in known], np.float32)) + np.float32(1.0)
+        ) * self._idf.take(rows)
         return rows, values / np.float32(math.sqrt(float(values @ values)))
 
     def _calibrate(

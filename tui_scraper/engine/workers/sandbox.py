@@ -150,6 +150,15 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def has_children() -> bool:
+    """Whether this process has any children, living or not yet waited for."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def describe(measures: tuple[Measure, ...]) -> str:
     """The level reached in one line, the verdict first: the screen has room for little more."""
     reached = ", ".join(_WORDS[measure.name] for measure in measures if measure.reached)

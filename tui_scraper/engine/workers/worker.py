@@ -67,7 +67,7 @@ def work(connection: socket.socket, heartbeat: mmap.mmap, start: ZygoteSettings)
                 send_frame(connection, encoder.encode(Replies(done, False, 0)))
                 done, size = [], 0
             worn = _is_worn(connection) or tokens.is_overtaxed(vocabulary)
-            if worn or (start.allow_programs and sandbox.children(os.getpid())):
+            if worn or (start.allow_programs and sandbox.has_children()):
                 send_frame(connection, encoder.encode(Replies(done, True, 0, worn=True)))
                 return
         processor.release()

@@ -22,6 +22,7 @@ import msgspec
 
 from tui_scraper.engine import labels, tokens
 from tui_scraper.engine.extract import registry
+from tui_scraper.engine.phases.document import Processor
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.workers import sandbox, worker
 from tui_scraper.engine.workers.frames import (
@@ -54,6 +55,7 @@ def main(descriptor: int, *, few: Callable[[], bool] = lambda: False) -> None:
     little = little and tokens.expect_little(_vocabulary(start))
     if not little:
         tokens.preload(_vocabulary(start))
+    Processor(Settings.model_validate_json(start.settings), start.until)  # what it has learnt, workers share
     _freeze()
     box = sandbox.Sandbox(start, network)
     box.try_out()
@@ -145,6 +147,8 @@ class _Zygote:
         status = 1
         try:
             sandbox.die_with_parent()
+            with contextlib.suppress(OSError):  # the terminal and the engine take a core at once
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
             os.setpgid(0, 0)  # a parser's own children are ended with it
             self._selector.close()
             self._control.close()
