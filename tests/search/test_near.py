@@ -11,6 +11,7 @@ from fabricated_store import MTIME_NS, Doc, Fabricator
 
 from tui_scraper.engine.models import PhaseName, SearchHit
 from tui_scraper.engine.search import hits as hits_module
+from tui_scraper.engine.search import query as query_module
 from tui_scraper.engine.search.hits import Hits
 from tui_scraper.engine.search.holders import Filter
 from tui_scraper.engine.search.query import Search, search
@@ -58,6 +59,13 @@ def paths(store: Fabricator, query: str, *, words: bool = False, k: int = 10) ->
         ("plan -draft", "invoice reports"),
         ('plan -"final words"', "invoice draft reports"),
         ('plan -"heads the"', "invoice draft reports other"),  # the end of a title and the start of a text
+        ('"final words"', "other"),
+        ('plan "plan one"', "draft"),
+        ('"the plan" -invoi*', "draft reports other"),
+        ('"invoices"', "invoice"),  # just so
+        ('"invoice"', ""),
+        ('"heads the"', ""),
+        ('plan "no such words"', ""),
         ("title:repor*", "reports"),
         ("title:report", "reports"),
         ("title:reprots", "reports"),
@@ -66,7 +74,7 @@ def paths(store: Fabricator, query: str, *, words: bool = False, k: int = 10) ->
         ("plan language:de", "other"),
     ],
 )
-def test_what_is_left_out_and_titles_are_the_same_by_meaning_as_by_words(
+def test_what_is_quoted_or_left_out_and_titles_are_the_same_by_meaning_as_by_words(
     store: Fabricator, query: str, found: str, words: bool
 ) -> None:
     with_vectors(
@@ -79,6 +87,17 @@ def test_what_is_left_out_and_titles_are_the_same_by_meaning_as_by_words(
         ],
     )
     assert paths(store, query, words=words) == set(found.split())
+
+
+def test_quoted_words_that_many_have_are_looked_for_in_the_nearest(
+    store: Fabricator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query_module, "_FEW_CHUNKS", 3)
+    texts = ["the old plan" if number % 2 else "the plan, old" for number in range(20)]
+    with_vectors(store, [Doc(f"{number}".encode(), f"{text} {number}") for number, text in enumerate(texts)])
+    odd = {str(number) for number in range(1, 20, 2)}
+    assert paths(store, '"old plan"', k=20) == odd
+    assert paths(store, '"old plan" -7', k=20) == odd - {"7"}
 
 
 def test_one_that_is_not_near_enough_does_not_end_the_search(

@@ -1,7 +1,7 @@
 """By meaning: the nearest chunks that some document of the head has and that are as the query says.
 
-The vectors know nothing of words, so what the query leaves out, and what titles and languages must be, is
-read from the stored text, by the same rules as the index has for them.
+The vectors know nothing of words, so what the query quotes and leaves out, and what titles and languages must
+be, is read from the stored text, by the same rules as the index has for them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Nearest = Callable[[Sequence[int] | None], Iterator[tuple[float, int, int]]]
 
 
 class Demands:
-    """What the query says of the text of a chunk: what must not be in it, its title, its language."""
+    """What the query says of the text of a chunk: what must be in it, what not, its title, its language."""
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Demands:
         self._hits = hits
         self._titles = [(one, True) for one in meant if one.word.title]
         self._titles += [(one, False) for one in excluded if one.word.title]
+        self._quoted = [one for one in meant if one.word.exact and not one.word.title]
         self._excluded = [one for one in excluded if not one.word.title]
         self._languages = languages
 
@@ -50,9 +51,11 @@ class Demands:
             title = self._hits.title_terms(holder)
             if any(one.is_in(title) is not wanted for one, wanted in self._titles):
                 return False
-        if not self._excluded:
+        if not self._excluded and not self._quoted:
             return True
         places = self._hits.terms_of(found, holder)
+        if not all(any(one.is_in(terms) for terms in places) for one in self._quoted):
+            return False
         return not any(one.is_in(terms) for one in self._excluded for terms in places)
 
 

@@ -16,6 +16,7 @@ indexed is then in the index, and what the index has beyond that is filtered out
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,9 @@ _DONE = STATUS_NUMBER[Status.DONE]
 _TRIED = 2_000
 """Chunk artifacts looked up for a search before one asks whether few documents pass its conditions at all."""
 
+
+_FEW_CHUNKS = 5_000
+"""With what a query quotes, or wants in titles, up to which they are looked up before the nearest are."""
 
 _NOTHING = Wanted()
 
@@ -261,9 +265,10 @@ class Search:
         reader = self._open_vectors(head, vector) if vector is not None else None
         if vector is not None and reader is not None:
             aim = vector.astype("f4")
+            needed = [one for one in meant if one.word.exact or one.word.title]
             near = near_groups(
                 functools.partial(reader.nearest, aim),
-                narrow,
+                self._with_all(needed, matches, ranking, narrow) if needed else narrow,
                 few,
                 documents,
                 Demands(hits, meant, excluded, conditions.languages),
@@ -298,6 +303,17 @@ class Search:
         among = few()
         rest = query.whole if among is None else query.among(among)
         return _collect(matches.every(rest, k), documents, k)[0]
+
+    def _with_all(
+        self, needed: list[Meant], matches: Matches, ranking: Ranking, narrow: list[int] | None
+    ) -> list[int] | None:
+        """The artifacts, of those in `narrow` if any, with all these words; `narrow` where they are many."""
+        query = guarded(self._directory, lambda: ranking.query(needed, [], []))
+        chunks = list(itertools.islice(matches.every(query.whole, _FEW_CHUNKS), _FEW_CHUNKS + 1))
+        if len(chunks) > _FEW_CHUNKS:
+            return narrow
+        found = {chunk.artifact for chunk in chunks}
+        return sorted(found if narrow is None else found.intersection(narrow))
 
     def _open_vectors(self, head: Head, vector: NDArray[np.int8]) -> VectorReader | None:
         from tui_scraper.engine.search.vector_files import open_vectors
