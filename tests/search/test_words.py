@@ -315,6 +315,18 @@ def test_labels_that_no_document_can_have_are_told() -> None:
     assert said == 'No document here can have the label "qqq"; there are report, legal.'
 
 
+def test_a_language_that_nothing_is_in_is_told(store: Fabricator) -> None:
+    docs = [Doc(b"a", "the plan", language="en"), Doc(b"b", "a plan", language="en")]
+    store.run([*docs, Doc(b"c", "der Plan, the plan", language="de")])
+    told = 'Nothing here is in the language "german"; there are en, de.'
+    assert remarks(store, "plan language:german") == [told]
+    assert remarks(store, "plan language:de") == []
+    assert remarks(store, "plan language:german,DE") == []
+    assert remarks(store, "plan -language:german") == []
+    assert remarks(store, "fnord language:de") == []
+    assert remarks(store, "plan language:german path:nowhere") == [told]
+
+
 def test_a_rare_kind_among_many_hits_is_found(store: Fabricator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_scraper.engine.search.query._TRIED", 50)
     many = [Doc(f"many/{number}".encode(), "unicorn " * 5 + str(number)) for number in range(200)]

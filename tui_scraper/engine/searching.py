@@ -25,7 +25,7 @@ from tui_scraper.engine.models import SearchHit
 from tui_scraper.engine.phases import index as index_phase
 from tui_scraper.engine.search.asked import in_words
 from tui_scraper.engine.search.query import Looked, Search
-from tui_scraper.engine.search.remarks import about_fields, about_labels
+from tui_scraper.engine.search.remarks import about_fields, about_labels, about_languages
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.settings_in_force import labels_at, settings_at, with_those_of_today
 from tui_scraper.engine.store.connection import explained, open_blobs, open_state
@@ -106,10 +106,12 @@ def find(
             by_meaning: bool = False,
         ) -> Answer:
             looked = reader.look(query, k=k, label=label, path=path, vector=vector, words=words)
-            about = about_fields(looked.wanted) + (_about(looked) if words else ())
+            about = about_fields(looked.wanted) + _about(looked, words=words)
             asks = label is not None or any(one.field == "label" for one in looked.wanted.conditions)
             if asks and not looked.hits and (labels := _labels(directory)):
                 about += about_labels(looked.wanted, label, labels)
+            if not looked.hits and looked.languages is not None and not looked.old:
+                about += about_languages(looked.wanted, looked.languages)
             return Answer(looked.hits, notice, pending, by_meaning, about)
 
         space = reader.space() if mode != "text" else None
@@ -135,8 +137,10 @@ def find(
             return answer(f"Searched for words only: {error}")
 
 
-def _about(looked: Looked) -> tuple[str, ...]:
-    return tuple(map(str, looked.replaced)) + ((OLD_INDEX,) if looked.old else ())
+def _about(looked: Looked, *, words: bool) -> tuple[str, ...]:
+    """What was looked for in place of words; by meaning alone only what is quoted must be there."""
+    told = [str(one) for one in looked.replaced if words or not one.by]
+    return (*told, *([OLD_INDEX] if looked.old and words else []))
 
 
 def _labels(directory: Path) -> list[str]:

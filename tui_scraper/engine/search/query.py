@@ -78,13 +78,15 @@ class Looked:
     """What was found, and how the query was understood.
 
     `replaced` are the words that nothing has, with those looked for in their place. `old`: by an index that
-    an older version has made, so without other forms of words and without languages.
+    an older version has made, so without other forms of words and without languages. `languages`: those that
+    passages are in, the most frequent first; None where nobody looked.
     """
 
     hits: list[SearchHit]
     replaced: tuple[Replaced, ...] = ()
     old: bool = False
     wanted: Wanted = _NOTHING
+    languages: tuple[str, ...] | None = None
 
 
 def search(
@@ -281,7 +283,7 @@ class Search:
                 near = fused(groups, near, reader.cosines(aim, places))
             groups = near
         found = [hits.make(one, holder) for one, holder in _choose(groups, k)]
-        return Looked(found, replaced, old, wanted)
+        return Looked(found, replaced, old, wanted, ranking.vocabulary.codes)
 
     def _by_words(
         self,

@@ -44,3 +44,20 @@ def about_labels(wanted: Wanted, label: str | None, labels: Sequence[str]) -> tu
         hint = f'did you mean "{known[close[0]]}"?' if close else f"there are {there}."
         found.append(safe_text(f'No document here can have the label "{name}"; {hint}'))
     return tuple(found)
+
+
+def about_languages(wanted: Wanted, languages: Sequence[str]) -> tuple[str, ...]:
+    """Languages that nothing is in; `languages` are all that something is."""
+    typed = dict.fromkeys(
+        value
+        for one in wanted.conditions
+        if one.field == "language" and not one.excluded
+        for value in one.values
+    )
+    there = ", ".join(languages[:_TOLD]) + (", …" if len(languages) > _TOLD else "")
+    hint = f"there are {there}." if there else "of none the language is known."
+    return tuple(
+        safe_text(f'Nothing here is in the language "{name}"; {hint}', limit=200)
+        for name in typed
+        if name.lower() not in languages
+    )

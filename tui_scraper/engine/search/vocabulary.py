@@ -79,6 +79,8 @@ class Vocabulary:
         self._walked: dict[tuple[str, int], list[tuple[str, int]]] = {}
         self.chunks: int = searcher.num_docs
         held = guard(lambda: searcher.terms_with_prefix("language", "")) if languages else []
+        self.codes = tuple(code for code, _count in held)
+        """The languages that chunks are in, as the index names them."""
         names = [
             _STEMMERS[code]
             for code, count in held
