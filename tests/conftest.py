@@ -24,6 +24,8 @@ settings.load_profile("tests")  # the same examples each time, however long they
 
 _LOADED_BEFORE = ("chaos", "cli", "engine", "export", "graph", "store", "terminal", "ui")
 """Folders of tests whose programs and workers come from a process that has loaded them (`tests.loaded`)."""
+_LOADED_TOO = ("test_pool.py", "test_ladder.py")
+"""Files of tests of which the same is true: what they try is not how a worker comes to be."""
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +36,7 @@ def _loaded() -> Iterator[Loaded]:
 
 @pytest.fixture(autouse=True)
 def _what_is_loaded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.path.parent.name in _LOADED_BEFORE:
+    if request.path.parent.name in _LOADED_BEFORE or request.path.name in _LOADED_TOO:
         monkeypatch.setattr(launch, "_launch", request.getfixturevalue("_loaded"))
 
 

@@ -4,7 +4,7 @@ A start takes a second and a half of a processor where workers are needed, more 
 do. What is forked is the program itself, with its arguments, environment, streams, session and exit code,
 in a process of its own; or the program's own zygote, with its sandbox and its workers. Where a locale or
 a variable for Python is another one, `Program` starts it as a person does. So do, always, the tests of the
-README, of shells and tmux, of closed streams, of plugins that are installed, and of the workers.
+README, of shells and tmux, of closed streams, of plugins that are installed, and of how workers come to be.
 
 Started as `python -m tests.loaded LISTENER LIFE PATH`: two descriptors, and where the listener is.
 """
@@ -36,6 +36,8 @@ from typing import Any, ClassVar, NoReturn
 from benchmarks.terminal import COLUMNS, LINES, Terminal
 from tui_scraper.engine.workers import launch
 
+START = launch._launch
+"""Starts a zygote as the program does: for tests of just that, where all others fork one."""
 PROGRAM = [sys.executable, "-m", "tui_scraper"]
 _REQUEST_BYTES = 200_000
 _ROOT = Path(__file__).parents[1]

@@ -72,7 +72,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_whatever_the_endpoint_does_every_document_is_labelled(tmp_path: Path) -> None:
-    label_all(tmp_path, documents=500, seed=3, deadline_s=100.0, kinds=25)
+    label_all(tmp_path, documents=800, seed=3, deadline_s=100.0, kinds=25)
 
 
 @pytest.mark.slow

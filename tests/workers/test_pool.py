@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.loaded import START
 from tests.workers.hostile import with_mark, write_hostile_extractor
 from tui_scraper.engine import Cause, PhaseName, Settings, Status
 from tui_scraper.engine.store.codec import unpack
 from tui_scraper.engine.wire import CleanText, DocumentReply, WorkItem
+from tui_scraper.engine.workers import launch
 from tui_scraper.engine.workers.pool import Pool
 
 TIMEOUT_S = 1.5
@@ -363,6 +365,7 @@ async def test_workers_that_cannot_start_are_told_at_once(
 
     (tmp_path / "sitecustomize.py").write_text("import os\nos._exit(3)\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(launch, "_launch", START)
     pool = Pool(1, SETTINGS, PhaseName.CHUNK)
     try:
         with pytest.raises(TuiScraperError, match="ended unexpectedly"):

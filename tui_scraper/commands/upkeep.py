@@ -57,7 +57,7 @@ def retry(options: argparse.Namespace) -> int:
 
     def answered(answer: dict[str, Any]) -> int:
         nonlocal by_engine
-        by_engine = bool(answer["worked_on"])
+        by_engine = bool(answer.get("worked_on", True))
         return int(answer["documents"])
 
     request = {"cause": options.cause, "phase": options.phase, "path": options.path, "method": options.method}
