@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from tui_scraper.engine.duplicates.spool import Spool
 from tui_scraper.engine.events import DocumentFailed, Emit
 from tui_scraper.engine.feeding import BatchSize, Payloads, batches, is_heavy, plan, work_item
 from tui_scraper.engine.models import PHASES, WORKER_PHASES, Cause, PhaseName, Status
@@ -68,7 +69,8 @@ class Batches:
 
     `configs` are the hashes of the phases' configurations; artifacts up to `artifacts_before` may be in the
     index already, from an earlier run. `outside` are the models that are asked; `left` is the first document
-    that there was no room for (None: there was room for all).
+    that there was no room for (None: there was room for all). `spool` takes signatures of texts, where they
+    are wanted.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Batches:
         indexer: Indexer | None,
         group: asyncio.TaskGroup,
         outside: Outside,
+        spool: Spool | None,
     ) -> None:
         self.in_hand: set[int] = set()
         self.committed = 0
@@ -92,6 +95,7 @@ class Batches:
         self._artifacts_before = artifacts_before
         self._indexer = indexer
         self._group = group
+        self._spool = spool
         self._labelling = outside.labelling
         self._embedding = outside.embedding
         self.left: int | None = None
@@ -164,6 +168,7 @@ class Batches:
             readable=(around.source,),
             allow_programs=bool(ocr.languages(around.settings.clean)),
             expected=(Path(os.fsdecode(around.source)), around.writer.directory),
+            signs=self._spool is not None,
         )
         self.pool = pool
         await pool.start()
@@ -202,6 +207,12 @@ class Batches:
         for replies, commit in zip(answered, commits, strict=True):
             finished = await commit
             self._account(replies, by_version)
+            if self._spool is not None:
+                await self._spool.add(
+                    (reply.clean.output, reply.clean.signature)
+                    for reply in replies
+                    if reply.clean is not None
+                )
             self.in_hand.difference_update(
                 {reply.version for reply in replies} - {item.version for item in finished}
             )

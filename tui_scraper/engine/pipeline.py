@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from tui_scraper.engine.asking.telling import Surrounding
 from tui_scraper.engine.batches import Batches, Surroundings
 from tui_scraper.engine.cadence import Cadence
+from tui_scraper.engine.duplicates.spool import Spool
 from tui_scraper.engine.errors import StoreBlockedError, TuiScraperError
 from tui_scraper.engine.events import (
     CheckpointTaken,
@@ -172,7 +173,11 @@ class Pipeline:
                     closing.push_async_callback(indexer.close)
                 closing.push_async_callback(self._end_workers)
                 closing.push_async_callback(self._end_asking)
-                return await self._work(around, indexer)
+                compares = self._wants(PhaseName.OUTPUT) and self._settings.output.near_duplicates
+                spool = Spool(directory) if compares else None
+                if spool is not None:
+                    stack.callback(spool.close)
+                return await self._work(around, indexer, spool)
 
     async def _end_workers(self) -> None:
         if self._batches is not None:
@@ -290,7 +295,7 @@ class Pipeline:
         if self._batches is not None:
             self._batches.indexed(versions)
 
-    async def _work(self, around: Surroundings, indexer: Indexer | None) -> RunState:
+    async def _work(self, around: Surroundings, indexer: Indexer | None, spool: Spool | None) -> RunState:
         self.activity.state = RunState.SCANNING
         if self._wants(PhaseName.OUTPUT):
             check_formats(self._workspace.directory, self._request)
@@ -308,7 +313,7 @@ class Pipeline:
             async with asyncio.TaskGroup() as group:
                 configs = hashes(begun.configs)
                 outside = self._outside = self._open_outside(begun.configs, configs)
-                work = Batches(around, configs, begun.newest_artifact, indexer, group, outside)
+                work = Batches(around, configs, begun.newest_artifact, indexer, group, outside, spool)
                 self._batches = work
                 if indexer is not None:
                     indexer.wants(begun.configs[PhaseName.INDEX])
@@ -328,7 +333,7 @@ class Pipeline:
                 ending = asyncio.ensure_future(work.end_workers())  # the export has more use for their memory
                 try:
                     if not self._stop.is_set():
-                        await self._finish(work)
+                        await self._finish(work, spool)
                 finally:
                     await ending
                 for watcher in watchers:
@@ -653,14 +658,15 @@ class Pipeline:
             self._set_intake()
             await asyncio.sleep(_MEMORY_S)
 
-    async def _finish(self, work: Batches) -> None:
+    async def _finish(self, work: Batches, spool: Spool | None) -> None:
         """Mark the ends of the phases and export, where anything changed since the last time."""
         wanted = [phase for phase in PHASES[:-1] if self._wants(phase)]
         if not set(wanted) <= await self._writer.submit(phases_marked):
             for phase in wanted:
                 await self._checkpoint(work, phase)
         if self._wants(PhaseName.OUTPUT):
-            output = Output(self._workspace.directory, self._request, self._writer, self.activity, self._log)
+            directory = self._workspace.directory
+            output = Output(directory, self._request, self._writer, self.activity, self._log, spool)
             if await output.run(self._stop.is_set):
                 await self._checkpoint(work, PhaseName.OUTPUT)
 

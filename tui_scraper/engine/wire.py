@@ -49,11 +49,15 @@ class Member(msgspec.Struct, array_like=True, frozen=True):
 
 
 class CleanResult(msgspec.Struct, array_like=True, frozen=True):
-    """The clean text of a document. `payload` is a compressed `CleanText`; `output` its hash."""
+    """The clean text of a document. `payload` is a compressed `CleanText`; `output` its hash.
+
+    `signature` is what it is compared by (`duplicates.signature`), b'' where that was not made with it.
+    """
 
     payload: bytes
     output: bytes
     characters: int
+    signature: bytes = b""
 
 
 class ChunkResult(msgspec.Struct, array_like=True, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 import apsw
@@ -79,13 +80,14 @@ def find_kept(
     progress: Progress | None = None,
     *,
     keep: bool = True,
+    made: Iterable[Signed] = (),
 ) -> Duplicates:
     """The duplicates at the head: those that are kept, else found now and kept where the disk allows.
 
-    `progress` is told how many of the new texts have been signed, then how many of all have been compared;
-    what it raises stops that. `keep=False` leaves those that are kept as they are; new signatures are kept
-    all the same. Both connections must be inside a read transaction. Raises StoreError where a text is
-    missing or damaged.
+    `made` are signatures that have been made of texts, besides those that are kept. `progress` is told how
+    many of the new texts have been signed, then how many of all have been compared; what it raises
+    stops that. `keep=False` leaves those that are kept as they are; new signatures are kept all the same.
+    Both connections must be inside a read transaction. Raises StoreError where a text is missing or damaged.
     """
     found = read_kept(directory, state, head, alike)
     if found is not None:
@@ -93,7 +95,7 @@ def find_kept(
     known = SIGNATURES.read(directory, _SIGNED_FROM) or Signed.none()
     finder = Finder(state, blobs, head)
     try:
-        found, signed = finder.find(alike, known, progress)
+        found, signed = finder.find(alike, known, progress, made=made)
     except BaseException:
         if finder.fresh_count:
             _keep_signed(directory, known, finder.fresh())

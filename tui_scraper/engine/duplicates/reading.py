@@ -10,7 +10,7 @@ archive does and a mail that is all attachment. Its bytes alone tell whether it 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import apsw
@@ -77,11 +77,13 @@ class Finder:
         known: Signed | None = None,
         progress: Progress | None = None,
         versions: Collection[int] | None = None,
+        made: Iterable[Signed] = (),
     ) -> tuple[Duplicates, Signed]:
         """The duplicates, among all documents or some `versions`; and the signatures of all their texts.
 
-        `progress` is told how many of the new texts have been signed, then how many of all have been
-        compared. Raises StoreError where a text is missing or damaged.
+        `made` are signatures of some of them that nobody keeps yet. `progress` is told how many of the new
+        texts have been signed, then how many of all have been compared. Raises StoreError where a text is
+        missing or damaged.
         """
         documents = self._documents(versions)
         texts = CleanTexts(
@@ -96,7 +98,7 @@ class Finder:
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
         holders = places[first[order]]
-        signed = self._signed(texts, holders, outputs[first[order]], known or Signed.none(), progress)
+        signed = self._signed(texts, holders, outputs[first[order]], known or Signed.none(), made, progress)
         alone = wordless(signed.matrix)
         leaders, similarity = group(signed.matrix, alike, alone, progress)
         near = np.arange(count, dtype=np.int32)
@@ -120,6 +122,7 @@ class Finder:
         holders: NDArray[np.int64],
         keys: NDArray[np.uint64],
         known: Signed,
+        made: Iterable[Signed],
         progress: Progress | None,
     ) -> Signed:
         matrix = np.empty((len(keys), PERMUTATIONS), np.uint16)
@@ -128,10 +131,11 @@ class Finder:
         here = at < len(by_key)
         here[here] = known.keys[by_key[at[here]]] == keys[here]
         matrix[here] = known.matrix[by_key[at[here]]]
-        new = np.flatnonzero(~here)
         signed = self._signed_last = Signed(keys, matrix)
-        self._new, self.fresh_count = new, 0
-        for rows, batch in self._batches(texts, holders, new):
+        given = _fill(signed, ~here, made)
+        new = np.concatenate((np.flatnonzero(~here & given), np.flatnonzero(~here & ~given)))
+        self._new, self.fresh_count = new, int(np.count_nonzero(given))
+        for rows, batch in self._batches(texts, holders, new[self.fresh_count :]):
             matrix[rows] = signatures(batch)
             self.fresh_count += len(rows)
             if progress is not None:
@@ -179,6 +183,19 @@ class Finder:
             "SELECT d.path FROM version v JOIN document d ON d.id = v.document WHERE v.id = ?", (version,)
         ).get
         return path
+
+
+def _fill(signed: Signed, missing: NDArray[np.bool_], made: Iterable[Signed]) -> NDArray[np.bool_]:
+    """Fill in what is missing and has been made. Returns which rows that were."""
+    filled = np.zeros(len(signed.keys), np.bool_)
+    order = np.argsort(signed.keys, kind="stable")
+    for some in made:
+        at = np.searchsorted(signed.keys, some.keys, sorter=order)
+        at = order[np.minimum(at, len(order) - 1)] if len(order) else at[:0]
+        wanted = np.flatnonzero((signed.keys[at] == some.keys[: len(at)]) & missing[at])
+        signed.matrix[at[wanted]] = some.matrix[wanted]
+        filled[at[wanted]] = True
+    return filled
 
 
 def _first_copies(documents: _Documents) -> NDArray[np.int32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -40,6 +40,7 @@ from tui_scraper.engine.store.head import Head, config_of, read_head, settings_h
 
 if TYPE_CHECKING:
     from tui_scraper.engine.duplicates.model import Duplicates
+    from tui_scraper.engine.duplicates.reading import Signed
 
 
 _PROCEED_ROWS, _PROCEED_CHARS = 200, 4_000_000
@@ -59,6 +60,7 @@ def export(
     formats: Sequence[str] = DEFAULT_FORMATS,
     sample_versions: Collection[int] | None = None,
     alike: float = ALIKE,
+    signed: Iterable[Signed] = (),
     progress: Callable[[int], None] | None = None,
     comparing: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -66,10 +68,11 @@ def export(
     """Export every document that the workspace `directory` has now into the folder `target`.
 
     With `sample_versions` only those are exported. Texts are near-duplicates from the similarity `alike` on;
-    with 0 none are looked for. `comparing` is told how many of how many new texts have been read for that,
-    then how many of all have been compared. `progress` is called with the documents written so far, also
-    while they are read back, and `cancelled` is asked as often as either. Runs in any one thread; holds read
-    snapshots of the store open, so that writers go on but the write-ahead log grows meanwhile.
+    with 0 none are looked for; `signed` are signatures that have been made already. `comparing` is
+    told how many of how many new texts have been signed, then how many of all have been compared. `progress`
+    is called with the documents written so far, also while they are read back, and `cancelled` is asked as
+    often as either. Runs in any one thread; holds read snapshots of the store open, so that writers go on but
+    the write-ahead log grows meanwhile.
 
     Raises UsageError where `target` is not ours to replace or cannot be written, StoreBlockedError,
     StoreError, or ExportCancelledError. In each case the target is as it was.
@@ -105,7 +108,7 @@ def export(
         if alike and sample_versions is not None:
             duplicates, _signed = Finder(state, blobs, head).find(alike, None, compare, sample_versions)
         elif alike:
-            duplicates = find_kept(directory, state, blobs, head, alike, compare)
+            duplicates = find_kept(directory, state, blobs, head, alike, compare, made=signed)
         with explained(staging.target):
 
             def write(base: Base | None) -> tuple[list[ExportedFile], Tally]:

@@ -296,6 +296,8 @@ class Processor:
         wanted = WORKER_PHASES[: WORKER_PHASES.index(until) + 1]
         self._steps = [step(settings, allow) for step in steps[: len(wanted)]]
         self._count = 0
+        self.text: CleanText | None = None
+        """The text that was made of the last document."""
 
     def process(self, item: WorkItem) -> DocumentReply:
         """Take one document through its phases. A document's own faults become a reply.
@@ -323,6 +325,7 @@ class Processor:
             return document.reply(Status.FAILED, Cause.CRASHED, f"The reader of this format failed ({what}).")
         finally:
             document.opened.close()
+            self.text = document.text if document.clean is not None else None
         return document.reply(Status.DONE)
 
     def release(self) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tui_scraper.engine.duplicates.spool import Spool
 from tui_scraper.engine.export import (
     DEFAULT_FORMATS,
     ExportCancelledError,
@@ -63,13 +64,20 @@ class Output:
     """The last phase of one pass."""
 
     def __init__(
-        self, workspace: Path, request: RunRequest, writer: Writer, activity: Activity, log: RunLog
+        self,
+        workspace: Path,
+        request: RunRequest,
+        writer: Writer,
+        activity: Activity,
+        log: RunLog,
+        spool: Spool | None,
     ) -> None:
         self._workspace = workspace
         self._request = request
         self._writer = writer
         self._activity = activity
         self._log = log
+        self._spool = spool
         self._next_line = 0.0
 
     async def run(self, stopping: Callable[[], bool]) -> bool:
@@ -111,6 +119,7 @@ class Output:
                     target,
                     formats=formats,
                     alike=alike,
+                    signed=self._spool.read() if self._spool is not None else (),
                     progress=progress,
                     comparing=comparing,
                     cancelled=cancelled,

@@ -49,7 +49,7 @@ class ZygoteSettings(msgspec.Struct, frozen=True):
 
     Workers can read what lies below the folders in `readable` (absolute paths), Python and the system's
     own files, and nothing else. `allow_programs` lets readers start the programs of the system and of
-    PATH, which are closed in the same way.
+    PATH, which are closed in the same way. `signs`: texts get their signatures along.
     """
 
     settings: str
@@ -58,6 +58,7 @@ class ZygoteSettings(msgspec.Struct, frozen=True):
     cpu_s: int
     readable: tuple[bytes, ...] = ()
     allow_programs: bool = False
+    signs: bool = False
 
 
 class Spawn(msgspec.Struct, tag=True, frozen=True):

@@ -105,7 +105,8 @@ class Pool:
 
     Workers can read what lies below the folders in `readable`. `allow_programs` lets them start the
     system's programs. `expected` is the folder of documents and the workspace, for a guess how much there is
-    to do. Once started, `measures` says what keeps them in, and `sandbox` the same in short.
+    to do. With `signs` each new text comes with its signature, if it is not long. Once started, `measures`
+    says what keeps them in, and `sandbox` the same in short.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Pool:
         readable: Sequence[bytes] = (),
         allow_programs: bool = False,
         expected: tuple[Path, ...] = (),
+        signs: bool = False,
     ) -> None:
         self.size = size
         self._expected = expected
@@ -131,6 +133,7 @@ class Pool:
             settings.clean.cpu_s,
             tuple(map(os.path.abspath, readable)),
             allow_programs,
+            signs,
         )
         self._warn = warn
         self._spent_ns: dict[int, int] = {}

@@ -13,13 +13,15 @@ import resource
 import signal
 import socket
 import time
+from collections.abc import Sequence
 
 import msgspec
 
 from tui_scraper.engine import tokens
+from tui_scraper.engine.duplicates.signature import signatures
 from tui_scraper.engine.phases.document import Processor
 from tui_scraper.engine.settings import Settings
-from tui_scraper.engine.wire import DocumentReply
+from tui_scraper.engine.wire import CleanText, DocumentReply
 from tui_scraper.engine.workers import sandbox
 from tui_scraper.engine.workers.frames import (
     FLUSH_BYTES,
@@ -32,6 +34,7 @@ from tui_scraper.engine.workers.frames import (
 )
 
 _COLLECT_EVERY_S = 2.0
+_SIGNED_CHARS = 100_000
 _MOST_DESCRIPTORS = 64
 """Of the 256 that a worker may have. A new one has five."""
 
@@ -55,6 +58,7 @@ def work(connection: socket.socket, heartbeat: mmap.mmap, start: ZygoteSettings)
     collect_at = time.monotonic() + _COLLECT_EVERY_S
     while (frame := receive_frame(connection)) is not None:
         done: list[DocumentReply] = []
+        texts: list[str | None] = []
         size = 0
         for item in decoder.decode(frame).items:
             allowance.renew(time.process_time())
@@ -62,20 +66,47 @@ def work(connection: socket.socket, heartbeat: mmap.mmap, start: ZygoteSettings)
             reply = processor.process(item)
             HEARTBEAT.pack_into(heartbeat, 0, 0, 0, 0)
             done.append(reply)
+            if start.signs:
+                texts.append(to_sign(processor.text))
             size += _size(reply)
             if size > FLUSH_BYTES:
-                send_frame(connection, encoder.encode(Replies(done, False, 0)))
-                done, size = [], 0
+                send_frame(connection, encoder.encode(Replies(signed(done, texts), False, 0)))
+                done, texts, size = [], [], 0
             worn = _is_worn(connection) or tokens.is_overtaxed(vocabulary)
             if worn or (start.allow_programs and sandbox.has_children()):
-                send_frame(connection, encoder.encode(Replies(done, True, 0, worn=True)))
+                send_frame(connection, encoder.encode(Replies(signed(done, texts), True, 0, worn=True)))
                 return
         processor.release()
         if time.monotonic() > collect_at:
             gc.collect()
             collect_at = time.monotonic() + _COLLECT_EVERY_S
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        send_frame(connection, encoder.encode(Replies(done, True, peak)))
+        send_frame(connection, encoder.encode(Replies(signed(done, texts), True, peak)))
+
+
+def to_sign(made: CleanText | None) -> str | None:
+    """What is signed of a document here. Long texts are not held for that: who compares them signs them."""
+    if made is None or len(made.text) > _SIGNED_CHARS:
+        return None
+    return "" if made.is_listing else made.text
+
+
+def signed(replies: list[DocumentReply], texts: Sequence[str | None]) -> list[DocumentReply]:
+    """Replies with the signatures of their texts, where there are any: of many at once, which is faster."""
+    short = {at: text for at, text in enumerate(texts) if text is not None}
+    if not short:
+        return replies
+    try:
+        made = signatures(list(short.values()))
+    except Exception:  # no document shall end for that: who compares them signs them, or says what is wrong
+        return replies
+    with_it = list(replies)
+    for at, row in zip(short, made, strict=True):
+        clean = replies[at].clean
+        if clean is not None:
+            clean = msgspec.structs.replace(clean, signature=row.astype("<u2").tobytes())
+            with_it[at] = msgspec.structs.replace(replies[at], clean=clean)
+    return with_it
 
 
 def _is_worn(connection: socket.socket) -> bool:

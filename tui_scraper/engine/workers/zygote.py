@@ -21,6 +21,7 @@ from collections.abc import Callable
 import msgspec
 
 from tui_scraper.engine import labels, tokens
+from tui_scraper.engine.duplicates.signature import signatures
 from tui_scraper.engine.extract import registry
 from tui_scraper.engine.phases.document import Processor
 from tui_scraper.engine.settings import Settings
@@ -56,6 +57,8 @@ def main(descriptor: int, *, few: Callable[[], bool] = lambda: False) -> None:
     if not little:
         tokens.preload(_vocabulary(start))
     Processor(Settings.model_validate_json(start.settings), start.until)  # what it has learnt, workers share
+    if start.signs:
+        signatures(["what this imports and works out"])
     _freeze()
     box = sandbox.Sandbox(start, network)
     box.try_out()
