@@ -21,7 +21,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
 
 
 def test_commands_killed_at_random_instants_lose_nothing(programs: Programs, tmp_path: Path) -> None:
-    report = kills.torture(tmp_path, kills=8, seed=20261124, programs=programs)
+    report = kills.torture(tmp_path, kills=12, seed=20261124, programs=programs)
     assert len(report.kills) > 4  # of different kinds
     assert report.completions >= 1
 
