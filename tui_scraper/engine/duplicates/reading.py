@@ -126,13 +126,10 @@ class Finder:
         progress: Progress | None,
     ) -> Signed:
         matrix = np.empty((len(keys), PERMUTATIONS), np.uint16)
-        by_key = np.argsort(known.keys, kind="stable")
-        at = np.searchsorted(known.keys[by_key], keys)
-        here = at < len(by_key)
-        here[here] = known.keys[by_key[at[here]]] == keys[here]
-        matrix[here] = known.matrix[by_key[at[here]]]
         signed = self._signed_last = Signed(keys, matrix)
-        given = _fill(signed, ~here, made)
+        order = np.argsort(keys, kind="stable")
+        here = _fill(signed, order, np.ones(len(keys), np.bool_), [known])
+        given = _fill(signed, order, ~here, made)
         new = np.concatenate((np.flatnonzero(~here & given), np.flatnonzero(~here & ~given)))
         self._new, self.fresh_count = new, int(np.count_nonzero(given))
         for rows, batch in self._batches(texts, holders, new[self.fresh_count :]):
@@ -185,14 +182,16 @@ class Finder:
         return path
 
 
-def _fill(signed: Signed, missing: NDArray[np.bool_], made: Iterable[Signed]) -> NDArray[np.bool_]:
-    """Fill in what is missing and has been made. Returns which rows that were."""
-    filled = np.zeros(len(signed.keys), np.bool_)
-    order = np.argsort(signed.keys, kind="stable")
+def _fill(
+    signed: Signed, order: NDArray[np.int64], missing: NDArray[np.bool_], made: Iterable[Signed]
+) -> NDArray[np.bool_]:
+    """Fill in what is missing and has been made. `order` sorts the keys. Returns which rows that were."""
+    filled = np.zeros(len(order), np.bool_)
+    if not len(order):
+        return filled
     for some in made:
-        at = np.searchsorted(signed.keys, some.keys, sorter=order)
-        at = order[np.minimum(at, len(order) - 1)] if len(order) else at[:0]
-        wanted = np.flatnonzero((signed.keys[at] == some.keys[: len(at)]) & missing[at])
+        at = order[np.minimum(np.searchsorted(signed.keys, some.keys, sorter=order), len(order) - 1)]
+        wanted = np.flatnonzero((signed.keys[at] == some.keys) & missing[at])
         signed.matrix[at[wanted]] = some.matrix[wanted]
         filled[at[wanted]] = True
     return filled

@@ -35,6 +35,7 @@ from tui_scraper.engine.workers.frames import (
 
 _COLLECT_EVERY_S = 2.0
 _SIGNED_CHARS = 100_000
+"""A longer text is not held until those that came with it are signed together."""
 _MOST_DESCRIPTORS = 64
 """Of the 256 that a worker may have. A new one has five."""
 
