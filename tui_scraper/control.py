@@ -20,7 +20,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
-from tui_scraper.engine.errors import TuiScraperError
+from tui_scraper.engine.errors import StoreClosedError, TuiScraperError
 
 FILE_NAME = "control.sock"
 _LONGEST_LINE = 65_536
@@ -43,6 +43,13 @@ class RefusedError(TuiScraperError):
     def __init__(self, sentence: str, exit_code: int) -> None:
         super().__init__(sentence)
         self.exit_code = exit_code
+
+
+class EndedError(RefusedError):
+    """The engine ended before it could do anything of what it was asked. It works there no more."""
+
+    def __init__(self) -> None:
+        super().__init__("The engine has ended meanwhile; nothing was changed. Try again.", 1)
 
 
 class ControlServer:
@@ -99,15 +106,12 @@ class ControlServer:
     def _carry_out(self, line: bytes, wanted: Callable[[], bool]) -> dict[str, Any]:
         try:
             return self._handle(json.loads(line), wanted)
+        except (CancelledError, EndedError, StoreClosedError):
+            return {"ended": True}
         except TuiScraperError as error:
             return {"error": str(error), "exit_code": error.exit_code}
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return {"error": "This engine does not know that command.", "exit_code": 2}
-        except CancelledError:
-            return {
-                "error": "The engine has ended meanwhile; nothing was changed. Try again.",
-                "exit_code": 1,
-            }
 
 
 def ask(
@@ -116,7 +120,8 @@ def ask(
     """Have the engine that works in a workspace do something. None where nobody listens.
 
     `waiting` is called every few seconds until there is an answer. Who gives up, or is killed, takes the
-    request back, unless it is being carried out. Raises RefusedError with the engine's own sentence.
+    request back, unless it is being carried out. Raises RefusedError with the engine's own sentence, or
+    EndedError where it ended before it had begun with that.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
         connection.settimeout(_SIGN_S)
@@ -140,6 +145,8 @@ def ask(
             "The engine has ended before it answered; `tui-scraper checkpoints` says where the head is.", 1
         )
     answer: dict[str, Any] = json.loads(line)
+    if "ended" in answer:
+        raise EndedError
     if "error" in answer:
         raise RefusedError(str(answer["error"]), int(answer.get("exit_code", 1)))
     return answer

@@ -11,12 +11,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import CancelledError, Future, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui_scraper.control import ControlServer
+from tui_scraper.control import ControlServer, EndedError
 from tui_scraper.engine import (
     Cause,
     Emit,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _WANTED_S = 0.5
 """How often to see whether another shell still waits for what it has asked for."""
+_LAST_COMMANDS_S = 1.0
 _WORKING = frozenset({RunState.SCANNING, RunState.RUNNING})
 _WAITING = frozenset({RunState.PAUSED, RunState.WATCHING})
 _Command = Callable[["Engine"], Coroutine[Any, Any, Any] | None]
@@ -200,6 +201,8 @@ class _Session:
         self._emit = emit
         self._last = RunSnapshot()
         self._engine: Engine | None = None
+        self._ended = False
+        self._obeying: set[Future[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._close_asked = threading.Event()
         self._error: TuiScraperError | None = None
@@ -305,8 +308,8 @@ class _Session:
         Called in a thread of the control server, which waits.
         """
         engine, loop = self._engine, self._loop
-        if engine is None or loop is None:
-            raise TuiScraperError("The engine is only starting, or ending; try again.")
+        if engine is None or loop is None or self._ended:
+            raise EndedError
         match request:
             case {"command": "rollback", "target": str(target)}:
                 doing = engine.roll_back(PhaseName(target), fresh=bool(request.get("fresh")))
@@ -359,11 +362,15 @@ class _Session:
         self.ask(lambda engine: getattr(engine, command)())
         return {"command": command, "state_before": str(state)}
 
-    @staticmethod
     def _obeyed(
-        doing: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop, wanted: Callable[[], bool]
+        self, doing: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop, wanted: Callable[[], bool]
     ) -> Any:
+        if loop.is_closed():
+            doing.close()
+            raise EndedError
         moving = asyncio.run_coroutine_threadsafe(doing, loop)
+        self._obeying.add(moving)
+        moving.add_done_callback(self._obeying.discard)
         while not wait([moving], _WANTED_S).done:
             if not wanted():
                 moving.cancel()
@@ -387,8 +394,14 @@ class _Session:
         loop.set_exception_handler(lambda _loop, _context: None)
         engine = Engine(self._request, self._note, self._emit, self._listen)
         self._engine, self._loop = engine, loop
-        if not self._close_asked.is_set():
-            await engine.serve()
+        try:
+            if not self._close_asked.is_set():
+                await engine.serve()
+        finally:
+            # Whatever of it was committed is told: a command that is cut off here changed nothing.
+            self._ended = True
+            if obeying := [asyncio.wrap_future(future) for future in list(self._obeying)]:
+                await asyncio.wait(obeying, timeout=_LAST_COMMANDS_S)
 
 
 def _which(request: dict[str, Any]) -> dict[str, Any]:

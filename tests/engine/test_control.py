@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
+import threading
 import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,8 @@ from tests.engine.running import (
     table,
 )
 from tests.plugins import write_plugin
+from tui_scraper.commands.changing import change
+from tui_scraper.control import ControlServer, ask
 from tui_scraper.engine import (
     Cause,
     CheckpointTaken,
@@ -33,8 +38,11 @@ from tui_scraper.engine import (
     UsageError,
 )
 from tui_scraper.engine.engine import Engine, Retried
+from tui_scraper.engine.errors import StoreClosedError
 from tui_scraper.engine.search.query import search
 from tui_scraper.engine.store.reader import Reader
+from tui_scraper.engine.store.setbacks import put_back
+from tui_scraper.engine.workspace import Workspace, locked
 from tui_scraper.engine_host import EngineHost
 
 
@@ -305,6 +313,63 @@ def test_a_retry_after_the_engine_has_begun_to_leave_does_not_say_that_it_is_wor
     with Reader(workspace) as reader:
         assert reader.status().counts.pending == 4
     check_counters(workspace)
+
+
+def test_what_an_ending_engine_has_not_begun_with_is_done_here(failing: tuple[Path, Path]) -> None:
+    """It lets go of the workspace in that very moment, so there is nothing that a person had to try again."""
+    _source, workspace = failing
+    holding = contextlib.ExitStack()
+    holding.enter_context(locked(workspace))
+    asked: list[object] = []
+
+    def handle(request: dict[str, object], _wanted: object) -> dict[str, object]:
+        asked.append(request["command"])
+        if len(asked) == 2:
+            holding.close()
+        raise [CancelledError(), StoreClosedError("closed")][len(asked) % 2]
+
+    server = ControlServer(workspace, handle)
+    try:
+        count = change(workspace, put_back(), {"command": "retry"}, lambda answer: int(str(answer)))
+    finally:
+        server.close()
+        holding.close()
+    assert count == 4
+    assert asked == ["retry", "retry"]
+    with Reader(workspace) as reader:
+        assert reader.status().counts.pending == 4
+
+
+def test_what_an_ending_engine_has_begun_with_is_told(
+    failing: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was committed as the engine ended must not be called undone, and done again by who asked."""
+    source, workspace = failing
+    began, closed = threading.Event(), threading.Event()
+    truly, close = Engine.retry, Workspace.close
+
+    async def slowly(self: Engine, **which: object) -> Retried:
+        retried = await truly(self, **which)  # type: ignore[arg-type]
+        began.set()
+        while not closed.is_set():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        return retried
+
+    def closing(self: Workspace) -> None:
+        close(self)
+        closed.set()
+
+    monkeypatch.setattr(Engine, "retry", slowly)
+    monkeypatch.setattr(Workspace, "close", closing)
+    with ThreadPoolExecutor() as threads, running(source, workspace) as run:
+        run.complete()
+        asking = threads.submit(ask, workspace, {"command": "retry"})
+        assert began.wait(20)
+        run.host.close(0)
+        answer = asking.result(20)
+    assert answer is not None
+    assert answer["documents"] == 4
 
 
 def test_a_retry_before_a_stop_does_not_undo_the_stop(prepared: Prepared, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_ENDING_S, _TRY_AGAIN_S = 5.0, 0.1
+"""An engine that is ending holds the workspace for a moment only."""
+
 
 def change(
     directory: Path,
@@ -24,17 +28,26 @@ def change(
 ) -> T:
     """Carry a change out, or have the engine do it that works there; `answered` reads what that one says.
 
-    `waiting` is called now and then until it has answered. Raises what the operation raises, and
-    WorkspaceLockedError where another process works there that takes no commands.
+    An engine that ends before it has begun with it leaves it to us. `waiting` is called now and then until it
+    has answered. Raises what the operation raises, and WorkspaceLockedError where another process works there
+    that takes no commands.
     """
     from tui_scraper import control
     from tui_scraper.engine.workspace import reopen
 
-    try:
-        with contextlib.closing(reopen(directory)) as workspace:
-            return workspace.writer.call(operation)
-    except WorkspaceLockedError:
-        answer = control.ask(directory, request, waiting)
-        if answer is None:
-            raise
-        return answered(answer)
+    until = time.monotonic() + _ENDING_S
+    while True:
+        try:
+            with contextlib.closing(reopen(directory)) as workspace:
+                return workspace.writer.call(operation)
+        except WorkspaceLockedError:
+            try:
+                answer = control.ask(directory, request, waiting)
+            except control.EndedError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_TRY_AGAIN_S)
+                continue
+            if answer is None:
+                raise
+            return answered(answer)

@@ -40,6 +40,10 @@ class StoreError(TuiScraperError):
     """The store could not be read or written, for a reason that time alone does not mend."""
 
 
+class StoreClosedError(StoreError):
+    """The store was closed before anything of what was asked for was done."""
+
+
 class StoreOutdatedError(StoreError):
     """An older version made the store: who only reads it cannot, a run renews it."""
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from tui_scraper.engine.errors import StoreBlockedError, StoreError
+from tui_scraper.engine.errors import StoreBlockedError, StoreClosedError, StoreError
 from tui_scraper.engine.store.connection import (
     BLOB_FILE,
     STATE_FILE,
@@ -173,7 +173,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if self._closed:
-            future.set_exception(StoreError("The workspace has been closed."))
+            future.set_exception(StoreClosedError("The workspace has been closed."))
         else:
             self._queue.put((operation, future, loop))
         return future
