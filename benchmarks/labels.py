@@ -189,7 +189,7 @@ def calibrate() -> None:
         model = backend._learn(its, 160)
         names = [label.name for label in its.labels]
         cut = [document.text[: int(160 * CHARACTERS_PER_TOKEN)] for document in documents]
-        scores = np.stack([model.score(text, embedding.split_words(text)) for text in cut]).astype(float)
+        scores = model.scores(cut, [embedding.split_words(text) for text in cut]).astype(float)
         right = np.array([names.index(document.label) for document in documents])
         print(f"descriptions, keywords {keywords}: temperature {fit_temperature(scores, right, 0.05):.4f}")
     rules = KeywordRules([(label.name, *label.keywords) for label in its.labels])

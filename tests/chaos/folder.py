@@ -194,12 +194,12 @@ class Oracle:
         return self._known[key]
 
 
-class _Troubled:
+class _Troubled(Step):
     """A worker's step that fails for documents that are in trouble there."""
 
     def __init__(self, step: Step, in_trouble: Callable[[int], PhaseName | None]) -> None:
-        self.phase = step.phase
-        self.restore, self.release = step.restore, step.release
+        self.phase, self.strains = step.phase, step.strains
+        self.prepare, self.restore, self.release = step.prepare, step.restore, step.release
         self._step = step
         self._in_trouble = in_trouble
 

@@ -20,9 +20,11 @@ from tui_scraper.engine.duplicates import reading, spool
 from tui_scraper.engine.duplicates.kept import _SIGNED_FROM, DUPLICATES, SIGNATURES, DuplicatesReader
 from tui_scraper.engine.duplicates.signature import signatures
 from tui_scraper.engine.duplicates.spool import Spool
-from tui_scraper.engine.models import PhaseName, Status
-from tui_scraper.engine.wire import CleanResult, CleanText, DocumentReply
-from tui_scraper.engine.workers import worker
+from tui_scraper.engine.models import PhaseName
+from tui_scraper.engine.phases import document
+from tui_scraper.engine.phases.document import Processor
+from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.wire import WorkItem
 
 
 def rows(number: int, seed: int = 0) -> list[tuple[bytes, bytes]]:
@@ -95,18 +97,26 @@ def test_a_full_disk_costs_rows_and_never_shifts_them(
     assert set(found) <= {(key[:8], row) for batch in batches for key, row in batch}
 
 
-def test_a_worker_signs_short_texts_and_what_only_lists_has_no_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_SIGNED_CHARS", 300)
-    texts = [CleanText("some words " * 20), CleanText("many words " * 200), None, CleanText("")]
-    result = CleanResult(b"", b"hash", 1)
-    replies = [
-        DocumentReply(number, Status.DONE, PhaseName.CLEAN, clean=None if text is None else result)
-        for number, text in enumerate(texts)
-    ]
-    chosen = [worker.to_sign(text) for text in texts]
-    made = [reply.clean.signature if reply.clean else None for reply in worker.signed(replies, chosen)]
-    assert made == [signatures([texts[0].text])[0].tobytes(), b"", None, bytes(256)]  # type: ignore[union-attr]
-    assert worker.signed(replies, []) == replies
+def test_a_worker_signs_short_texts_and_what_only_lists_has_no_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document, "_SIGNED_CHARS", 300)
+    texts = ["some words " * 20, "many words " * 200, "", "Attachments: one.txt, two.txt"]
+    items = []
+    for number, text in enumerate(texts, 1):
+        path = tmp_path / f"{number}.txt"
+        path.write_text(text)
+        items.append(WorkItem(number, os.fsencode(path), len(text)))
+    for together in (True, False):
+        processor = Processor(Settings(), PhaseName.CLEAN, signs=True)
+        replies = [
+            reply
+            for batch in ([items] if together else [[item] for item in items])
+            for some in processor.process_all(batch)
+            for reply in some
+        ]
+        made = [reply.clean.signature if reply.clean else None for reply in replies]
+        assert made == [signatures([texts[0].strip()])[0].tobytes(), b"", None, bytes(256)]
 
 
 def write_letters(source: Path) -> None:

@@ -99,8 +99,8 @@ class DocumentReply(msgspec.Struct, array_like=True, frozen=True):
 
     `phase` is the last phase that ran; with a status other than `done` it is the phase that ended the
     document, and `cause` and `message` say why. `content` is the 16-byte BLAKE3 of the bytes that were parsed
-    (empty where the file was not read). `cpu_ns` holds CPU nanoseconds of (input, clean, chunk, classify):
-    measured for some documents and scaled, 0 for the others, so that sums are right. `members` are the files
+    (empty where the file was not read). `cpu_ns` holds CPU nanoseconds of (input, clean, chunk, classify), in
+    equal parts of what some documents took together, so that sums are right. `members` are the files
     inside a container, None for what is none; of a damaged one that `failed` they are those that can still be
     read. `to_ask` is there where a model is to be asked for the label: `label` is then only what stands in
     where it cannot be.

@@ -46,14 +46,14 @@ _ALTERNATIVES = 3
 
 
 class LabelBackend(Protocol):
-    """Labels one document from its digest: the same digest always gets the same answer."""
+    """Labels documents from their digests: the same digest always gets the same answer."""
 
     @property
     def method(self) -> str:
         """How the labels are made, as it is exported: `local` or `rules`."""
 
-    def label(self, digest: Digest) -> LabelResult:
-        """The labels of the document, best first, at least one, with their confidence."""
+    def labels(self, digests: Sequence[Digest]) -> list[LabelResult]:
+        """The labels of each document, best first, at least one, with their confidence."""
 
 
 class RulesBackend:
@@ -66,10 +66,10 @@ class RulesBackend:
         self._rules = KeywordRules([(label.name, *label.keywords) for label in taxonomy.matched])
         self._choice = _Choice(taxonomy, multi_label)
 
-    def label(self, digest: Digest) -> LabelResult:
+    def labels(self, digests: Sequence[Digest]) -> list[LabelResult]:
         """See `LabelBackend`."""
-        scores = self._rules.score(digest.text, split_words(digest.text))
-        return self._choice.result(digest, scores / np.float32(_RULES_TEMPERATURE), self.method)
+        scores = np.stack([self._rules.score(digest.text, split_words(digest.text)) for digest in digests])
+        return self._choice.results(digests, scores / np.float32(_RULES_TEMPERATURE), self.method)
 
 
 class LocalBackend:
@@ -81,14 +81,13 @@ class LocalBackend:
         self._model = _learn(taxonomy, digest_tokens)
         self._choice = _Choice(taxonomy, multi_label)
 
-    def label(self, digest: Digest) -> LabelResult:
+    def labels(self, digests: Sequence[Digest]) -> list[LabelResult]:
         """See `LabelBackend`."""
-        words = split_words(digest.text)
-        if words:
-            logits = self._model.score(digest.text, words) / np.float32(self._model.temperature)
-        else:
-            logits = np.zeros(self._choice.size, np.float32)
-        return self._choice.result(digest, logits, self.method)
+        texts = [digest.text for digest in digests]
+        words = [split_words(text) for text in texts]
+        logits = self._model.scores(texts, words) / np.float32(self._model.temperature)
+        logits[[not its for its in words]] = 0
+        return self._choice.results(digests, logits, self.method)
 
 
 @functools.lru_cache(maxsize=4)
@@ -127,12 +126,12 @@ class _Choice:
     def __init__(self, taxonomy: Taxonomy, multi_label: bool) -> None:
         self._names = [label.name for label in taxonomy.matched]
         self._multi_label = multi_label
-        self.size = len(self._names)
+        size = len(self._names)
         self._fallback = taxonomy.fallback.name if taxonomy.fallback else None
         self._fallback_logit: np.float32 | None = None
         if self._fallback is not None:
             self._names.append(self._fallback)
-            odds = self.size * _FALLBACK_SHARE / (1 - _FALLBACK_SHARE)
+            odds = size * _FALLBACK_SHARE / (1 - _FALLBACK_SHARE)
             self._fallback_logit = np.float32(math.log(max(odds, 1.5)))  # of few labels, ahead of each
         self._hints: dict[str, Vector] = {
             media_type: np.array(
@@ -142,12 +141,17 @@ class _Choice:
             for media_type in taxonomy.media_types
         }
 
-    def result(self, digest: Digest, logits: Vector, method: str) -> LabelResult:
-        if digest.hint in self._hints:
-            logits = logits + self._hints[digest.hint]
+    def results(self, digests: Sequence[Digest], logits: Vector, method: str) -> list[LabelResult]:
+        for row, digest in enumerate(digests):
+            if digest.hint in self._hints:
+                logits[row] += self._hints[digest.hint]
         if self._fallback_logit is not None:
-            logits = np.append(logits, self._fallback_logit)
-        chances = softmax(logits).tolist()
+            fallback = np.full((len(logits), 1), self._fallback_logit)
+            logits = np.concatenate((logits, fallback), axis=1)
+        rows = softmax(logits).tolist()
+        return [self._result(digest, chances, method) for digest, chances in zip(digests, rows, strict=True)]
+
+    def _result(self, digest: Digest, chances: Sequence[float], method: str) -> LabelResult:
         names = self._names
         # Rounded before sorting, so that the last bits of another machine's arithmetic do not
         # decide; equal chances keep the order of the taxonomy.

@@ -8,10 +8,11 @@ each of its different words: 95 us for 1,400 characters, where adding up all tok
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,6 +75,16 @@ class StaticEmbedding:
         times = np.fromiter(counts.values(), np.float32, len(counts))
         return self._sum(counts, np.log(times) + np.float32(1))
 
+    def learn(self, texts: Iterable[Iterable[str]]) -> None:
+        """Remember the words of texts that will be embedded, for a tenth of what each text's own take."""
+        with self._lock:
+            new = dict.fromkeys(itertools.chain.from_iterable(texts))
+            missing = [word for word in new if word not in self._places]
+            if len(self._places) + len(missing) > _REMEMBERED_WORDS:
+                self._places.clear()
+                missing = list(new)[:_REMEMBERED_WORDS]
+            self._remember(missing)
+
     def _sum(self, words: Mapping[str, int], weights: Vector) -> Vector:
         with self._lock:
             rows = self._rows_of(words)
@@ -92,11 +103,15 @@ class StaticEmbedding:
                 new = list(words)
                 if len(new) > _REMEMBERED_WORDS:
                     return self._vectors(new)
-            begin = len(places)
-            self._rows[begin : begin + len(new)] = self._vectors(new)
-            places.update(zip(new, range(begin, begin + len(new)), strict=True))
+            self._remember(new)
             found = [places[word] for word in words]
         return self._rows.take(found, axis=0)
+
+    def _remember(self, words: Sequence[str]) -> None:
+        if words:
+            begin, end = len(self._places), len(self._places) + len(words)
+            self._rows[begin:end] = self._vectors(words)
+            self._places.update(zip(words, range(begin, end), strict=True))
 
     def _vectors(self, words: Sequence[str]) -> Vector:
         """For each word the sum of the vectors of its tokens, of which it has at least one."""

@@ -68,6 +68,19 @@ class TrainingText:
     example: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """The known words of texts, one text after another: whose, which, and how much each counts."""
+
+    texts: NDArray[np.int64]
+    words: NDArray[np.int64]
+    values: Vector
+
+    def firsts(self) -> NDArray[np.int64]:
+        """Where the words of each text that has any begin."""
+        return np.flatnonzero(np.diff(self.texts, prepend=-1))
+
+
 class LinearModel:
     """Scores texts for each label of a taxonomy, and turns scores into probabilities."""
 
@@ -80,13 +93,13 @@ class LinearModel:
         share = _words_share(texts, words)
         self._index, self._idf = _learn_words(words)
         dense = np.stack([embedding.embed(its) for its in words]).astype(np.float64) * math.sqrt(1 - share)
-        sparse = [self._weigh(Counter(its)) for its in words]
+        sparse = self._weigh([Counter(its) for its in words])
 
         of_label = np.array([text.label for text in texts])
         targets = np.eye(labels)[of_label]
         weights = _weights(texts, labels)
         mean = weights / weights.sum()
-        kernel = dense @ dense.T + share * _words_kernel(sparse, len(self._idf))
+        kernel = dense @ dense.T + share * _words_kernel(sparse, len(texts), len(self._idf))
         # Centring the features means centring the kernel; the mean is over the weighted texts.
         centre = np.eye(len(texts)) - mean
         root = np.sqrt(weights)[:, None]
@@ -105,27 +118,36 @@ class LinearModel:
             texts, words, fitted + self._bias + 1.0 / labels, inverse, mean, targets
         )
 
-    def score(self, text: str, words: Sequence[str]) -> Vector:
-        """A score for each label; 0 says nothing either way, the scale is the model's own."""
-        counts = Counter(words)
-        scores: Vector = self._embedding.embed(counts) @ self._dense + self._bias
-        rows, values = self._weigh(counts)
-        if rows:
-            scores += values @ self._sparse.take(rows, axis=0)
-        scores += np.float32(_RULES_WEIGHT) * self._rules.score(text, words)
-        return scores
+    def scores(self, texts: Sequence[str], words: Sequence[Sequence[str]]) -> Vector:
+        """(texts, labels) scores; 0 says nothing either way, the scale is the model's own.
 
-    def _weigh(self, words: Counter[str]) -> tuple[list[int], Vector]:
-        """The known words of a text as (rows, unit vector of (1 + log count) * idf)."""
+        `words` are those of each text. Its scores are the same to the last bit whatever is beside it.
+        """
+        counts = [Counter(its) for its in words]
+        self._embedding.learn(counts)
+        vectors = np.stack([self._embedding.embed(its) for its in counts])
+        # One product for each text: that of many at once adds up in an order that depends on how many.
+        scores: Vector = (vectors[:, None, :] @ self._dense)[:, 0, :] + self._bias
+        known = self._weigh(counts)
+        if len(known.texts):
+            firsts, weighted = known.firsts(), known.values[:, None] * self._sparse.take(known.words, axis=0)
+            scores[known.texts[firsts]] += np.add.reduceat(weighted, firsts, axis=0)
+        rules = np.stack([self._rules.score(text, its) for text, its in zip(texts, words, strict=True)])
+        return scores + np.float32(_RULES_WEIGHT) * rules
+
+    def _weigh(self, counts: Sequence[Counter[str]]) -> _Weighed:
+        """The known words of texts, each text a unit vector of (1 + log count) * idf."""
         index = self._index
-        known = [(index[word], count) for word, count in words.items() if word in index]
-        rows = [row for row, _count in known]
-        if not rows:
-            return rows, np.zeros(0, np.float32)
-        values = (
-            np.log(np.array([count for _row, count in known], np.float32)) + np.float32(1.0)
-        ) * self._idf.take(rows)
-        return rows, values / np.float32(math.sqrt(float(values @ values)))
+        rows = [[index[word] for word in its if word in index] for its in counts]
+        times = [count for its in counts for word, count in its.items() if word in index]
+        lengths = np.array([len(its) for its in rows])
+        columns = np.array([row for its in rows for row in its], np.int64)
+        values = (np.log(np.array(times, np.float32)) + np.float32(1.0)) * self._idf.take(columns)
+        some = lengths[lengths > 0]
+        if len(some):
+            squares = np.add.reduceat(values * values, np.cumsum(some) - some)
+            values /= np.sqrt(squares).repeat(some)
+        return _Weighed(np.repeat(np.arange(len(rows)), lengths), columns, values)
 
     def _calibrate(
         self,
@@ -164,9 +186,9 @@ def fit_temperature(scores: Matrix, labels: NDArray[np.int64], prior: float = _P
 
 
 def softmax(logits: Vector) -> Vector:
-    """Probabilities of logits."""
-    powers: Vector = np.exp(logits - logits.max())
-    powers /= powers.sum()
+    """Probabilities of each row of logits."""
+    powers: Vector = np.exp(logits - logits.max(axis=1, keepdims=True))
+    powers /= powers.sum(axis=1, keepdims=True)
     return powers
 
 
@@ -194,29 +216,26 @@ def _learn_words(texts: Sequence[Sequence[str]]) -> tuple[dict[str, int], Vector
     return {word: row for row, word in enumerate(frequency)}, np.array(idf, np.float32)
 
 
-def _blocks(sparse: Sequence[tuple[list[int], Vector]], columns: int) -> list[tuple[int, Vector]]:
+def _blocks(sparse: _Weighed, texts: int, columns: int) -> list[tuple[int, Vector]]:
     """The texts-by-words matrix in slices of columns, so that its zeros never fill the memory."""
-    text = np.repeat(np.arange(len(sparse)), [len(rows) for rows, _ in sparse])
-    column = np.array([row for rows, _ in sparse for row in rows], np.int64)
-    value = np.concatenate([values for _, values in sparse])
     blocks = []
     for start in range(0, columns, _BLOCK_COLUMNS):
-        inside = (column >= start) & (column < start + _BLOCK_COLUMNS)
-        block = np.zeros((len(sparse), min(_BLOCK_COLUMNS, columns - start)), np.float32)
-        block[text[inside], column[inside] - start] = value[inside]
+        inside = (sparse.words >= start) & (sparse.words < start + _BLOCK_COLUMNS)
+        block = np.zeros((texts, min(_BLOCK_COLUMNS, columns - start)), np.float32)
+        block[sparse.texts[inside], sparse.words[inside] - start] = sparse.values[inside]
         blocks.append((start, block))
     return blocks
 
 
-def _words_kernel(sparse: Sequence[tuple[list[int], Vector]], columns: int) -> Matrix:
-    kernel = np.zeros((len(sparse), len(sparse)))
-    for _, block in _blocks(sparse, columns):
+def _words_kernel(sparse: _Weighed, texts: int, columns: int) -> Matrix:
+    kernel = np.zeros((texts, texts))
+    for _, block in _blocks(sparse, texts, columns):
         kernel += block @ block.T
     return kernel
 
 
-def _words_weights(sparse: Sequence[tuple[list[int], Vector]], dual: Matrix, columns: int) -> Vector:
+def _words_weights(sparse: _Weighed, dual: Matrix, columns: int) -> Vector:
     weights = np.zeros((columns, dual.shape[1]), np.float32)
-    for start, block in _blocks(sparse, columns):
+    for start, block in _blocks(sparse, len(dual), columns):
         weights[start : start + block.shape[1]] = block.T @ dual
     return weights

@@ -28,7 +28,7 @@ class KeywordRules:
             for keyword in sorted({keyword.casefold().strip() for keyword in its} - {""}):
                 owners.setdefault(keyword, []).append(label)
         self._words: dict[str, list[tuple[int, float]]] = {}
-        self._phrases: list[tuple[str, list[tuple[int, float]]]] = []
+        self._phrases: dict[str, list[tuple[str, list[tuple[int, float]]]]] = {}
         self._signs: list[tuple[str, re.Pattern[str], list[tuple[int, float]]]] = []
         for keyword, labels in owners.items():
             # A keyword that several labels claim says less about each of them.
@@ -38,22 +38,24 @@ class KeywordRules:
                 if len(words) == 1:
                     self._words.setdefault(words[0], []).extend(weighted)
                 else:
-                    self._phrases.append((f" {' '.join(words)} ", weighted))
+                    self._phrases.setdefault(words[0], []).append((f" {' '.join(words)} ", weighted))
             else:
                 self._signs.append((keyword, _bounded(keyword), weighted))
 
     def score(self, text: str, words: Sequence[str]) -> Vector:
         """log(1 + weight of the distinct keywords found) for each label."""
         found = [0.0] * self._labels
-        for word in sorted(self._words.keys() & set(words)):  # float sums depend on the order
+        distinct = set(words)
+        for word in sorted(distinct & self._words.keys()):  # float sums depend on the order
             for label, weight in self._words[word]:
                 found[label] += weight
-        if self._phrases:
+        if first_words := distinct & self._phrases.keys():
             joined = f" {' '.join(words)} "
-            for phrase, weighted in self._phrases:
-                if phrase in joined:
-                    for label, weight in weighted:
-                        found[label] += weight
+            for word in sorted(first_words):
+                for phrase, weighted in self._phrases[word]:
+                    if phrase in joined:
+                        for label, weight in weighted:
+                            found[label] += weight
         if self._signs:
             folded = text.casefold()
             for keyword, pattern, weighted in self._signs:

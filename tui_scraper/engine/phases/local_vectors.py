@@ -6,7 +6,7 @@ again wherever it is. Workers make them for what they chunk, the index thread fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -21,16 +21,33 @@ _NOTHING = np.zeros(DIMENSIONS, np.int8)
 
 def vector_of(text: str) -> Vector:
     """The vector of a passage or a query; all zeros where it has no words."""
-    found = kept(embedding.load().embed_passage(split_words(text)))
-    return _NOTHING if found is None else found
+    return _vector_of(split_words(text))
 
 
 def vectors_of(clean: CleanText, chunks: Sequence[Chunk]) -> bytes:
     """The vectors of all chunks of a text, one after another; `unpacked` makes rows of them."""
+    return of_passages(passages_of(clean, chunks))
+
+
+def passages_of(clean: CleanText, chunks: Sequence[Chunk]) -> list[list[str]]:
+    """The words of each chunk's passage."""
     title, text = clean.title or "", clean.text
-    return b"".join(
-        vector_of(passage(title, chunk.heading, text[chunk.start : chunk.end])).tobytes() for chunk in chunks
-    )
+    return [split_words(passage(title, chunk.heading, text[chunk.start : chunk.end])) for chunk in chunks]
+
+
+def expect(passages: Iterable[Sequence[str]]) -> None:
+    """Learn the words of many passages at once, which takes less time than with each."""
+    embedding.load().learn(passages)
+
+
+def of_passages(passages: Iterable[Sequence[str]]) -> bytes:
+    """The vectors of passages that are given as their words, one after another."""
+    return b"".join(_vector_of(words).tobytes() for words in passages)
+
+
+def _vector_of(words: Sequence[str]) -> Vector:
+    found = kept(embedding.load().embed_passage(words))
+    return _NOTHING if found is None else found
 
 
 def unpacked(vectors: bytes, chunks: int) -> Vector | None:

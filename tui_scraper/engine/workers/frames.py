@@ -15,9 +15,12 @@ from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.wire import DocumentReply, WorkItem
 
 LENGTH = struct.Struct("<I")
-HEARTBEAT = struct.Struct("<qqq")
-"""On the page that a worker shares with the engine: (version in hand or 0, CLOCK_MONOTONIC nanoseconds at its
-start, nanoseconds from there after which to end the worker earlier than at the deadline, 0 for none)."""
+HEARTBEAT = struct.Struct("<qqqq")
+"""On the page that a worker shares with the engine: (version in hand or 0, CLOCK_MONOTONIC nanoseconds when
+it was taken up, nanoseconds from there after which to end the worker earlier than at the deadline, 0 for
+none, which time it is in hand)."""
+MOST_TURNS = 8
+"""A document is in hand once for each step of the worker."""
 
 MAX_FRAME_BYTES = 192_000_000
 """Above a clean text of 10 M characters with its chunks, both badly compressible, and a batch's rest."""

@@ -36,6 +36,7 @@ from tui_scraper.engine.workers.frames import (
     HEARTBEAT,
     LENGTH,
     MAX_FRAME_BYTES,
+    MOST_TURNS,
     SANDBOX_LOST,
     Batch,
     Exited,
@@ -79,9 +80,9 @@ class _Group:
 class _Worker:
     """One worker process as the engine sees it.
 
-    `group` is its batch, `begun` which documents of that it was seen to have in hand, `since_ns` when the
-    last of them began. Its `page` is only a worker's word, and `looked_ns` is when that was last asked.
-    `blamed` is the document (0: unknown) for which it is being ended, None while it is not.
+    `group` is its batch, `begun` which documents of that it was seen to have in hand and for which time,
+    `since_ns` when the last of these began. Its `page` is only a worker's word, and `looked_ns` is when that
+    was last asked. `blamed` is the document (0: unknown) for which it is being ended, None while it is not.
     """
 
     slot: int
@@ -92,7 +93,7 @@ class _Worker:
     exited: asyncio.Future[int]
     documents: int = 0
     group: _Group | None = None
-    begun: set[int] = field(default_factory=set)
+    begun: set[tuple[int, int]] = field(default_factory=set)
     since_ns: int = 0
     looked_ns: int = 0
     blamed: int | None = None
@@ -385,14 +386,17 @@ class Pool:
     def _look_at(self, worker: _Worker, now: int) -> tuple[int, int]:
         """Which document of its batch a worker says it has in hand, and when to end it if that is earlier.
 
-        (0, 0) for none, or what cannot be true. A document begins once, and not before it was last looked.
+        (0, 0) for none, or what cannot be true. A document is taken up once for each step, and not before it
+        was last looked.
         """
-        version, since, allowed_ns = HEARTBEAT.unpack_from(worker.page)
+        version, since, allowed_ns, turn = HEARTBEAT.unpack_from(worker.page)
         looked_ns, worker.looked_ns = worker.looked_ns, now
         if worker.group is None or version not in worker.group.asked - worker.group.answered:
             return 0, 0
-        if version not in worker.begun:
-            worker.begun.add(version)
+        if not 0 <= turn < MOST_TURNS:
+            return 0, 0
+        if (version, turn) not in worker.begun:
+            worker.begun.add((version, turn))
             worker.since_ns = min(max(since, looked_ns), now)
         return version, allowed_ns
 
@@ -452,7 +456,8 @@ class Pool:
     async def _watch(self) -> None:
         """End workers whose document is past its deadline.
 
-        Each document begins once, so a worker cannot put its end off by what it says of itself. When this
+        Each document is taken up once for each step, so a worker cannot put its end off for ever by what it
+        says of itself; that all of them together stay within the deadline is its own word. When this
         loop itself stood still (ctrl+z, a machine asleep), that time counts against no document.
         """
         limit_ns = int(self._settings.clean.timeout_s * 1e9)

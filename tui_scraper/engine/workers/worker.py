@@ -13,15 +13,13 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Sequence
 
 import msgspec
 
 from tui_scraper.engine import tokens
-from tui_scraper.engine.duplicates.signature import signatures
-from tui_scraper.engine.phases.document import Processor
+from tui_scraper.engine.phases.document import Processor, Watch
 from tui_scraper.engine.settings import Settings
-from tui_scraper.engine.wire import CleanText, DocumentReply
+from tui_scraper.engine.wire import DocumentReply
 from tui_scraper.engine.workers import sandbox
 from tui_scraper.engine.workers.frames import (
     FLUSH_BYTES,
@@ -34,8 +32,7 @@ from tui_scraper.engine.workers.frames import (
 )
 
 _COLLECT_EVERY_S = 2.0
-_SIGNED_CHARS = 100_000
-"""A longer text is not held until those that came with it are signed together."""
+_RENEW_EVERY_S = 0.2
 _MOST_DESCRIPTORS = 64
 """Of the 256 that a worker may have. A new one has five."""
 
@@ -45,69 +42,65 @@ def work(connection: socket.socket, heartbeat: mmap.mmap, start: ZygoteSettings)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     gc.disable()  # what a document leaves behind is collected between batches, not in the middle of one
-    allowance = CpuAllowance(start.cpu_s)
-
-    def allow(seconds: float) -> None:
-        version, since, _allowed = HEARTBEAT.unpack_from(heartbeat)
-        until = time.monotonic_ns() - since + int(seconds * 1e9) if seconds else 0
-        HEARTBEAT.pack_into(heartbeat, 0, version, since, until)
-
     settings = Settings.model_validate_json(start.settings)
-    processor, vocabulary = Processor(settings, start.until, allow=allow), settings.chunk.tokenizer
+    watched = _Watched(heartbeat, settings, start)
+    processor = Processor(settings, start.until, watch=watched, signs=start.signs)
     decoder = msgspec.msgpack.Decoder(Batch)
     encoder = msgspec.msgpack.Encoder()
     collect_at = time.monotonic() + _COLLECT_EVERY_S
     while (frame := receive_frame(connection)) is not None:
         done: list[DocumentReply] = []
-        texts: list[str | None] = []
         size = 0
-        for item in decoder.decode(frame).items:
-            allowance.renew(time.process_time())
-            HEARTBEAT.pack_into(heartbeat, 0, item.version, time.monotonic_ns(), 0)
-            reply = processor.process(item)
-            HEARTBEAT.pack_into(heartbeat, 0, 0, 0, 0)
-            done.append(reply)
-            if start.signs:
-                texts.append(to_sign(processor.text))
-            size += _size(reply)
+        for replies in processor.process_all(decoder.decode(frame).items):
             if size > FLUSH_BYTES:
-                send_frame(connection, encoder.encode(Replies(signed(done, texts), False, 0)))
-                done, texts, size = [], [], 0
-            worn = _is_worn(connection) or tokens.is_overtaxed(vocabulary)
-            if worn or (start.allow_programs and sandbox.has_children()):
-                send_frame(connection, encoder.encode(Replies(signed(done, texts), True, 0, worn=True)))
+                send_frame(connection, encoder.encode(Replies(done, False, 0)))
+                done, size = [], 0
+            done += replies
+            size += sum(map(_size, replies))
+            if not watched.may_go_on() or _is_worn(connection):
+                send_frame(connection, encoder.encode(Replies(done, True, 0, worn=True)))
                 return
         processor.release()
         if time.monotonic() > collect_at:
             gc.collect()
             collect_at = time.monotonic() + _COLLECT_EVERY_S
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        send_frame(connection, encoder.encode(Replies(signed(done, texts), True, peak)))
+        send_frame(connection, encoder.encode(Replies(done, True, peak)))
 
 
-def to_sign(made: CleanText | None) -> str | None:
-    """What is signed of a document here. Long texts are not held for that: who compares them signs them."""
-    if made is None or len(made.text) > _SIGNED_CHARS:
-        return None
-    return "" if made.is_listing else made.text
+class _Watched(Watch):
+    """Says on the shared page which document is in hand, and since when.
 
+    The deadline holds for all the times that a document is in hand: each gets what those before have left.
+    """
 
-def signed(replies: list[DocumentReply], texts: Sequence[str | None]) -> list[DocumentReply]:
-    """Replies with the signatures of their texts, where there are any: of many at once, which is faster."""
-    short = {at: text for at, text in enumerate(texts) if text is not None}
-    if not short:
-        return replies
-    try:
-        made = signatures(list(short.values()))
-    except Exception:  # no document shall end for that: who compares them signs them, or says what is wrong
-        return replies
-    with_it = list(replies)
-    for at, row in zip(short, made, strict=True):
-        clean = replies[at].clean
-        if clean is not None:
-            clean = msgspec.structs.replace(clean, signature=row.astype("<u2").tobytes())
-            with_it[at] = msgspec.structs.replace(replies[at], clean=clean)
-    return with_it
+    def __init__(self, page: mmap.mmap, settings: Settings, start: ZygoteSettings) -> None:
+        self._page = page
+        self._limit_ns = int(settings.clean.timeout_s * 1e9)
+        self._vocabulary = settings.chunk.tokenizer
+        self._programs = start.allow_programs
+        self._allowance = CpuAllowance(start.cpu_s)
+        self._left_ns = 0
+
+    def begin(self, version: int, turn: int, spent_ns: int) -> None:
+        """See `Watch`."""
+        self._allowance.renew()
+        self._left_ns = max(1, self._limit_ns - spent_ns) if spent_ns else 0
+        HEARTBEAT.pack_into(self._page, 0, version, time.monotonic_ns(), self._left_ns, turn)
+
+    def allow(self, seconds: float) -> None:
+        """See `Allow`."""
+        version, since_ns, _allowed_ns, turn = HEARTBEAT.unpack_from(self._page)
+        allowed_ns = time.monotonic_ns() - since_ns + int(seconds * 1e9) if seconds else self._left_ns
+        HEARTBEAT.pack_into(self._page, 0, version, since_ns, allowed_ns, turn)
+
+    def end(self) -> None:
+        """See `Watch`."""
+        HEARTBEAT.pack_into(self._page, 0, 0, 0, 0, 0)
+
+    def may_go_on(self) -> bool:
+        """See `Watch`: not where a program that a document had started is still there."""
+        return not (tokens.is_overtaxed(self._vocabulary) or (self._programs and sandbox.has_children()))
 
 
 def _is_worn(connection: socket.socket) -> bool:
@@ -130,16 +123,23 @@ class CpuAllowance:
     """Gives each document its CPU seconds: the kernel ends the process (SIGXCPU) that uses them up.
 
     RLIMIT_CPU counts from the start of the process, so the limit is moved along; only once it has
-    come closer by a second, because most documents take less than a millisecond.
+    come closer by a second, because most documents take less than a millisecond. To ask for the time used
+    so far takes 20 us, so that is done a few times a second at most.
     """
 
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
         self._granted = 0.0
-        self.renew(0.0)
+        self._due = 0.0
+        self.renew()
 
-    def renew(self, used_s: float) -> None:
-        """Allow `seconds` more from now; `used_s` is the CPU time of the process so far."""
+    def renew(self) -> None:
+        """Allow `seconds` more from now, give or take one."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + _RENEW_EVERY_S
+        used_s = time.process_time()
         if self._granted and used_s - self._granted < 1.0:
             return
         self._granted = max(used_s, 0.001)

@@ -1,0 +1,213 @@
+"""Documents that go through a worker's phases together become what each becomes alone."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import tarfile
+import time
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from tui_scraper.engine.labels import backend
+from tui_scraper.engine.labels.embedding import split_words
+from tui_scraper.engine.labels.taxonomy import general
+from tui_scraper.engine.models import Cause, PhaseName, Status
+from tui_scraper.engine.phases import document, local_vectors
+from tui_scraper.engine.phases.document import STEPS, Allow, InHand, Processor, Step, Watch
+from tui_scraper.engine.settings import Settings
+from tui_scraper.engine.wire import DocumentReply, WorkItem
+
+_PROSE = "The court found that the contract was void, and the seller had to return the price.\n\n"
+
+
+def write_mixed(folder: Path) -> list[WorkItem]:
+    """Files of many kinds, sound and not."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("inside.txt", "a text in an archive")
+        archive.writestr("[Content_Types].xml", "<Types/>")
+    tape = io.BytesIO()
+    with tarfile.open(fileobj=tape, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("empty.txt"))
+    contents = {
+        "law.txt": _PROSE * 30,
+        "short.txt": "Total: 3 EUR",
+        "empty.txt": "",
+        "code.py": "import os\n\n\ndef main():\n    return os.getcwd()\n",
+        "page.html": "<html><title>A page</title><body><h1>Head</h1><p>" + "Recipe: two eggs. " * 200,
+        "notes.md": "\n".join(f"# Part {number}\n\n" + _PROSE * 5 for number in range(9)),
+        "damaged.zip": packed.getvalue()[:-30],
+        "sound.zip": packed.getvalue(),
+        "tape.tar": tape.getvalue(),
+        "random.bin": bytes(range(256)) * 40,
+        "damaged.pdf": b"%PDF-1.7\n%broken",
+        "greek.txt": "Η γρήγορη αλεπού πηδάει πάνω από το τεμπέλικο σκυλί. " * 40,
+        "again.txt": _PROSE * 30,
+    }
+    items = []
+    for number, (name, content) in enumerate(contents.items(), 1):
+        path = folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        items.append(WorkItem(number, os.fsencode(path), path.stat().st_size))
+    items.append(WorkItem(90, os.fsencode(folder / "gone.txt"), 10))
+    items.append(WorkItem(91, os.fsencode(folder / "law.txt"), 10, inside=[b"not", b"there"]))
+    return items
+
+
+def answers(processor: Processor, batches: Sequence[Sequence[WorkItem]]) -> list[DocumentReply]:
+    """All replies, without what they took."""
+    replies = []
+    for batch in batches:
+        replies += [reply for some in processor.process_all(batch) for reply in some]
+        processor.release()
+    return [msgspec.structs.replace(reply, cpu_ns=(0, 0, 0, 0)) for reply in replies]
+
+
+@pytest.mark.parametrize("held", [1_000_000, 500, 0])
+def test_together_or_alone_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int) -> None:
+    items = write_mixed(tmp_path)
+    alone = answers(Processor(Settings(), signs=True), [[item] for item in items])
+    assert {reply.status for reply in alone} == {Status.DONE, Status.FAILED, Status.SKIPPED, Status.EMPTY}
+    monkeypatch.setattr(document, "_HELD_CHARS", held)
+    assert answers(Processor(Settings(), signs=True), [items]) == alone
+    monkeypatch.setattr(document, "_TOGETHER", 4)
+    assert answers(Processor(Settings(), signs=True), [items]) == alone
+
+
+def test_later_phases_alone_give_the_same(tmp_path: Path) -> None:
+    first = answers(Processor(Settings()), [write_mixed(tmp_path)])
+    done = [reply for reply in first if reply.clean is not None and reply.chunk is not None]
+    items = [
+        WorkItem(
+            reply.version,
+            b"/nowhere",
+            1,
+            start,
+            reply.media_type,
+            clean=reply.clean and reply.clean.payload,
+            chunks=reply.chunk.payload if start is PhaseName.CLASSIFY and reply.chunk else None,
+        )
+        for start in (PhaseName.CHUNK, PhaseName.CLASSIFY)
+        for reply in done
+    ]
+    again = answers(Processor(Settings()), [items])
+    assert [reply.label for reply in again] == [reply.label for reply in done] * 2
+    assert [reply.chunk for reply in again] == [reply.chunk for reply in done] + [None] * len(done)
+    assert all(reply.clean is None for reply in again)
+
+
+def test_what_cannot_be_done_together_is_done_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = write_mixed(tmp_path)
+    whole = answers(Processor(Settings()), [items])
+    made = backend.LocalBackend.labels
+
+    def labels(self: backend.LocalBackend, digests: Sequence[object]) -> list[object]:
+        if len(digests) > 1:
+            raise MemoryError
+        return made(self, digests)  # type: ignore[arg-type, return-value]
+
+    monkeypatch.setattr(backend.LocalBackend, "labels", labels)
+    monkeypatch.setattr(local_vectors, "expect", lambda _passages: 1 / 0)
+    assert answers(Processor(Settings()), [items]) == whole
+
+
+class _Told(Watch):
+    """Writes down what it is told, and stops where it should."""
+
+    def __init__(self, last: int = 0) -> None:
+        self.begun: list[tuple[int, int, int]] = []
+        self._last = last
+
+    def begin(self, version: int, turn: int, spent_ns: int) -> None:
+        self.begun.append((version, turn, spent_ns))
+
+    def may_go_on(self) -> bool:
+        return self.begun[-1][0] != self._last
+
+
+def test_a_document_that_leaves_something_behind_is_the_last(tmp_path: Path) -> None:
+    items = write_mixed(tmp_path)
+    whole = answers(Processor(Settings()), [items])
+    for last in (1, 5, 6):
+        watch = _Told(last)
+        found = answers(Processor(Settings(), watch=watch), [items])
+        assert found == whole[:last], "those before it are finished, and none after it"
+        cleaned = {version for version, turn, _spent in watch.begun if turn == 1}
+        assert cleaned == set(range(1, last + 1))
+
+
+def test_a_document_is_in_hand_once_for_each_step_and_its_time_adds_up(tmp_path: Path) -> None:
+    class Slow(Step):
+        def __init__(self, step: Step) -> None:
+            self.step, self.phase = step, step.phase
+
+        def make(self, document: InHand) -> None:
+            until = time.monotonic() + 0.002
+            while time.monotonic() < until:
+                pass
+            self.step.make(document)
+
+    def slowly(step: type[Step]) -> type[Step]:
+        return lambda settings, allow: Slow(step(settings, allow))  # type: ignore[call-arg, return-value]
+
+    watch = _Told()
+    items = write_mixed(tmp_path)[:2]
+    replies = answers(Processor(Settings(), steps=[slowly(step) for step in STEPS], watch=watch), [items])  # type: ignore[arg-type]
+    assert all(reply.status is Status.DONE for reply in replies)
+    turns = range(len(STEPS))
+    assert [(version, turn) for version, turn, _spent in watch.begun] == [
+        (at, turn) for turn in turns for at in (1, 2)
+    ]
+    for version in (1, 2):
+        spent = [spent_ns for one, _turn, spent_ns in watch.begun if one == version]
+        assert spent[0] == 0
+        assert all(later - before >= 2_000_000 for before, later in itertools.pairwise(spent))
+
+
+def test_one_that_fails_late_keeps_what_it_had_and_harms_no_other(tmp_path: Path) -> None:
+    class Failing(Step):
+        phase = PhaseName.CHUNK
+
+        def __init__(self, settings: Settings, allow: Allow) -> None:
+            del settings, allow
+
+        def make(self, document: InHand) -> None:
+            if document.item.version == 2:
+                raise RecursionError
+
+    items = write_mixed(tmp_path)[:2] + write_mixed(tmp_path)[-4:-3]
+    steps = [*STEPS[:3], Failing, *STEPS[3:]]
+    replies = answers(Processor(Settings(), steps=steps, signs=True), [items])
+    assert [reply.status for reply in replies] == [Status.DONE, Status.FAILED, Status.DONE]
+    failed = replies[1]
+    assert (failed.phase, failed.cause) == (PhaseName.CHUNK, Cause.CORRUPT)
+    assert failed.clean is not None
+    assert failed.label is None
+
+
+def test_a_text_has_the_same_scores_whatever_is_beside_it() -> None:
+    model = backend._learn(general(), 400)
+    texts = [
+        _PROSE * 3,
+        "",
+        "zzz qqq",
+        "invoice total due",
+        "def main(): return 1",
+        _PROSE,
+        "ein Rezept mit Eiern",
+    ]
+    words = [split_words(text) for text in texts]
+    together = model.scores(texts, words)
+    for at, text in enumerate(texts):
+        assert np.array_equal(model.scores([text], [words[at]])[0], together[at])
+        pair = [text, texts[at - 1]]
+        assert np.array_equal(model.scores(pair, [words[at], words[at - 1]])[0], together[at])
