@@ -6,6 +6,7 @@ import os
 import unicodedata
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -289,8 +290,8 @@ def test_work_grows_with_the_length_of_the_text(unit: str, monkeypatch: pytest.M
     rulers: list[Ruler] = []
 
     class Watched(Ruler):
-        def __init__(self, text: str, vocabulary: str) -> None:
-            super().__init__(text, vocabulary)
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
             rulers.append(self)
 
     monkeypatch.setattr(tokens, "Ruler", Watched)
@@ -302,6 +303,31 @@ def test_work_grows_with_the_length_of_the_text(unit: str, monkeypatch: pytest.M
         work.append(sum(ruler.characters_tokenized for ruler in rulers) / size)
     assert work[1] <= work[0] * 1.1 + 0.1
     assert work[1] <= 4
+
+
+@pytest.mark.parametrize("vocabulary", ["o200k", "cl100k"])
+def test_texts_that_were_tokenized_together_are_cut_as_each_alone(vocabulary: str) -> None:
+    tokens.preload(vocabulary)
+    settings = ChunkSettings(max_tokens=64, overlap=16, tokenizer=vocabulary)
+    texts = [
+        "",
+        " \n ",
+        "short",
+        "  between white space \n",
+        "A sentence of some words. " * 60,
+        "# Head\n\nText\n\n" * 30,
+        "文章はここで終わります。" * 40,
+        "e\u0301 👩‍👩‍👧 " * 80,
+        "lone \ud800 surrogates \udfff here " * 20,
+        "x" * 300_000,
+    ]
+    lengths = tokens.lengths_of(texts, vocabulary)
+    assert lengths[-1] is None, "too long to be held"
+    for text, its in zip(texts, lengths, strict=True):
+        assert chunk(CleanText(text), settings, its) == chunk(CleanText(text), settings)
+        if its is not None:
+            assert len(its) == count(text, vocabulary)
+            assert its.sum() == len(text.encode("utf-8", "surrogatepass"))
 
 
 def test_memory_holds_a_window_and_not_the_text() -> None:

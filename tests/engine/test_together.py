@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tui_scraper.engine import tokens
 from tui_scraper.engine.labels import backend
 from tui_scraper.engine.labels.embedding import split_words
 from tui_scraper.engine.labels.taxonomy import general
@@ -116,7 +117,15 @@ def test_what_cannot_be_done_together_is_done_for_each(
         return made(self, digests)  # type: ignore[arg-type, return-value]
 
     monkeypatch.setattr(backend.LocalBackend, "labels", labels)
-    monkeypatch.setattr(local_vectors, "expect", lambda _passages: 1 / 0)
+    monkeypatch.setattr(tokens, "lengths_of", lambda *_texts: 1 / 0)
+    vectors = local_vectors.vectors_of_all
+
+    def vectors_of_all(texts: Sequence[object]) -> list[bytes]:
+        if len(texts) > 1:
+            raise RuntimeError
+        return vectors(texts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(local_vectors, "vectors_of_all", vectors_of_all)
     assert answers(Processor(Settings()), [items]) == whole
 
 

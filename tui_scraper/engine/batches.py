@@ -199,11 +199,10 @@ class Batches:
             commits.append(self._writer.submit(commit_replies(pairs, self._configs)))
 
         huge = any(work.size_bytes > _HUGE_BYTES for work in batch)
-        started = time.monotonic()
         async with self._huge if huge else contextlib.nullcontext():
-            await self.pool.run(items, deliver)
+            seconds = await self.pool.run(items, deliver)
         if not (is_heavy(batch[0]) or batch[-1].place.inside):
-            self._size.learn(len(batch), time.monotonic() - started)
+            self._size.learn(len(batch), seconds)
         for replies, commit in zip(answered, commits, strict=True):
             finished = await commit
             self._account(replies, by_version)

@@ -229,7 +229,7 @@ async def _read(
     return [found.get(number) for number in range(1, len(files) + 1)]
 
 
-async def _all(reading: set[asyncio.Task[None]], given_up: Callable[[], bool]) -> None:
+async def _all(reading: set[asyncio.Task[float]], given_up: Callable[[], bool]) -> None:
     """Wait for all of them. Raises what one of them raises, and GivenUpError."""
     left = reading
     while left:

@@ -29,8 +29,15 @@ def kept(vector: Sequence[float] | NDArray[np.float32]) -> Vector | None:
     """A vector as it is kept; None where it is none: empty, all zeros, or with what is no number."""
     if not 0 < len(vector) <= MOST_DIMENSIONS:
         return None
-    numbers = np.asarray(vector, np.float64)
-    largest = float(np.abs(numbers).max())
-    if not np.isfinite(largest) or largest == 0.0:
-        return None
-    return np.rint(numbers / largest * 127.0).astype(np.int8)
+    row = kept_rows(np.asarray(vector, np.float64)[np.newaxis])[0]
+    return row if row.any() else None
+
+
+def kept_rows(vectors: NDArray[np.float32] | NDArray[np.float64]) -> Vector:
+    """Each row of a matrix as it is kept; zeros for one that is none."""
+    numbers = vectors.astype(np.float64)
+    largest = np.abs(numbers).max(axis=1, initial=0.0)
+    none = ~(np.isfinite(largest) & (largest > 0.0))
+    numbers[none], largest[none] = 0.0, 1.0
+    rows: Vector = np.rint(numbers / largest[:, np.newaxis] * 127.0).astype(np.int8)
+    return rows

@@ -9,16 +9,22 @@ because neither vocabulary has a token that crosses certain places, called joint
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import quicktok
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from tui_scraper.engine.slow_tokens import SlowVocabulary
+
+Lengths = NDArray[np.uint8]
+"""Bytes of each token of a text."""
 
 _ENCODINGS = {"o200k": "o200k_base", "cl100k": "cl100k_base"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -59,18 +65,20 @@ class _Vocabulary:
         lengths = self._slow_lengths(text)
         return len(lengths) if lengths is not None else int(self.encoding.count(text))
 
-    def lengths(self, text: str) -> np.ndarray[Any, Any]:
+    def lengths(self, text: str) -> Lengths:
         """How many bytes each token of a text has, in order."""
         lengths = self._slow_lengths(text)
-        if lengths is not None:
-            return np.array(lengths, np.uint8)
-        tokens, _ = self.encoding.encode_batch([text], 1)  # 1: no thread is started
-        found: np.ndarray[Any, Any] = self._lengths.take(tokens)
+        return np.array(lengths, np.uint8) if lengths is not None else self.lengths_of_all([text])[0]
+
+    def lengths_of_all(self, texts: Sequence[str]) -> list[Lengths]:
+        """As `lengths`, for many texts, with the tables."""
+        tokens, starts = self.encoding.encode_batch(list(texts), 1)  # 1: no thread is started
+        found: Lengths = self._lengths.take(tokens)
         if not found.all():
             for token in np.unique(tokens[found == 0]):
                 self._lengths[token] = len(self.encoding.decode_single_token_bytes(int(token)))
             found = self._lengths.take(tokens)
-        return found
+        return [found[start:end] for start, end in itertools.pairwise(starts.tolist())]
 
     def _slow_lengths(self, text: str) -> list[int] | None:
         return self.slow.lengths(text) if self.slow is not None and not self.has_tables else None
@@ -122,6 +130,31 @@ def count(text: str, vocabulary: str = "o200k") -> int:
         return chosen.count(_encodable(text))
 
 
+def lengths_of(texts: Sequence[str], vocabulary: str = "o200k") -> list[Lengths | None]:
+    """How many bytes each token of each text has, for `Ruler`: half the time of one text after the other.
+
+    None for a text that is too long for that, and for all while only little is expected.
+    """
+    chosen = _load(vocabulary)
+    found: list[Lengths | None] = [None] * len(texts)
+    short = [at for at, text in enumerate(texts) if len(text) <= _WINDOW_CHARS]
+    if short and chosen.has_tables:
+        made = chosen.lengths_of_all([_sound(texts[at]) for at in short])
+        for at, lengths in zip(short, made, strict=True):
+            found[at] = lengths
+    return found
+
+
+def _sound(text: str) -> str:
+    """The text as it can be encoded: with U+FFFD for lone surrogates."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return _encodable(text)
+    return text
+
+
 def _encodable(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
@@ -150,14 +183,11 @@ class Ruler:
     `characters_tokenized` is the work done so far, for tests that hold it against the text's length.
     """
 
-    def __init__(self, text: str, vocabulary: str = "o200k") -> None:
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                text = _encodable(text)
-        self._text = text
+    def __init__(self, text: str, vocabulary: str = "o200k", lengths: Lengths | None = None) -> None:
+        """`lengths` are those of the whole text, where they are known (`lengths_of`)."""
+        self._text = _sound(text)
         self._vocabulary = _load(vocabulary)
+        self._lengths = lengths
         # Where each known token ends, after the offset at which the first of them starts.
         self._ends: memoryview[int] = np.zeros(1, np.int64).data
         self._read = 0  # everything before this offset has been tokenized
@@ -244,9 +274,10 @@ class Ruler:
 
     def _read_window(self) -> None:
         start, text = self._read, self._text
-        end = self._window_end(start)
+        end = self._window_end(start) if self._lengths is None else len(text)
         window = text[start:end]
-        ends = self._vocabulary.lengths(window).cumsum(dtype=np.int64)
+        lengths = self._lengths if self._lengths is not None else self._vocabulary.lengths(window)
+        ends = lengths.cumsum(dtype=np.int64)
         if not window.isascii():
             # From bytes to characters: a token that ends inside a character ends where that does.
             data = np.frombuffer(window.encode(), np.uint8)

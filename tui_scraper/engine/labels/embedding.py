@@ -8,7 +8,6 @@ each of its different words: 95 us for 1,400 characters, where adding up all tok
 from __future__ import annotations
 
 import functools
-import itertools
 import re
 import threading
 from collections import Counter
@@ -35,14 +34,14 @@ _LONGEST = 32
 _WORD = re.compile(rf"\w{{1,{_LONGEST}}}")
 """Letters, digits and underscores. Text without spaces (Chinese, base64) comes in pieces, so that
 no single word can be long enough to slow the tokenizer or crowd its memory."""
-_ASCII = {code: chr(code).lower() if _WORD.match(chr(code)) else " " for code in range(128)}
+_ASCII = bytes(code if code < 128 and _WORD.match(chr(code)) else 32 for code in range(256)).lower()
 
 
 def split_words(text: str) -> list[str]:
     """The words of a text, case-folded, in order."""
-    if text.isascii():  # then twice as fast
-        words = text.translate(_ASCII).split()
-        if len(max(words, key=len, default="")) <= _LONGEST:
+    if text.isascii():  # then three times as fast
+        words = text.encode().translate(_ASCII).decode().split()
+        if max(map(len, words), default=0) <= _LONGEST:
             return words
     return _WORD.findall(text.casefold())
 
@@ -65,25 +64,25 @@ class StaticEmbedding:
         counts = words if isinstance(words, Counter) else Counter(words)
         return self._sum(counts, np.fromiter(counts.values(), np.float32, len(counts)))
 
-    def embed_passage(self, words: Sequence[str]) -> Vector:
+    def embed_passage(self, words: Sequence[str] | Counter[str]) -> Vector:
         """As `embed`, for what is to be found: a word that occurs n times counts 1 + log n times.
 
         Of 2,000 titles of Debian packages that puts the right one of 59,329 descriptions among the first ten
         for 67.7%, where plain sums do for 64.0%.
         """
-        counts = Counter(words)
+        counts = words if isinstance(words, Counter) else Counter(words)
         times = np.fromiter(counts.values(), np.float32, len(counts))
         return self._sum(counts, np.log(times) + np.float32(1))
 
     def learn(self, texts: Iterable[Iterable[str]]) -> None:
         """Remember the words of texts that will be embedded, for a tenth of what each text's own take."""
+        words: set[str] = set().union(*texts)
         with self._lock:
-            new = dict.fromkeys(itertools.chain.from_iterable(texts))
-            missing = [word for word in new if word not in self._places]
-            if len(self._places) + len(missing) > _REMEMBERED_WORDS:
+            new = list(words - self._places.keys())
+            if len(self._places) + len(new) > _REMEMBERED_WORDS:
                 self._places.clear()
-                missing = list(new)[:_REMEMBERED_WORDS]
-            self._remember(missing)
+                new = list(words)[:_REMEMBERED_WORDS]
+            self._remember(new)
 
     def _sum(self, words: Mapping[str, int], weights: Vector) -> Vector:
         with self._lock:
@@ -95,7 +94,7 @@ class StaticEmbedding:
     def _rows_of(self, words: Mapping[str, int]) -> Vector:
         places = self._places
         try:
-            found = [places[word] for word in words]
+            found = list(map(places.__getitem__, words))
         except KeyError:
             new = [word for word in words if word not in places]
             if len(places) + len(new) > _REMEMBERED_WORDS:
@@ -104,7 +103,7 @@ class StaticEmbedding:
                 if len(new) > _REMEMBERED_WORDS:
                     return self._vectors(new)
             self._remember(new)
-            found = [places[word] for word in words]
+            found = list(map(places.__getitem__, words))
         return self._rows.take(found, axis=0)
 
     def _remember(self, words: Sequence[str]) -> None:

@@ -17,9 +17,13 @@ import re
 import unicodedata
 from array import array
 from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING
 
 from tui_scraper.engine.settings import ChunkSettings, Settings
 from tui_scraper.engine.wire import Chunk, CleanText
+
+if TYPE_CHECKING:
+    from tui_scraper.engine.tokens import Lengths
 
 VERSION: int = 1
 
@@ -65,13 +69,14 @@ def relevant(settings: Settings) -> dict[str, object]:
     }
 
 
-def chunk(text: CleanText, settings: ChunkSettings) -> list[Chunk]:
+def chunk(text: CleanText, settings: ChunkSettings, lengths: Lengths | None = None) -> list[Chunk]:
     """Cut a text into chunks of at most `max_tokens` tokens each, in order.
 
     Every character that is not white space is in at least one of them; each starts and ends with such
     a character. Starts strictly increase. A text of nothing but white space has no chunks.
 
-    `heading` names the section in which the chunk starts, its own first line included.
+    `heading` names the section in which the chunk starts, its own first line included. `lengths` are those of
+    the text's tokens, where they are known (`tokens.lengths_of`).
     """
     body = text.text
     first = _NOT_WHITE.search(body)
@@ -82,10 +87,11 @@ def chunk(text: CleanText, settings: ChunkSettings) -> list[Chunk]:
     if end - start <= 4 * settings.max_tokens and not outline.starts:
         from tui_scraper.engine.tokens import count  # with numpy, so only where there is work: in workers
 
-        tokens = count(body[start:end], settings.tokenizer)
+        whole = lengths is not None and end - start == len(body)
+        tokens = len(lengths) if lengths is not None and whole else count(body[start:end], settings.tokenizer)
         if tokens <= settings.max_tokens:
             return [Chunk(start, end, tokens)]
-    return _Cutter(body, end, outline, settings).cut(start)
+    return _Cutter(body, end, outline, settings, lengths).cut(start)
 
 
 class Outline:
@@ -217,7 +223,9 @@ def _clean_title(title: str) -> str:
 class _Cutter:
     """Cuts one text. `end` is the offset after its last visible character."""
 
-    def __init__(self, text: str, end: int, outline: Outline, settings: ChunkSettings) -> None:
+    def __init__(
+        self, text: str, end: int, outline: Outline, settings: ChunkSettings, lengths: Lengths | None
+    ) -> None:
         self._text = text
         self._end = end
         self._outline = outline
@@ -226,7 +234,7 @@ class _Cutter:
         self._sizeable = settings.max_tokens // 4
         from tui_scraper.engine.tokens import Ruler
 
-        self._ruler = Ruler(text, settings.tokenizer)
+        self._ruler = Ruler(text, settings.tokenizer, lengths)
 
     def cut(self, start: int) -> list[Chunk]:
         chunks: list[Chunk] = []

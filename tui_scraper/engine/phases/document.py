@@ -17,6 +17,7 @@ from typing import BinaryIO, ClassVar
 
 import msgspec
 
+from tui_scraper.engine import tokens
 from tui_scraper.engine.duplicates.signature import signature, signatures
 from tui_scraper.engine.errors import DocumentError, UnreadFormatError, timeout_sentence
 from tui_scraper.engine.extract.base import Extractor, Format
@@ -262,11 +263,18 @@ class _Chunk(Step):
         del allow
         self._settings = settings.chunk
 
+    def prepare(self, documents: Sequence[InHand]) -> None:
+        new = [document for document in documents if document.item.chunks is None]
+        found = tokens.lengths_of([document.text.text for document in new], self._settings.tokenizer)
+        for document, lengths in zip(new, found, strict=True):
+            document.lengths = lengths
+
     def make(self, document: InHand) -> None:
-        document.chunks = chunk_phase.chunk(document.text, self._settings)
+        document.chunks = chunk_phase.chunk(document.text, self._settings, document.lengths)
+        document.lengths = None
         payload, output = pack(document.chunks)
-        tokens = sum(part.tokens for part in document.chunks)
-        document.chunk = ChunkResult(payload, output, len(document.chunks), tokens)
+        amount = sum(part.tokens for part in document.chunks)
+        document.chunk = ChunkResult(payload, output, len(document.chunks), amount)
 
     def restore(self, document: InHand) -> bool:
         if document.item.chunks is None:
@@ -287,16 +295,14 @@ class _Embed(Step):
 
     def prepare(self, documents: Sequence[InHand]) -> None:
         if self._wanted:
-            made = [document for document in documents if document.chunk is not None]
-            for document in made:
-                document.passages = local_vectors.passages_of(document.text, document.chunks)
-            local_vectors.expect(words for document in made for words in document.passages)
+            new = [document for document in documents if document.chunk is not None]
+            made = local_vectors.vectors_of_all([(document.text, document.chunks) for document in new])
+            for document, vectors in zip(new, made, strict=True):
+                document.vectors = vectors
 
     def make(self, document: InHand) -> None:
         if self._wanted and document.chunk is not None:
-            passages = document.passages or local_vectors.passages_of(document.text, document.chunks)
-            document.passages = []
-            vectors = local_vectors.of_passages(passages)
+            vectors = document.vectors or local_vectors.vectors_of(document.text, document.chunks)
             document.chunk = msgspec.structs.replace(document.chunk, vectors=vectors)
 
 
@@ -482,12 +488,13 @@ class InHand:
         self.status: Status | None = None
         self.data = b""
         self.text = _NO_TEXT
+        self.lengths: tokens.Lengths | None = None
         self.chunks: list[Chunk] = []
         self.content = b""
         self.media_type = item.media_type
         self.clean: CleanResult | None = None
         self.chunk: ChunkResult | None = None
-        self.passages: list[list[str]] = []
+        self.vectors = b""
         self.read: tuple[Digest, LabelResult] | None = None
         self.label: LabelResult | None = None
         self.to_ask: DigestText | None = None
@@ -508,7 +515,7 @@ class InHand:
         """It does not get through the step that it is in, and is in nobody's way any more."""
         self.status, self._cause, self._message = status, cause, message
         self.opened.close()
-        self.data, self.text, self.passages = b"", _NO_TEXT, []
+        self.data, self.text, self.lengths = b"", _NO_TEXT, None
 
     def reply(self) -> DocumentReply:
         """What goes back to the engine."""

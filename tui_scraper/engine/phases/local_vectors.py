@@ -6,48 +6,50 @@ again wherever it is. Workers make them for what they chunk, the index thread fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from tui_scraper.engine.labels import embedding
 from tui_scraper.engine.labels.embedding import split_words
 from tui_scraper.engine.labels.model_files import DIMENSIONS
-from tui_scraper.engine.passages import Vector, kept, passage
+from tui_scraper.engine.passages import Vector, kept_rows, passage
 from tui_scraper.engine.wire import Chunk, CleanText
-
-_NOTHING = np.zeros(DIMENSIONS, np.int8)
 
 
 def vector_of(text: str) -> Vector:
     """The vector of a passage or a query; all zeros where it has no words."""
-    return _vector_of(split_words(text))
+    made: Vector = _made([Counter(split_words(text))])[0]
+    return made
 
 
 def vectors_of(clean: CleanText, chunks: Sequence[Chunk]) -> bytes:
     """The vectors of all chunks of a text, one after another; `unpacked` makes rows of them."""
-    return of_passages(passages_of(clean, chunks))
+    return vectors_of_all([(clean, chunks)])[0]
 
 
-def passages_of(clean: CleanText, chunks: Sequence[Chunk]) -> list[list[str]]:
-    """The words of each chunk's passage."""
-    title, text = clean.title or "", clean.text
-    return [split_words(passage(title, chunk.heading, text[chunk.start : chunk.end])) for chunk in chunks]
+def vectors_of_all(texts: Sequence[tuple[CleanText, Sequence[Chunk]]]) -> list[bytes]:
+    """As `vectors_of`, for many texts: words that are new in them cost a tenth, the rest two thirds."""
+    passages = [
+        Counter(split_words(passage(clean.title or "", chunk.heading, clean.text[chunk.start : chunk.end])))
+        for clean, chunks in texts
+        for chunk in chunks
+    ]
+    made = _made(passages).tobytes()
+    ends = list(itertools.accumulate((len(chunks) * DIMENSIONS for _clean, chunks in texts), initial=0))
+    return [made[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def expect(passages: Iterable[Sequence[str]]) -> None:
-    """Learn the words of many passages at once, which takes less time than with each."""
-    embedding.load().learn(passages)
-
-
-def of_passages(passages: Iterable[Sequence[str]]) -> bytes:
-    """The vectors of passages that are given as their words, one after another."""
-    return b"".join(_vector_of(words).tobytes() for words in passages)
-
-
-def _vector_of(words: Sequence[str]) -> Vector:
-    found = kept(embedding.load().embed_passage(words))
-    return _NOTHING if found is None else found
+def _made(passages: Sequence[Counter[str]]) -> Vector:
+    """(passages, dimensions) numbers; zeros for a passage without words."""
+    model = embedding.load()
+    model.learn(passages)
+    numbers = np.zeros((len(passages), DIMENSIONS), np.float32)
+    for row, words in zip(numbers, passages, strict=True):
+        row[:] = model.embed_passage(words)
+    return kept_rows(numbers)
 
 
 def unpacked(vectors: bytes, chunks: int) -> Vector | None:

@@ -209,16 +209,19 @@ class Pool:
         if isinstance(taken, _Worker):
             self._forget(taken)  # it sees its socket close and ends
 
-    async def run(self, items: Sequence[WorkItem], deliver: Deliver) -> None:
+    async def run(self, items: Sequence[WorkItem], deliver: Deliver) -> float:
         """Have some documents processed. `deliver` is called with each reply once, in pieces.
 
-        Every item gets exactly one reply, whatever happens to the workers.
+        Every item gets exactly one reply, whatever happens to the workers. Returns the seconds that they
+        took, without those that went by before a worker was free.
         """
-        waiting = deque([_Group(items)])
+        waiting, seconds = deque([_Group(items)]), 0.0
         while waiting:
             group = waiting.popleft()
             worker = await self._take()
+            began = time.monotonic()
             blamed = await self._converse(worker, group, deliver)
+            seconds += time.monotonic() - began
             rest = [item for item in group.items if item.version not in group.answered]
             if blamed is None:
                 if rest:
@@ -240,6 +243,7 @@ class Pool:
                 waiting.extendleft(_Group([item]) for item in reversed(rest))
             elif rest:
                 waiting.appendleft(_Group(rest))
+        return seconds
 
     async def close(self) -> None:
         """End every process. Work in hand is lost; its documents stay pending."""
