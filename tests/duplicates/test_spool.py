@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import random
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tui_scraper.engine.duplicates import reading, spool
 from tui_scraper.engine.duplicates.kept import _SIGNED_FROM, DUPLICATES, SIGNATURES, DuplicatesReader
 from tui_scraper.engine.duplicates.signature import signatures
 from tui_scraper.engine.duplicates.spool import Spool
+from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PhaseName
 from tui_scraper.engine.phases import document
 from tui_scraper.engine.phases.document import Processor
@@ -161,3 +163,24 @@ def sorted_signatures(workspace: Path) -> list[tuple[int, bytes]]:
     assert found is not None
     assert len(np.unique(found.keys)) == len(found.keys)
     return sorted((int(key), row.tobytes()) for key, row in zip(found.keys, found.matrix, strict=True))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_texts_are_compared_once_and_what_fails_beside_the_end_is_done_in_the_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    write_letters(tmp_path / "source")
+    calls: list[str] = []
+    find = reading.Finder.find
+
+    def counted(self: reading.Finder, *given: Any, **named: Any) -> Any:
+        calls.append(threading.current_thread().name)
+        if fails and len(calls) == 1:
+            raise StoreError("not now")
+        return find(self, *given, **named)
+
+    monkeypatch.setattr(reading.Finder, "find", counted)
+    run_once(tmp_path / "source", tmp_path / "workspace")
+    assert len(calls) == (2 if fails else 1)
+    run_once(tmp_path / "source", tmp_path / "workspace")
+    assert len(calls) == (2 if fails else 1), "nothing has changed"

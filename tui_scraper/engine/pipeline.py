@@ -328,12 +328,11 @@ class Pipeline:
                 self.activity.spend = outside.spend()
                 if not self._stop.is_set() and self._request.sample is None:
                     outside.compare(self._workspace.directory, self._tell)
-                if indexer is not None:
-                    await indexer.flush()
-                ending = asyncio.ensure_future(work.end_workers())  # the export has more use for their memory
+                ending = asyncio.ensure_future(
+                    work.end_workers()
+                )  # what follows has more use for their memory
                 try:
-                    if not self._stop.is_set():
-                        await self._finish(work, spool)
+                    await self._finish(work, indexer, spool)
                 finally:
                     await ending
                 for watcher in watchers:
@@ -658,17 +657,24 @@ class Pipeline:
             self._set_intake()
             await asyncio.sleep(_MEMORY_S)
 
-    async def _finish(self, work: Batches, spool: Spool | None) -> None:
-        """Mark the ends of the phases and export, where anything changed since the last time."""
+    async def _finish(self, work: Batches, indexer: Indexer | None, spool: Spool | None) -> None:
+        """End the index, mark the ends of the phases and export, where anything has changed."""
+        output = Output(
+            self._workspace.directory, self._request, self._writer, self.activity, self._log, spool
+        )
+        async with asyncio.TaskGroup() as group:
+            if indexer is not None:
+                group.create_task(indexer.flush())
+            if self._wants(PhaseName.OUTPUT) and work.committed and not self._stop.is_set():
+                group.create_task(output.compare(self._stop.is_set))
+        if self._stop.is_set():
+            return
         wanted = [phase for phase in PHASES[:-1] if self._wants(phase)]
         if not set(wanted) <= await self._writer.submit(phases_marked):
             for phase in wanted:
                 await self._checkpoint(work, phase)
-        if self._wants(PhaseName.OUTPUT):
-            directory = self._workspace.directory
-            output = Output(directory, self._request, self._writer, self.activity, self._log, spool)
-            if await output.run(self._stop.is_set):
-                await self._checkpoint(work, PhaseName.OUTPUT)
+        if self._wants(PhaseName.OUTPUT) and await output.run(self._stop.is_set):
+            await self._checkpoint(work, PhaseName.OUTPUT)
 
 
 def _extra(generation: int, salts: dict[PhaseName, dict[str, object]]) -> dict[PhaseName, dict[str, object]]:

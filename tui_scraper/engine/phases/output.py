@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tui_scraper.engine.duplicates.spool import Spool
+from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.export import (
     DEFAULT_FORMATS,
     ExportCancelledError,
@@ -25,6 +27,7 @@ from tui_scraper.engine.settings import ALIKE
 from tui_scraper.engine.store.connection import open_state
 from tui_scraper.engine.store.counters import counts_of, read_totals
 from tui_scraper.engine.store.head import read_head
+from tui_scraper.engine.store.moment import MomentReader
 from tui_scraper.engine.store.writer import Writer
 from tui_scraper.engine.threads import in_thread
 
@@ -79,6 +82,31 @@ class Output:
         self._log = log
         self._spool = spool
         self._next_line = 0.0
+        self._abandoned = threading.Event()
+
+    async def compare(self, stopping: Callable[[], bool]) -> None:
+        """Look for near-duplicates before the export asks for them, beside what is ended meanwhile.
+
+        They are kept, so it finds them. What goes wrong here goes wrong there, and is said there.
+        """
+        alike = self._request.settings.output.near_duplicates
+        if self._spool is None or export_folder(self._workspace, self._request) is None or not alike:
+            return
+        signed = self._spool.read()
+
+        def comparing() -> None:
+            from tui_scraper.engine.duplicates.kept import find_kept
+
+            def told(texts: int, of: int) -> None:
+                if stopping() or self._abandoned.is_set():
+                    raise ExportCancelledError
+                self._tell(texts, of)
+
+            with MomentReader(self._workspace) as now:
+                find_kept(now.directory, now.state, now.blobs, now.head, alike, told, made=signed)
+
+        with contextlib.suppress(TuiScraperError):
+            await in_thread(comparing, self._abandoned.set)
 
     async def run(self, stopping: Callable[[], bool]) -> bool:
         """Export. Returns whether anything was written.
@@ -97,20 +125,12 @@ class Output:
             self._log.info("The export is up to date.")
             return False
 
-        abandoned = threading.Event()
-
         def cancelled() -> bool:
-            return stopping() or abandoned.is_set()
+            return stopping() or self._abandoned.is_set()
 
         def progress(rows: int) -> None:
             self._activity.output_done = rows
             self._activity.last_commit = time.monotonic()  # a row is a sign of life
-
-        def comparing(texts: int, of: int) -> None:
-            now = self._activity.last_commit = time.monotonic()
-            if now >= self._next_line and of >= _MANY_TEXTS:
-                self._next_line = now + _EVERY_S
-                self._log.info(f"Comparing texts for near-duplicates: {texts:,} of {of:,}.")
 
         try:
             report = await in_thread(
@@ -121,10 +141,10 @@ class Output:
                     alike=alike,
                     signed=self._spool.read() if self._spool is not None else (),
                     progress=progress,
-                    comparing=comparing,
+                    comparing=self._tell,
                     cancelled=cancelled,
                 ),
-                abandoned.set,
+                self._abandoned.set,
             )
         except ExportCancelledError:
             return False
@@ -132,6 +152,12 @@ class Output:
         await self._writer.submit(record_export(report))
         self._log.info(f"Exported {report.documents:,} documents to {self._activity.export_dir}.")
         return True
+
+    def _tell(self, texts: int, of: int) -> None:
+        now = self._activity.last_commit = time.monotonic()
+        if now >= self._next_line and of >= _MANY_TEXTS:
+            self._next_line = now + _EVERY_S
+            self._log.info(f"Comparing texts for near-duplicates: {texts:,} of {of:,}.")
 
 
 def current_export(workspace: Path, target: Path, formats: Sequence[str], alike: float = ALIKE) -> int | None:
