@@ -6,10 +6,13 @@ is cut at the limit, with its title, language, pages and links beside it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from tui_scraper.engine.errors import DocumentError
-from tui_scraper.engine.extract.base import Extracted, Extractor, Prose
+from tui_scraper.engine.extract.base import Extractor, Prose
 from tui_scraper.engine.extract.language import detect_language
 from tui_scraper.engine.extract.limits import MAX_TITLE_CHARS
 from tui_scraper.engine.extract.media_types import unread
@@ -48,6 +51,21 @@ def clean(
 
     Raises DocumentError with the cause UNSUPPORTED, ENCRYPTED, CORRUPT, TOO_LARGE, NEEDS_OCR or NO_TEXT.
     """
+    return with_language(*clean_without_language(data, media_type, settings, extract))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a document says of its language, and what kind of text it has."""
+
+    prose: Prose
+    declared_language: str
+
+
+def clean_without_language(
+    data: bytes, media_type: str, settings: CleanSettings, extract: Extractor | None = None
+) -> tuple[CleanText, Said]:
+    """As `clean`, with all that is needed for `with_language`."""
     if extract is None:
         from tui_scraper.engine.extract.registry import registry  # the engine, which reads nothing, has none
 
@@ -68,14 +86,19 @@ def clean(
         truncated = True
     if not text or text.isspace():
         raise DocumentError(Cause.NO_TEXT, "The file can be read, but there is no text in it.")
-    return CleanText(
+    made = CleanText(
         text=text,
         title=(one_line(found.title, MAX_TITLE_CHARS) or None) if found.title else None,
-        language=_language(found, text),
         pages=pages,
         links=_clean_links(found.links),
         truncated=truncated,
     )
+    return made, Said(found.prose, found.declared_language)
+
+
+def with_language(made: CleanText, said: Said) -> CleanText:
+    """A clean text with the language that it is in, if that is clear."""
+    return msgspec.structs.replace(made, language=_language(said, made.text))
 
 
 def _join_pages(pages: list[str]) -> tuple[str, list[int]]:
@@ -109,13 +132,13 @@ def _clean_links(links: list[tuple[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
-def _language(found: Extracted, text: str) -> str:
-    if found.prose is Prose.CODE:
+def _language(said: Said, text: str) -> str:
+    if said.prose is Prose.CODE:
         return ""
-    if found.prose is Prose.DATA:
+    if said.prose is Prose.DATA:
         return detect_language(text, min_probability=_DATA_PROBABILITY)
     detected = detect_language(text)
-    if detected or not found.declared_language:
+    if detected or not said.declared_language:
         return detected
-    declared = found.declared_language.partition("-")[0].lower()
+    declared = said.declared_language.partition("-")[0].lower()
     return declared if len(declared) == 2 else ""

@@ -33,6 +33,7 @@ from tui_scraper.engine.phases import chunk as chunk_phase
 from tui_scraper.engine.phases import clean as clean_phase
 from tui_scraper.engine.phases import local_vectors
 from tui_scraper.engine.phases.classify import Classifier
+from tui_scraper.engine.phases.clean import Said
 from tui_scraper.engine.phases.inside import Inside
 from tui_scraper.engine.safe_text import safe_text
 from tui_scraper.engine.settings import Settings
@@ -102,6 +103,8 @@ class Step:
     phase: ClassVar[PhaseName]
     strains: ClassVar[bool] = False
     """Whether a document may leave the process unfit for others here: what is asked then costs some time."""
+    is_whole: ClassVar[bool] = False
+    """Whether `prepare` is all there is to it."""
 
     def prepare(self, documents: Sequence[InHand]) -> None:
         """Do for some documents at once what makes `make` cheaper. Where it fails `make` does without."""
@@ -134,16 +137,14 @@ class _Read(Step):
             self._take(document, self._inside.read(document.item.path, document.item.inside))
             return
         path, readers = document.item.path, registry().readers
-        with contextlib.ExitStack() as stack:
-            file = stack.enter_context(open_file(path, self._settings.follow_symlinks))
+        with open_file(path, self._settings.follow_symlinks) as file:
             head = file.head(self._settings.max_file_size)
             refuse_unread(head, readers.__contains__)
             if media_type := self._streamed_type(file, head, path):
                 if file.size_bytes > MAX_CONTAINER_BYTES:
                     raise DocumentError(Cause.TOO_LARGE, _HUGE)
                 document.content, document.media_type = file.digest(), media_type
-                document.stream = stack.enter_context(file.stream())
-                document.opened = stack.pop_all()
+                document.stream = document.opened.enter_context(file.stream())
                 return
             check_size(file.size_bytes, self._settings.max_file_size)
             data = file.whole(head)
@@ -194,7 +195,7 @@ class _Clean(Step):
         without = None
         if chosen.extract is not None:
             try:
-                document.text = self._text(document, chosen, chosen.extract)
+                document.text, document.said = self._text(document, chosen, chosen.extract)
             except DocumentError as error:
                 if error.cause is not Cause.NO_TEXT or chosen.entries is None:
                     raise
@@ -209,18 +210,16 @@ class _Clean(Step):
             raise without
         document.data = b""
         document.opened.close()
-        payload, output = pack(document.text)
-        document.clean = CleanResult(payload, output, len(document.text.text))
 
-    def _text(self, document: InHand, chosen: Format, fast: Extractor) -> CleanText:
+    def _text(self, document: InHand, chosen: Format, fast: Extractor) -> tuple[CleanText, Said]:
         data, media_type, settings = document.data, document.media_type, self._settings
         ended_by, safe = document.item.ended_by, chosen.fallback
         if ended_by is None or (safe is None and ended_by is not Cause.TIMEOUT):
             if safe is None:
-                return clean_phase.clean(data, media_type, settings, fast)
+                return clean_phase.clean_without_language(data, media_type, settings, fast)
             self._allow(settings.timeout_s * _FAST_SHARE)
             try:
-                return clean_phase.clean(data, media_type, settings, fast)
+                return clean_phase.clean_without_language(data, media_type, settings, fast)
             except DocumentError:
                 raise
             except BaseException:  # noqa: S110 - a panic of a compiled library is no Exception
@@ -229,7 +228,7 @@ class _Clean(Step):
                 self._allow(0)
         if safe is None:
             raise DocumentError(Cause.TIMEOUT, timeout_sentence(settings))
-        return clean_phase.clean(data, media_type, settings, safe)
+        return clean_phase.clean_without_language(data, media_type, settings, safe)
 
     def _expand(self, document: InHand, chosen: Format) -> None:
         if len(document.item.inside) >= MAX_DEPTH:
@@ -251,6 +250,38 @@ class _Clean(Step):
             return False
         document.text = unpack(document.item.clean, CleanText)
         return True
+
+
+class _Settle(Step):
+    """The language of a text that is new, and its payload."""
+
+    phase = PhaseName.CLEAN
+
+    def __init__(self, settings: Settings, allow: Allow) -> None:
+        del settings, allow
+
+    def prepare(self, documents: Sequence[InHand]) -> None:
+        new = [document for document in documents if document.item.clean is None]
+        for document in new:
+            self._name_language(document)
+        for document in new:
+            self._pack(document)
+
+    def make(self, document: InHand) -> None:
+        if document.clean is None:
+            self._name_language(document)
+            self._pack(document)
+
+    def restore(self, document: InHand) -> bool:
+        return document.item.clean is not None
+
+    def _name_language(self, document: InHand) -> None:
+        if document.said is not None:
+            document.text, document.said = clean_phase.with_language(document.text, document.said), None
+
+    def _pack(self, document: InHand) -> None:
+        payload, output = pack(document.text)
+        document.clean = CleanResult(payload, output, len(document.text.text))
 
 
 class _Chunk(Step):
@@ -341,9 +372,13 @@ class _Classify(Step):
 
 
 class _Sign(Step):
-    """Signatures of new texts, by which they are compared. No document ends for want of one."""
+    """Signatures of new texts, by which they are compared.
+
+    No document ends for want of one: who compares the texts signs them then, or says what is wrong.
+    """
 
     phase = PhaseName.CLEAN
+    is_whole = True
 
     def __init__(self, settings: Settings, allow: Allow) -> None:
         del settings, allow
@@ -359,11 +394,8 @@ class _Sign(Step):
             assert document.clean is not None
             document.clean = msgspec.structs.replace(document.clean, signature=row.astype("<u2").tobytes())
 
-    def make(self, document: InHand) -> None:
-        """See `prepare`: where that fails who compares the texts signs them, or says what is wrong."""
 
-
-STEPS: tuple[Callable[[Settings, Allow], Step], ...] = (_Read, _Clean, _Chunk, _Embed, _Classify)
+STEPS: tuple[Callable[[Settings, Allow], Step], ...] = (_Read, _Clean, _Settle, _Chunk, _Embed, _Classify)
 """What a worker does to a document, in order."""
 
 
@@ -425,6 +457,10 @@ class Processor:
         mark = time.thread_time_ns()
         with contextlib.suppress(BaseException):  # `make` comes to the same, and knows whose fault it is
             step.prepare([document for document in documents if document.status is None])
+        if step.is_whole:
+            _charge(documents, step.phase, mark)
+            yield from self._take_on(documents, turn + 1)
+            return
         for number, document in enumerate(documents, 1):
             fit = document.status is not None or self._make(step, turn, document)
             ready.append(document)
@@ -492,6 +528,7 @@ class InHand:
         self.chunks: list[Chunk] = []
         self.content = b""
         self.media_type = item.media_type
+        self.said: Said | None = None
         self.clean: CleanResult | None = None
         self.chunk: ChunkResult | None = None
         self.vectors = b""
