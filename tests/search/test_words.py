@@ -15,7 +15,7 @@ from tui_scraper.engine.search import text_index, vocabulary
 from tui_scraper.engine.search.asked import Condition, Word, in_words, read_query
 from tui_scraper.engine.search.holders import Filter, Holder
 from tui_scraper.engine.search.query import Search, search
-from tui_scraper.engine.search.remarks import about_labels
+from tui_scraper.engine.search.remarks import about_fields, about_labels
 from tui_scraper.engine.search.terms import TOKENIZER, analyzer
 from tui_scraper.engine.search.text_index import DamagedIndexError, OlderIndexError, TextIndex, schema
 from tui_scraper.engine.search.vocabulary import Vocabulary, _differ_by_two
@@ -296,6 +296,16 @@ def test_what_cannot_be_asked_is_told(store: Fabricator, query: str, said: str) 
     store.run([Doc(b"a", "the yesterday of a report")])
     (told,) = (one for one in remarks(store, query) if not one.startswith("Nothing has"))
     assert told.startswith(said)
+
+
+def test_what_is_being_typed_is_not_judged_yet() -> None:
+    for query in ("report date:2", "date:"):
+        wanted = read_query(query, analyzer())
+        assert about_fields(wanted, query) == ()
+    wanted = read_query("date:2 report", analyzer())
+    assert about_fields(wanted, "date:2 report") == about_fields(wanted) != ()
+    wanted = read_query("report date:2", analyzer())
+    assert len(about_fields(wanted)) == 1, "once it is meant so"
 
 
 def test_colons_in_a_text_are_no_fields(store: Fabricator) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import os
 import sys
+from typing import Any
 
 from tui_scraper.commands.arguments import (
     PHASE_CHOICES,
@@ -77,11 +77,18 @@ def add_search(parser: argparse.ArgumentParser) -> None:
 def search(options: argparse.Namespace) -> int:
     """`search QUERY`."""
     from tui_scraper import plain
-    from tui_scraper.control import ask
+    from tui_scraper.control import EndedError, ask
     from tui_scraper.engine.searching import find
     from tui_scraper.formatting import documents
 
     directory = directory_of(options)
+
+    def remote(request: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            return ask(directory, request)
+        except EndedError:  # the workspace is free in a moment
+            return None
+
     answer = find(
         directory,
         " ".join(options.query),
@@ -90,7 +97,7 @@ def search(options: argparse.Namespace) -> int:
         path=options.path,
         mode=options.mode,
         settings=settings_of(options),
-        remote=functools.partial(ask, directory),
+        remote=remote,
     )
     for notice in filter(None, (*answer.about_words, answer.notice)):
         print(notice, file=sys.stderr)

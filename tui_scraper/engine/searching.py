@@ -87,13 +87,14 @@ def find(
     settings: Settings,
     remote: Remote = lambda _request: None,
     may_ask: bool = True,
+    typing: bool = False,
 ) -> Answer:
     """Find the `k` best chunks; see `search.query.search` for words and filters.
 
     `semantic` finds by meaning, `hybrid` by both; without a mode it is both where there are vectors. What
     cannot be done by meaning is done by words, with a notice. Where meaning alone was asked for it raises
     UsageError if there are no vectors, and whatever kept the query from getting one. Unless it `may_ask` a
-    model, only vectors of this machine are searched for by meaning.
+    model, only vectors of this machine are searched for by meaning. `typing`: there may be more to come.
     """
     with Search(directory) as reader:
         pending = reader.pending()
@@ -106,7 +107,7 @@ def find(
             by_meaning: bool = False,
         ) -> Answer:
             looked = reader.look(query, k=k, label=label, path=path, vector=vector, words=words)
-            about = about_fields(looked.wanted) + _about(looked, words=words)
+            about = about_fields(looked.wanted, query if typing else "") + _about(looked, words=words)
             asks = label is not None or any(one.field == "label" for one in looked.wanted.conditions)
             if asks and not looked.hits and (labels := _labels(directory)):
                 about += about_labels(looked.wanted, label, labels)

@@ -182,6 +182,7 @@ class SearchScreen(LiveScreen):
             query,
             k=_HITS,
             may_ask=by_meaning,
+            typing=not by_meaning,
             settings=self._settings,
             remote=lambda request: {"vector": self._host.embed(str(request["text"]))},
         )

@@ -14,10 +14,15 @@ _LIKE = 0.76
 _TOLD = 8
 
 
-def about_fields(wanted: Wanted) -> tuple[str, ...]:
-    """What stands before a colon and is no field, or after it and cannot be read; that nothing is left."""
+def about_fields(wanted: Wanted, typing: str = "") -> tuple[str, ...]:
+    """What stands before a colon and is no field, or after it and cannot be read; that nothing is left.
+
+    Nothing of what the query that is being typed ends with: `date:2` is no date yet.
+    """
     found = []
     for name, value in wanted.unread:
+        if typing.endswith(f"{name}:{value}"):
+            continue
         typed = safe_text(f"{name}:{value}", limit=60)
         field = FIELDS.get(name.lower())
         close = difflib.get_close_matches(name.lower(), FIELDS, 1, _LIKE)
