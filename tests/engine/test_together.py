@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tui_scraper.engine import tokens
+from tui_scraper.engine import estimating, tokens
 from tui_scraper.engine.labels import backend
 from tui_scraper.engine.labels.embedding import split_words
 from tui_scraper.engine.labels.taxonomy import general
@@ -220,3 +220,14 @@ def test_a_text_has_the_same_scores_whatever_is_beside_it() -> None:
         assert np.array_equal(model.scores([text], [words[at]])[0], together[at])
         pair = [text, texts[at - 1]]
         assert np.array_equal(model.scores(pair, [words[at], words[at - 1]])[0], together[at])
+
+
+def test_a_sample_is_read_in_batches_that_hold_all_of_it_once() -> None:
+    sizes = [1, 600_000, 2, 3, *[40_000] * 30, *[10] * 40, 499_999, 1]
+    items = [WorkItem(number, b"/a", size) for number, size in enumerate(sizes)]
+    cut = estimating._batches(items)
+    assert list(itertools.chain.from_iterable(cut)) == items
+    assert all(1 <= len(some) <= 16 for some in cut)
+    assert all(len(some) == 1 or sum(item.size_bytes for item in some) <= 500_000 for some in cut)
+    assert len(cut) < 12
+    assert estimating._batches([]) == []
