@@ -365,13 +365,17 @@ class _Session:
     def _obeyed(
         self, doing: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop, wanted: Callable[[], bool]
     ) -> Any:
-        if loop.is_closed():
+        try:
+            moving = asyncio.run_coroutine_threadsafe(doing, loop)
+        except RuntimeError:  # it is closed
             doing.close()
-            raise EndedError
-        moving = asyncio.run_coroutine_threadsafe(doing, loop)
+            raise EndedError from None
         self._obeying.add(moving)
         moving.add_done_callback(self._obeying.discard)
         while not wait([moving], _WANTED_S).done:
+            if loop.is_closed():  # it took the command and never came to it
+                doing.close()
+                raise EndedError
             if not wanted():
                 moving.cancel()
         return moving.result()

@@ -165,9 +165,9 @@ def sorted_signatures(workspace: Path) -> list[tuple[int, bytes]]:
     return sorted((int(key), row.tobytes()) for key, row in zip(found.keys, found.matrix, strict=True))
 
 
-@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("fails", [None, StoreError("not now"), OSError("nor now"), MemoryError()])
 def test_texts_are_compared_once_and_what_fails_beside_the_end_is_done_in_the_export(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Exception | None
 ) -> None:
     write_letters(tmp_path / "source")
     calls: list[str] = []
@@ -176,7 +176,7 @@ def test_texts_are_compared_once_and_what_fails_beside_the_end_is_done_in_the_ex
     def counted(self: reading.Finder, *given: Any, **named: Any) -> Any:
         calls.append(threading.current_thread().name)
         if fails and len(calls) == 1:
-            raise StoreError("not now")
+            raise fails
         return find(self, *given, **named)
 
     monkeypatch.setattr(reading.Finder, "find", counted)

@@ -25,7 +25,7 @@ from tests.engine.running import (
 )
 from tests.plugins import write_plugin
 from tui_scraper.commands.changing import change
-from tui_scraper.control import ControlServer, ask
+from tui_scraper.control import ControlServer, EndedError, ask
 from tui_scraper.engine import (
     Cause,
     CheckpointTaken,
@@ -43,7 +43,7 @@ from tui_scraper.engine.search.query import search
 from tui_scraper.engine.store.reader import Reader
 from tui_scraper.engine.store.setbacks import put_back
 from tui_scraper.engine.workspace import Workspace, locked
-from tui_scraper.engine_host import EngineHost
+from tui_scraper.engine_host import EngineHost, _Session
 
 
 class Prepared:
@@ -370,6 +370,25 @@ def test_what_an_ending_engine_has_begun_with_is_told(
         answer = asking.result(20)
     assert answer is not None
     assert answer["documents"] == 4
+
+
+def test_a_loop_that_is_closed_before_it_comes_to_a_command_does_not_keep_who_asked(tmp_path: Path) -> None:
+    session = _Session(RunRequest(tmp_path, Settings()), None, lambda *_: None, lambda _event: None)
+
+    async def never() -> None:
+        raise AssertionError
+
+    closed, stopped = asyncio.new_event_loop(), asyncio.new_event_loop()
+    closed.close()
+    with pytest.raises(EndedError):
+        session._obeyed(never(), closed, lambda: True)
+    with ThreadPoolExecutor() as threads:
+        asking = threads.submit(session._obeyed, never(), stopped, lambda: True)
+        while not session._obeying:
+            time.sleep(0.01)
+        stopped.close()
+        with pytest.raises(EndedError):
+            asking.result(20)
 
 
 def test_a_retry_before_a_stop_does_not_undo_the_stop(prepared: Prepared, tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ import io
 import itertools
 import os
 import tarfile
-import time
+import weakref
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,10 +21,12 @@ from tui_scraper.engine.labels import backend
 from tui_scraper.engine.labels.embedding import split_words
 from tui_scraper.engine.labels.taxonomy import general
 from tui_scraper.engine.models import Cause, PhaseName, Status
+from tui_scraper.engine.phases import clean as clean_phase
 from tui_scraper.engine.phases import document, local_vectors
 from tui_scraper.engine.phases.document import STEPS, Allow, InHand, Processor, Step, Watch
 from tui_scraper.engine.settings import Settings
-from tui_scraper.engine.wire import DocumentReply, WorkItem
+from tui_scraper.engine.wire import CleanText, DocumentReply, WorkItem
+from tui_scraper.engine.workers.soundness import is_sound
 
 _PROSE = "The court found that the contract was void, and the seller had to return the price.\n\n"
 
@@ -130,56 +133,97 @@ def test_what_cannot_be_done_together_is_done_for_each(
 
 
 class _Told(Watch):
-    """Writes down what it is told, and stops where it should."""
+    """Writes down what it is told. After `last` nothing may go on, for ever or when it is asked `once`."""
 
-    def __init__(self, last: int = 0) -> None:
-        self.begun: list[tuple[int, int, int]] = []
+    def __init__(self, last: int = 0, *, once: bool = False) -> None:
+        self.begun: list[tuple[int, int]] = []
         self._last = last
+        self._once = once
+        self._unfit = False
 
-    def begin(self, version: int, turn: int, spent_ns: int) -> None:
-        self.begun.append((version, turn, spent_ns))
+    def begin(self, version: int, turn: int) -> None:
+        self.begun.append((version, turn))
 
     def may_go_on(self) -> bool:
-        return self.begun[-1][0] != self._last
+        if self.begun[-1] == (self._last, 1):
+            self._unfit = True
+            return False
+        return self._once or not self._unfit
+
+    def may_begin(self) -> bool:
+        return self._once or not self._unfit
 
 
-def test_a_document_that_leaves_something_behind_is_the_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize("held", [1_000_000, 500])
+def test_a_document_that_leaves_something_behind_is_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, once: bool
+) -> None:
+    """Those before it are finished, each read once; the rest is for another process."""
+    monkeypatch.setattr(document, "_HELD_CHARS", held)
     items = write_mixed(tmp_path)
     whole = answers(Processor(Settings()), [items])
     for last in (1, 5, 6):
-        watch = _Told(last)
-        found = answers(Processor(Settings(), watch=watch), [items])
-        assert found == whole[:last], "those before it are finished, and none after it"
-        cleaned = {version for version, turn, _spent in watch.begun if turn == 1}
-        assert cleaned == set(range(1, last + 1))
+        watch = _Told(last, once=once)
+        processor = Processor(Settings(), watch=watch)
+        assert answers(processor, [items]) == whole[:last]
+        assert processor.ends
+        assert [version for version, turn in watch.begun if turn == 1] == list(range(1, last + 1))
+        assert len(watch.begun) == len(set(watch.begun))
+    processor = Processor(Settings(), watch=_Told())
+    assert answers(processor, [items]) == whole
+    assert not processor.ends
 
 
-def test_a_document_is_in_hand_once_for_each_step_and_its_time_adds_up(tmp_path: Path) -> None:
-    class Slow(Step):
-        def __init__(self, step: Step) -> None:
-            self.step, self.phase = step, step.phase
+def test_texts_are_held_no_longer_than_their_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small archive can hold a hundred times its size: the next ones of its group need the room."""
+    monkeypatch.setattr(document, "_HELD_CHARS", 50_000)
+    items = []
+    for number in range(1, 13):
+        path = tmp_path / f"{number}.txt"
+        path.write_text(_PROSE * 300)
+        items.append(WorkItem(number, os.fsencode(path), 10))
+    texts: list[weakref.ref[CleanText]] = []
+    made = clean_phase.with_language
 
-        def make(self, document: InHand) -> None:
-            until = time.monotonic() + 0.002
-            while time.monotonic() < until:
-                pass
-            self.step.make(document)
+    class Text(CleanText, frozen=True, weakref=True):
+        pass
 
-    def slowly(step: type[Step]) -> type[Step]:
-        return lambda settings, allow: Slow(step(settings, allow))  # type: ignore[call-arg, return-value]
+    def watched(text: CleanText, said: Any) -> CleanText:
+        found = Text(*msgspec.structs.astuple(made(text, said)))
+        texts.append(weakref.ref(found))
+        return found
 
-    watch = _Told()
+    monkeypatch.setattr(clean_phase, "with_language", watched)
+    most = 0
+    for replies in Processor(Settings(), signs=True).process_all(items):
+        assert all(reply.status is Status.DONE for reply in replies)
+        del replies
+        most = max(most, sum(text() is not None for text in texts))
+    assert len(texts) == 12
+    assert most <= 1, "and that one is only held by the loop that made it"
+
+
+def test_what_fails_in_the_middle_of_a_phase_leaves_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_what: object) -> None:
+        raise MemoryError
+
     items = write_mixed(tmp_path)[:2]
-    replies = answers(Processor(Settings(), steps=[slowly(step) for step in STEPS], watch=watch), [items])  # type: ignore[arg-type]
-    assert all(reply.status is Status.DONE for reply in replies)
-    turns = range(len(STEPS))
-    assert [(version, turn) for version, turn, _spent in watch.begun] == [
-        (at, turn) for turn in turns for at in (1, 2)
-    ]
-    for version in (1, 2):
-        spent = [spent_ns for one, _turn, spent_ns in watch.begun if one == version]
-        assert spent[0] == 0
-        assert all(later - before >= 2_000_000 for before, later in itertools.pairwise(spent))
+    monkeypatch.setattr(local_vectors, "vectors_of_all", refused)
+    for reply in answers(Processor(Settings()), [items]):
+        assert (reply.status, reply.phase, reply.cause) == (Status.FAILED, PhaseName.CHUNK, Cause.TOO_LARGE)
+        assert reply.clean is not None
+        assert reply.chunk is reply.label is None
+        assert is_sound(reply, PhaseName.CLASSIFY)
+        assert not is_sound(msgspec.structs.replace(reply, phase=PhaseName.CLEAN), PhaseName.CLASSIFY)
+    monkeypatch.setattr(document, "pack", refused)
+    for reply in answers(Processor(Settings()), [items]):
+        assert (reply.status, reply.phase) == (Status.FAILED, PhaseName.CLEAN)
+        assert reply.clean is reply.chunk is reply.label is None
 
 
 def test_one_that_fails_late_keeps_what_it_had_and_harms_no_other(tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ _MEMORY = "Reading this file takes more memory than a worker may use (clean.work
 class Watch:
     """What is told of the documents in hand, for whoever ends workers that take too long: here, nobody."""
 
-    def begin(self, version: int, turn: int, spent_ns: int) -> None:
-        """A document is in hand, for the step of that number; it has had `spent_ns` before."""
+    def begin(self, version: int, turn: int) -> None:
+        """A document is in hand, for the step of that number."""
 
     def allow(self, seconds: float) -> None:
         """See `Allow`."""
@@ -89,6 +89,10 @@ class Watch:
 
     def may_go_on(self) -> bool:
         """Whether the document that was in hand has left the process fit for others."""
+        return True
+
+    def may_begin(self) -> bool:
+        """Whether the process is fit for more documents, while none is open."""
         return True
 
 
@@ -421,7 +425,8 @@ class Processor:
             made.append(_Sign(settings, self._watch.allow))
             made.sort(key=lambda step: WORKER_PHASES.index(step.phase))
         self._steps = [step for step in made if step.phase in wanted]
-        self._ends = False
+        self.ends = False
+        """Whether another process is to go on with what has no reply yet."""
 
     def process(self, item: WorkItem) -> DocumentReply:
         """Take one document through its phases. A document's own faults become a reply.
@@ -431,30 +436,37 @@ class Processor:
         return next(self.process_all([item]))[0]
 
     def process_all(self, items: Sequence[WorkItem]) -> Iterator[list[DocumentReply]]:
-        """As `process` for many, in order, some at a time. Ends early where `Watch.may_go_on` says so."""
-        waiting, self._ends = deque(items), False
-        while waiting and not self._ends:
+        """As `process` for many, in order, some at a time. Where `Watch` says so it `ends`, perhaps early."""
+        waiting, self.ends = deque(items), False
+        while waiting and not self.ends:
             documents, size_bytes = [InHand(waiting.popleft())], 0
             while waiting and len(documents) < _TOGETHER:
                 size_bytes += documents[-1].item.size_bytes
                 if size_bytes + waiting[0].size_bytes > _TOGETHER_BYTES:
                     break
                 documents.append(InHand(waiting.popleft()))
-            for ready in self._take_on(documents, 0):
-                yield [document.reply() for document in ready]
+            yield from self._take_on(documents, 0)
+            self.ends = self.ends or not self._watch.may_begin()
 
     def release(self) -> None:
         """A batch is over: containers that were open for the next member are closed."""
         for step in self._steps:
             step.release()
 
-    def _take_on(self, documents: list[InHand], turn: int) -> Iterator[list[InHand]]:
-        """Take documents through the steps from that one on; those that hold much, ahead of the others."""
+    def _take_on(self, documents: Sequence[InHand], turn: int) -> Iterator[list[DocumentReply]]:
+        """Take documents through the steps from that one on; those that hold much, ahead of the others.
+
+        They hold nothing any more when their replies are there: those that come after them need the memory.
+        """
         if turn == len(self._steps):
-            yield documents
+            replies = [document.reply() for document in documents]
+            for document in documents:
+                document.let_go()
+            yield replies
             return
-        step, ready, held = self._steps[turn], [], 0
-        mark = time.thread_time_ns()
+        step, ended = self._steps[turn], self.ends
+        ready: list[InHand] = []
+        held, mark = 0, time.thread_time_ns()
         with contextlib.suppress(BaseException):  # `make` comes to the same, and knows whose fault it is
             step.prepare([document for document in documents if document.status is None])
         if step.is_whole:
@@ -465,13 +477,13 @@ class Processor:
             fit = document.status is not None or self._make(step, turn, document)
             ready.append(document)
             held += len(document.data) + len(document.text.text)
+            self.ends = self.ends or not fit
             if not fit or held > _HELD_CHARS:
                 _charge(ready, step.phase, mark)
                 yield from self._take_on(ready, turn + 1)
-                self._ends = self._ends or not fit
-                if self._ends:
+                if self.ends and not ended:
                     for left in documents[number:]:
-                        left.opened.close()
+                        left.let_go()
                     return
                 ready, held, mark = [], 0, time.thread_time_ns()
         if ready:
@@ -479,9 +491,11 @@ class Processor:
             yield from self._take_on(ready, turn + 1)
 
     def _make(self, step: Step, turn: int, document: InHand) -> bool:
-        """Do a step's work for a document. Returns whether the process is fit for another."""
-        began = time.monotonic_ns()
-        self._watch.begin(document.item.version, turn, document.spent_ns)
+        """Do a step's work for a document. Returns whether the process is fit for another.
+
+        Once it is not, those that it has begun with are taken to their end.
+        """
+        self._watch.begin(document.item.version, turn)
         try:
             if not step.restore(document):
                 document.phase = step.phase
@@ -501,8 +515,7 @@ class Processor:
             document.end(Status.FAILED, Cause.CRASHED, f"The reader of this format failed ({what}).")
         finally:
             self._watch.end()
-            document.spent_ns += time.monotonic_ns() - began
-        return not step.strains or self._watch.may_go_on()
+        return not step.strains or self.ends or self._watch.may_go_on()
 
 
 def _charge(documents: Sequence[InHand], phase: PhaseName, mark: int) -> None:
@@ -515,7 +528,7 @@ def _charge(documents: Sequence[InHand], phase: PhaseName, mark: int) -> None:
 class InHand:
     """A document in a worker's hand: what the steps have made of it so far, and what that took.
 
-    `status` is None until it fails, `spent_ns` the time that it was in hand, `cpu_ns` its CPU time a phase.
+    `status` is None until it fails, `cpu_ns` its CPU time in each phase.
     """
 
     def __init__(self, item: WorkItem) -> None:
@@ -538,7 +551,6 @@ class InHand:
         self.stream: BinaryIO | None = None
         self.opened = contextlib.ExitStack()
         self.members: list[Member] | None = None
-        self.spent_ns = 0
         self.cpu_ns = [0, 0, 0, 0]
         self._cause: Cause | None = None
         self._message = ""
@@ -549,10 +561,21 @@ class InHand:
         return self.item.inside[-1] if self.item.inside else self.item.path
 
     def end(self, status: Status, cause: Cause, message: str) -> None:
-        """It does not get through the step that it is in, and is in nobody's way any more."""
+        """It does not get through the phase that it is in, and nothing of that phase remains."""
         self.status, self._cause, self._message = status, cause, message
+        results, phase = (self.clean, self.chunk, self.label), WORKER_PHASES.index(self.phase)
+        self.let_go()
+        if phase > WORKER_PHASES.index(PhaseName.CLEAN):
+            self.clean = results[0]
+        if phase > WORKER_PHASES.index(PhaseName.CHUNK):
+            self.chunk = results[1]
+
+    def let_go(self) -> None:
+        """Hold nothing that takes memory."""
         self.opened.close()
-        self.data, self.text, self.lengths = b"", _NO_TEXT, None
+        self.data, self.text, self.chunks, self.lengths = b"", _NO_TEXT, [], None
+        self.clean, self.chunk, self.label, self.to_ask = None, None, None, None
+        self.said, self.read, self.vectors, self.stream = None, None, b"", None
 
     def reply(self) -> DocumentReply:
         """What goes back to the engine."""

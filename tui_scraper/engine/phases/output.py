@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tui_scraper.engine.duplicates.spool import Spool
-from tui_scraper.engine.errors import TuiScraperError
 from tui_scraper.engine.export import (
     DEFAULT_FORMATS,
     ExportCancelledError,
@@ -105,7 +104,7 @@ class Output:
             with MomentReader(self._workspace) as now:
                 find_kept(now.directory, now.state, now.blobs, now.head, alike, told, made=signed)
 
-        with contextlib.suppress(TuiScraperError):
+        with contextlib.suppress(Exception):  # of whatever kind: the index is being ended beside it
             await in_thread(comparing, self._abandoned.set)
 
     async def run(self, stopping: Callable[[], bool]) -> bool:

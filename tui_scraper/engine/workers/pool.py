@@ -82,7 +82,9 @@ class _Worker:
 
     `group` is its batch, `begun` which documents of that it was seen to have in hand and for which time,
     `since_ns` when the last of these began. Its `page` is only a worker's word, and `looked_ns` is when that
-    was last asked. `blamed` is the document (0: unknown) for which it is being ended, None while it is not.
+    was last asked. `visit` is the document, and its time, that is counted now, `spent` what documents of the
+    batch have had in the times before. `blamed` is the document (0: unknown) for which it is being ended,
+    None while it is not.
     """
 
     slot: int
@@ -94,6 +96,8 @@ class _Worker:
     documents: int = 0
     group: _Group | None = None
     begun: set[tuple[int, int]] = field(default_factory=set)
+    visit: tuple[int, int] | None = None
+    spent: dict[int, int] = field(default_factory=dict)
     since_ns: int = 0
     looked_ns: int = 0
     blamed: int | None = None
@@ -310,7 +314,7 @@ class Pool:
 
     async def _converse(self, worker: _Worker, group: _Group, deliver: Deliver) -> _Blame | None:
         """Give a worker its batch and collect the replies. Returns whom to blame if it ended."""
-        worker.group, worker.begun = group, set()
+        worker.group, worker.begun, worker.visit, worker.spent = group, set(), None, {}
         worker.since_ns = worker.looked_ns = time.monotonic_ns()
         try:
             payload = self._encoder.encode(Batch(list(group.items)))
@@ -368,7 +372,7 @@ class Pool:
         version, _allowed_ns = self._look_at(worker, time.monotonic_ns())
         if worker.blamed is not None:
             version = worker.blamed  # it may have gone on to the next one before it was ended
-        spent_ns = time.monotonic_ns() - max(worker.since_ns, self._lost_ns)
+        spent_ns = time.monotonic_ns() - max(worker.since_ns, self._lost_ns) + worker.spent.get(version, 0)
         self._forget(worker)
         self._give_back(worker.slot)
         if status == SANDBOX_LOST:
@@ -395,12 +399,18 @@ class Pool:
         """
         version, since, allowed_ns, turn = HEARTBEAT.unpack_from(worker.page)
         looked_ns, worker.looked_ns = worker.looked_ns, now
+        visit = version, turn
+        if worker.visit is not None and worker.visit != visit:  # it was last seen when that was last asked
+            seen_ns = looked_ns - max(worker.since_ns, self._lost_ns)
+            worker.spent[worker.visit[0]] = worker.spent.get(worker.visit[0], 0) + max(0, seen_ns)
+            worker.visit = None
         if worker.group is None or version not in worker.group.asked - worker.group.answered:
             return 0, 0
         if not 0 <= turn < MOST_TURNS:
             return 0, 0
-        if (version, turn) not in worker.begun:
-            worker.begun.add((version, turn))
+        if visit not in worker.begun:
+            worker.begun.add(visit)
+            worker.visit = visit
             worker.since_ns = min(max(since, looked_ns), now)
         return version, allowed_ns
 
@@ -460,8 +470,8 @@ class Pool:
     async def _watch(self) -> None:
         """End workers whose document is past its deadline.
 
-        Each document is taken up once for each step, so a worker cannot put its end off for ever by what it
-        says of itself; that all of them together stay within the deadline is its own word. When this
+        Each document is taken up once for each step, and what it was seen to take in the steps before counts,
+        so a worker cannot put its end off by what it says of itself. When this
         loop itself stood still (ctrl+z, a machine asleep), that time counts against no document.
         """
         limit_ns = int(self._settings.clean.timeout_s * 1e9)
@@ -476,7 +486,9 @@ class Pool:
                 if worker.group is None or worker.blamed is not None:
                     continue
                 version, allowed_ns = self._look_at(worker, now)
-                left_ns = limit_ns - self._spent_ns.get(version, 0) if version else limit_ns + _BETWEEN_NS
+                left_ns = limit_ns + _BETWEEN_NS
+                if version:
+                    left_ns = limit_ns - self._spent_ns.get(version, 0) - worker.spent.get(version, 0)
                 if 0 < allowed_ns < left_ns:
                     left_ns = allowed_ns
                 if now - max(worker.since_ns, self._lost_ns) > left_ns:

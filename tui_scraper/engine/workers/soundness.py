@@ -28,6 +28,9 @@ def is_sound(reply: DocumentReply, until: PhaseName) -> bool:
             PhaseName.CLASSIFY: reply.label,
         }
         return reply.phase is until and results.get(reply.phase) is not None
+    made = WORKER_PHASES.index(reply.phase)  # that many of them, the first being of what is only read
+    if any(result is not None for result in (None, reply.clean, reply.chunk, reply.label)[made:]):
+        return False
     return reply.status is not Status.PENDING and reply.cause is not None
 
 

@@ -43,7 +43,7 @@ def work(connection: socket.socket, heartbeat: mmap.mmap, start: ZygoteSettings)
         signal.signal(number, signal.SIG_DFL)
     gc.disable()  # what a document leaves behind is collected between batches, not in the middle of one
     settings = Settings.model_validate_json(start.settings)
-    watched = _Watched(heartbeat, settings, start)
+    watched = _Watched(connection, heartbeat, settings, start)
     processor = Processor(settings, start.until, watch=watched, signs=start.signs)
     decoder = msgspec.msgpack.Decoder(Batch)
     encoder = msgspec.msgpack.Encoder()
@@ -57,9 +57,9 @@ def work(connection: socket.socket, heartbeat: mmap.mmap, start: ZygoteSettings)
                 done, size = [], 0
             done += replies
             size += sum(map(_size, replies))
-            if not watched.may_go_on() or _is_worn(connection):
-                send_frame(connection, encoder.encode(Replies(done, True, 0, worn=True)))
-                return
+        if processor.ends:
+            send_frame(connection, encoder.encode(Replies(done, True, 0, worn=True)))
+            return
         processor.release()
         if time.monotonic() > collect_at:
             gc.collect()
@@ -69,29 +69,26 @@ def work(connection: socket.socket, heartbeat: mmap.mmap, start: ZygoteSettings)
 
 
 class _Watched(Watch):
-    """Says on the shared page which document is in hand, and since when.
+    """Says on the shared page which document is in hand, for which step and since when."""
 
-    The deadline holds for all the times that a document is in hand: each gets what those before have left.
-    """
-
-    def __init__(self, page: mmap.mmap, settings: Settings, start: ZygoteSettings) -> None:
+    def __init__(
+        self, connection: socket.socket, page: mmap.mmap, settings: Settings, start: ZygoteSettings
+    ) -> None:
+        self._connection = connection
         self._page = page
-        self._limit_ns = int(settings.clean.timeout_s * 1e9)
         self._vocabulary = settings.chunk.tokenizer
         self._programs = start.allow_programs
         self._allowance = CpuAllowance(start.cpu_s)
-        self._left_ns = 0
 
-    def begin(self, version: int, turn: int, spent_ns: int) -> None:
+    def begin(self, version: int, turn: int) -> None:
         """See `Watch`."""
         self._allowance.renew()
-        self._left_ns = max(1, self._limit_ns - spent_ns) if spent_ns else 0
-        HEARTBEAT.pack_into(self._page, 0, version, time.monotonic_ns(), self._left_ns, turn)
+        HEARTBEAT.pack_into(self._page, 0, version, time.monotonic_ns(), 0, turn)
 
     def allow(self, seconds: float) -> None:
         """See `Allow`."""
         version, since_ns, _allowed_ns, turn = HEARTBEAT.unpack_from(self._page)
-        allowed_ns = time.monotonic_ns() - since_ns + int(seconds * 1e9) if seconds else self._left_ns
+        allowed_ns = time.monotonic_ns() - since_ns + int(seconds * 1e9) if seconds else 0
         HEARTBEAT.pack_into(self._page, 0, version, since_ns, allowed_ns, turn)
 
     def end(self) -> None:
@@ -101,6 +98,10 @@ class _Watched(Watch):
     def may_go_on(self) -> bool:
         """See `Watch`: not where a program that a document had started is still there."""
         return not (tokens.is_overtaxed(self._vocabulary) or (self._programs and sandbox.has_children()))
+
+    def may_begin(self) -> bool:
+        """See `Watch`: nor where parsers have left many files open."""
+        return self.may_go_on() and not _is_worn(self._connection)
 
 
 def _is_worn(connection: socket.socket) -> bool:
