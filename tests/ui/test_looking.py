@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,21 @@ async def test_several_are_set_aside_one_after_the_other(source: Path, tmp_path:
         await until_text(pilot, "▸✗")
         await pilot.press("s")
         await until_words(pilot, "Set aside: broken 2.pdf")
+
+
+async def test_what_is_overtaken_before_it_begins_is_let_go_of_silently(source: Path, tmp_path: Path) -> None:
+    """Python would say in the terminal, perhaps after the end, that a coroutine was never awaited."""
+    ran: list[str] = []
+
+    async def read(what: str) -> None:
+        ran.append(what)
+
+    async with really_open(source, tmp_path / "w") as pilot:
+        for what in ("first", "second"):
+            pilot.app.screen.run_worker(read(what), group="test", exclusive=True)
+        await until(pilot, lambda: bool(ran))
+        assert ran == ["second"]
+        gc.collect()
 
 
 async def test_a_workspace_named_with_a_folder_is_for_that_folder(source: Path, tmp_path: Path) -> None:

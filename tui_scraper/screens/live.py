@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import weakref
 from typing import Any
 
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Input
+from textual.worker import Worker
 
 from tui_scraper.actions import Situation
 from tui_scraper.engine.models import RunSnapshot, RunState
@@ -34,6 +37,13 @@ class LiveScreen(Screen[None]):
         super().__init__(name=name)
         self.snapshot = RunSnapshot()
         self.problem = ""
+
+    def run_worker(self, work: Any, *given: Any, **named: Any) -> Worker[Any]:
+        """As in every screen; what is overtaken before it has begun leaves no warning in the terminal."""
+        worker: Worker[Any] = super().run_worker(work, *given, **named)
+        if inspect.iscoroutine(work):
+            weakref.finalize(worker, work.close)
+        return worker
 
     def compose(self) -> ComposeResult:
         """First line, body, footer; and the one line for a terminal that is too small."""
