@@ -42,7 +42,7 @@ class LiveScreen(Screen[None]):
         """As in every screen; what is overtaken before it has begun leaves no warning in the terminal."""
         worker: Worker[Any] = super().run_worker(work, *given, **named)
         if inspect.iscoroutine(work):
-            weakref.finalize(worker, work.close)
+            weakref.finalize(worker, work.close).atexit = False
         return worker
 
     def compose(self) -> ComposeResult:
