@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tui_scraper.engine import estimating, tokens
+from tui_scraper.engine import tokens
 from tui_scraper.engine.labels import backend
 from tui_scraper.engine.labels.embedding import split_words
 from tui_scraper.engine.labels.taxonomy import general
@@ -25,7 +25,7 @@ from tui_scraper.engine.phases import clean as clean_phase
 from tui_scraper.engine.phases import document, local_vectors
 from tui_scraper.engine.phases.document import STEPS, Allow, InHand, Processor, Step, Watch
 from tui_scraper.engine.settings import Settings
-from tui_scraper.engine.wire import CleanText, DocumentReply, WorkItem
+from tui_scraper.engine.wire import CleanText, DocumentReply, WorkItem, in_groups
 from tui_scraper.engine.workers.soundness import is_sound
 
 _PROSE = "The court found that the contract was void, and the seller had to return the price.\n\n"
@@ -266,12 +266,12 @@ def test_a_text_has_the_same_scores_whatever_is_beside_it() -> None:
         assert np.array_equal(model.scores(pair, [words[at], words[at - 1]])[0], together[at])
 
 
-def test_a_sample_is_read_in_batches_that_hold_all_of_it_once() -> None:
+def test_groups_hold_all_of_it_once() -> None:
     sizes = [1, 600_000, 2, 3, *[40_000] * 30, *[10] * 40, 499_999, 1]
     items = [WorkItem(number, b"/a", size) for number, size in enumerate(sizes)]
-    cut = estimating._batches(items)
+    cut = list(in_groups(items, 16, 500_000))
     assert list(itertools.chain.from_iterable(cut)) == items
     assert all(1 <= len(some) <= 16 for some in cut)
     assert all(len(some) == 1 or sum(item.size_bytes for item in some) <= 500_000 for some in cut)
     assert len(cut) < 12
-    assert estimating._batches([]) == []
+    assert list(in_groups([], 16, 500_000)) == []

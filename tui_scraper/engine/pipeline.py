@@ -328,9 +328,8 @@ class Pipeline:
                 self.activity.spend = outside.spend()
                 if not self._stop.is_set() and self._request.sample is None:
                     outside.compare(self._workspace.directory, self._tell)
-                ending = asyncio.ensure_future(
-                    work.end_workers()
-                )  # what follows has more use for their memory
+                # What follows has more use for their memory.
+                ending = asyncio.ensure_future(work.end_workers())
                 try:
                     await self._finish(work, indexer, spool)
                 finally:

@@ -7,6 +7,8 @@ anything is stored. Payloads stay compressed while they pass through the engine.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 
 from tui_scraper.engine.models import Cause, PhaseName, Status
@@ -34,6 +36,20 @@ class WorkItem(msgspec.Struct, array_like=True, frozen=True):
     chunks: bytes | None = None
     inside: list[bytes] = []
     ended_by: Cause | None = None
+
+
+def in_groups(items: Iterable[WorkItem], most: int, most_bytes: int) -> Iterator[list[WorkItem]]:
+    """Documents in order, at most so many and so many bytes together; one that is larger, alone."""
+    group: list[WorkItem] = []
+    size_bytes = 0
+    for item in items:
+        if group and (len(group) >= most or size_bytes + item.size_bytes > most_bytes):
+            yield group
+            group, size_bytes = [], 0
+        group.append(item)
+        size_bytes += item.size_bytes
+    if group:
+        yield group
 
 
 class Member(msgspec.Struct, array_like=True, frozen=True):

@@ -11,7 +11,7 @@ import functools
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,11 +78,7 @@ class StaticEmbedding:
         """Remember the words of texts that will be embedded, for a tenth of what each text's own take."""
         words: set[str] = set().union(*texts)
         with self._lock:
-            new = list(words - self._places.keys())
-            if len(self._places) + len(new) > _REMEMBERED_WORDS:
-                self._places.clear()
-                new = list(words)[:_REMEMBERED_WORDS]
-            self._remember(new)
+            self._remember(words)
 
     def _sum(self, words: Mapping[str, int], weights: Vector) -> Vector:
         with self._lock:
@@ -96,21 +92,26 @@ class StaticEmbedding:
         try:
             found = list(map(places.__getitem__, words))
         except KeyError:
-            new = [word for word in words if word not in places]
-            if len(places) + len(new) > _REMEMBERED_WORDS:
-                places.clear()
-                new = list(words)
-                if len(new) > _REMEMBERED_WORDS:
-                    return self._vectors(new)
-            self._remember(new)
+            if len(words) > _REMEMBERED_WORDS:
+                return self._vectors(list(words))
+            self._remember(words.keys())
             found = list(map(places.__getitem__, words))
         return self._rows.take(found, axis=0)
 
-    def _remember(self, words: Sequence[str]) -> None:
-        if words:
-            begin, end = len(self._places), len(self._places) + len(words)
-            self._rows[begin:end] = self._vectors(words)
-            self._places.update(zip(words, range(begin, end), strict=True))
+    def _remember(self, words: Set[str]) -> None:
+        """Have these words among those remembered, in place of all others where there is no room for both.
+
+        Of more than there is room for only some.
+        """
+        places = self._places
+        new = list(words - places.keys())
+        if len(places) + len(new) > _REMEMBERED_WORDS:
+            places.clear()
+            new = list(words)[:_REMEMBERED_WORDS]
+        if new:
+            begin, end = len(places), len(places) + len(new)
+            self._rows[begin:end] = self._vectors(new)
+            places.update(zip(new, range(begin, end), strict=True))
 
     def _vectors(self, words: Sequence[str]) -> Vector:
         """For each word the sum of the vectors of its tokens, of which it has at least one."""

@@ -87,8 +87,10 @@ def chunk(text: CleanText, settings: ChunkSettings, lengths: Lengths | None = No
     if end - start <= 4 * settings.max_tokens and not outline.starts:
         from tui_scraper.engine.tokens import count  # with numpy, so only where there is work: in workers
 
-        whole = lengths is not None and end - start == len(body)
-        tokens = len(lengths) if lengths is not None and whole else count(body[start:end], settings.tokenizer)
+        if lengths is not None and end - start == len(body):
+            tokens = len(lengths)
+        else:
+            tokens = count(body[start:end], settings.tokenizer)
         if tokens <= settings.max_tokens:
             return [Chunk(start, end, tokens)]
     return _Cutter(body, end, outline, settings, lengths).cut(start)

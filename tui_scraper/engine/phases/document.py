@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, ClassVar
 
@@ -48,6 +47,7 @@ from tui_scraper.engine.wire import (
     LabelResult,
     Member,
     WorkItem,
+    in_groups,
 )
 
 _STATUS = {
@@ -437,16 +437,12 @@ class Processor:
 
     def process_all(self, items: Sequence[WorkItem]) -> Iterator[list[DocumentReply]]:
         """As `process` for many, in order, some at a time. Where `Watch` says so it `ends`, perhaps early."""
-        waiting, self.ends = deque(items), False
-        while waiting and not self.ends:
-            documents, size_bytes = [InHand(waiting.popleft())], 0
-            while waiting and len(documents) < _TOGETHER:
-                size_bytes += documents[-1].item.size_bytes
-                if size_bytes + waiting[0].size_bytes > _TOGETHER_BYTES:
-                    break
-                documents.append(InHand(waiting.popleft()))
-            yield from self._take_on(documents, 0)
+        self.ends = False
+        for group in in_groups(items, _TOGETHER, _TOGETHER_BYTES):
+            yield from self._take_on([InHand(item) for item in group], 0)
             self.ends = self.ends or not self._watch.may_begin()
+            if self.ends:
+                return
 
     def release(self) -> None:
         """A batch is over: containers that were open for the next member are closed."""

@@ -31,7 +31,7 @@ def vectors_of(clean: CleanText, chunks: Sequence[Chunk]) -> bytes:
 
 
 def vectors_of_all(texts: Sequence[tuple[CleanText, Sequence[Chunk]]]) -> list[bytes]:
-    """As `vectors_of`, for many texts: words that are new in them cost a tenth, the rest two thirds."""
+    """As `vectors_of`, for many texts, whose new words are learnt at once."""
     passages = [
         Counter(split_words(passage(clean.title or "", chunk.heading, clean.text[chunk.start : chunk.end])))
         for clean, chunks in texts
