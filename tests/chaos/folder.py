@@ -17,7 +17,9 @@ from pathlib import Path
 
 from tui_scraper.engine.errors import DocumentError
 from tui_scraper.engine.models import Cause, PhaseName, Status
-from tui_scraper.engine.phases.document import STEPS, Allow, InHand, Processor, Step
+from tui_scraper.engine.phases.document import Processor
+from tui_scraper.engine.phases.in_hand import InHand, Step
+from tui_scraper.engine.phases.steps import STEPS, Allow
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.store.members import SEPARATOR
 from tui_scraper.engine.wire import DocumentReply, WorkItem

@@ -23,7 +23,7 @@ from tui_scraper.engine.duplicates.signature import signatures
 from tui_scraper.engine.duplicates.spool import Spool
 from tui_scraper.engine.errors import StoreError
 from tui_scraper.engine.models import PhaseName
-from tui_scraper.engine.phases import document
+from tui_scraper.engine.phases import steps
 from tui_scraper.engine.phases.document import Processor
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.wire import WorkItem
@@ -102,7 +102,7 @@ def test_a_full_disk_costs_rows_and_never_shifts_them(
 def test_a_worker_signs_short_texts_and_what_only_lists_has_no_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(document, "_SIGNED_CHARS", 300)
+    monkeypatch.setattr(steps, "_SIGNED_CHARS", 300)
     texts = ["some words " * 20, "many words " * 200, "", "Attachments: one.txt, two.txt"]
     items = []
     for number, text in enumerate(texts, 1):

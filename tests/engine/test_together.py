@@ -22,8 +22,10 @@ from tui_scraper.engine.labels.embedding import split_words
 from tui_scraper.engine.labels.taxonomy import general
 from tui_scraper.engine.models import Cause, PhaseName, Status
 from tui_scraper.engine.phases import clean as clean_phase
-from tui_scraper.engine.phases import document, local_vectors
-from tui_scraper.engine.phases.document import STEPS, Allow, InHand, Processor, Step, Watch
+from tui_scraper.engine.phases import document, local_vectors, steps
+from tui_scraper.engine.phases.document import Processor, Watch
+from tui_scraper.engine.phases.in_hand import InHand, Step
+from tui_scraper.engine.phases.steps import STEPS, Allow
 from tui_scraper.engine.settings import Settings
 from tui_scraper.engine.wire import CleanText, DocumentReply, WorkItem, in_groups
 from tui_scraper.engine.workers.soundness import is_sound
@@ -220,7 +222,7 @@ def test_what_fails_in_the_middle_of_a_phase_leaves_nothing_of_it(
         assert reply.chunk is reply.label is None
         assert is_sound(reply, PhaseName.CLASSIFY)
         assert not is_sound(msgspec.structs.replace(reply, phase=PhaseName.CLEAN), PhaseName.CLASSIFY)
-    monkeypatch.setattr(document, "pack", refused)
+    monkeypatch.setattr(steps, "pack", refused)
     for reply in answers(Processor(Settings()), [items]):
         assert (reply.status, reply.phase) == (Status.FAILED, PhaseName.CLEAN)
         assert reply.clean is reply.chunk is reply.label is None
